@@ -1,0 +1,42 @@
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
+
+/**
+ * Test layers (see CONTRIBUTING.md): `unit` stands beside the code and needs no process; `integration` runs real
+ * daemons (ovsdb-server ...); `e2e` runs on the lab; `long` holds what only `npm run test:all` runs.
+ */
+const config: ViteUserConfig = defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      { test: { name: 'unit', include: ['*/src/**/*.test.ts', 'deploy/lab/src/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          fileParallelism: false,
+          pool: 'forks',
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          include: ['test/long/**/*.test.ts'],
+          testTimeout: 1_800_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
+export default config;
