@@ -1,0 +1,90 @@
+#!/usr/bin/env node
+// npm test [-- PATTERN] | npm run test:all: set-up, checks, then the test layers one after the other.
+// Ends with the plain line `N passed, N failed`. Starts on Node 20; the tests run on the pinned Node 24.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const args = process.argv.slice(2);
+const all = args.includes('--all');
+const pattern = args.filter((arg) => arg !== '--all');
+const bin = join(root, 'node_modules', '.bin');
+
+const setup = spawnSync(process.execPath, [join(root, 'scripts', 'setup.mjs')], { stdio: 'inherit' });
+if (setup.status !== 0) process.exit(setup.status ?? 1);
+const env = { ...process.env, PATH: `${bin}:${process.env.PATH}:/usr/sbin:/sbin` };
+const reports = mkdtempSync(join(tmpdir(), 'ovenbird-test-'));
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+const failures = [];
+
+function check() {
+  const result = spawnSync(join(bin, 'node'), [join(root, 'scripts', 'check.mjs')], {
+    stdio: 'inherit',
+    env,
+    cwd: root,
+  });
+  if (result.status === 0) passed += 1;
+  else {
+    failed += 1;
+    failures.push('npm run check');
+  }
+}
+
+function layer(name) {
+  process.stdout.write(`\n== ${name} tests\n`);
+  const report = join(reports, `${name}.json`);
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const options = ['run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  if (pattern.length > 0) options.push('--passWithNoTests');
+  const started = Date.now();
+  const result = spawnSync(join(bin, 'node'), [vitest, ...options, ...pattern], { stdio: 'inherit', env, cwd: root });
+  process.stdout.write(`== ${name}: ${Math.round((Date.now() - started) / 1000)} s\n`);
+  let summary;
+  try {
+    summary = JSON.parse(readFileSync(report, 'utf8'));
+  } catch {
+    summary = undefined;
+  }
+  if (summary === undefined) {
+    if (result.status !== 0) {
+      failed += 1;
+      failures.push(`${name}: the test runner ended without a report`);
+    }
+    return;
+  }
+  passed += summary.numPassedTests;
+  failed += summary.numFailedTests;
+  skipped += summary.numPendingTests;
+  let named = 0;
+  for (const file of summary.testResults) {
+    const bad = file.assertionResults.filter((test) => test.status === 'failed');
+    for (const test of bad) failures.push(`${name}: ${test.fullName}`);
+    named += bad.length;
+    // A file that cannot be loaded, or whose hook failed, has no failed assertion of its own.
+    if (bad.length === 0 && file.status === 'failed') {
+      failed += 1;
+      named += 1;
+      failures.push(`${name}: ${file.name.slice(root.length + 1)}: ${String(file.message).split('\n')[0]}`);
+    }
+  }
+  if (result.status !== 0 && named === 0) {
+    failed += 1;
+    failures.push(`${name}: the test runner ended with exit ${result.status} (an error outside of a test)`);
+  }
+}
+
+try {
+  if (pattern.length === 0) check();
+  for (const name of ['unit', 'integration', 'e2e', ...(all ? ['long'] : [])]) layer(name);
+} finally {
+  rmSync(reports, { recursive: true, force: true });
+}
+if (failures.length > 0) process.stdout.write(`\nfailed:\n${failures.map((line) => `  ${line}`).join('\n')}\n`);
+process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+process.exit(failed > 0 || passed === 0 ? 1 : 0);
