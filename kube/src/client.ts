@@ -1,0 +1,266 @@
+import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { type AccessOptions, type AccessSource, type ClusterAccess, loadAccess, type TlsMaterial } from './access.ts';
+import { errorOfResponse, KubeError, type RequestSubject } from './error.ts';
+import { Resource } from './resource.ts';
+import type { ResourceKind } from './resource-kind.ts';
+import type { KubeObject } from './types/meta.ts';
+
+/** Query parameters; `undefined` ones are left out. */
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** One HTTP request to the API server. */
+export interface KubeRequest {
+  /** Default GET. */
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | undefined;
+  /** Below the server's base URL, already escaped: `/api/v1/namespaces/default/pods`. */
+  readonly path: string;
+  readonly query?: Query | undefined;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Of the body. Default `application/json`; patches have their own. */
+  readonly contentType?: string | undefined;
+  /** Default `application/json`. */
+  readonly accept?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Longest wait for headers, and between two pieces of the body, milliseconds. Default 30 s. */
+  readonly timeoutMs?: number | undefined;
+  /** For error messages; default: method and path. */
+  readonly subject?: RequestSubject | undefined;
+}
+
+/** Settings of a client. */
+export interface KubeClientOptions {
+  /** Parallel requests; watches have connections of their own and do not count. Default 64. */
+  readonly connections?: number | undefined;
+  /** Default `ovenbird`. Audit logs of the API server show it. */
+  readonly userAgent?: string | undefined;
+}
+
+/** Two pools for one set of TLS material: a long watch must not take a place from a request. */
+interface Connections {
+  readonly key: string;
+  readonly requests: Dispatcher;
+  readonly streams: Dispatcher;
+}
+
+const defaultTimeoutMs = 30_000;
+
+/**
+ * A client of one Kubernetes API server over HTTP/1.1 with keep-alive.
+ *
+ * HTTP/2 is off on purpose: one lost packet would stall every watch and request that shares the connection.
+ * A dead peer is found by TCP keep-alive (first probe after 20 s, then ten, one a second), which costs the API server
+ * nothing; so a quiet watch need not be opened again just to see whether it lives.
+ *
+ * @example
+ * const client = await KubeClient.load({ kubeconfig: '/etc/ovenbird/kubeconfig' });
+ * const pods = await client.resource(PODS).list({ namespace: 'default' });
+ */
+export class KubeClient {
+  readonly #source: AccessSource;
+  readonly #options: KubeClientOptions;
+  #connections: Connections | undefined;
+  #closed = false;
+
+  constructor(source: AccessSource, options: KubeClientOptions = {}) {
+    this.#source = source;
+    this.#options = options;
+  }
+
+  /** Finds credentials (see {@link loadAccess}) and builds a client. Does not connect yet. */
+  static async load(options: AccessOptions & KubeClientOptions = {}): Promise<KubeClient> {
+    return new KubeClient(await loadAccess(options), options);
+  }
+
+  /** Typed operations on one kind. */
+  resource<T extends KubeObject>(kind: ResourceKind<T>): Resource<T> {
+    return new Resource(this, kind);
+  }
+
+  /** Address, TLS material and headers in use now, for protocols other than plain requests (exec, port-forward). */
+  async access(): Promise<ClusterAccess> {
+    return await this.#source(false);
+  }
+
+  /**
+   * Sends one request and parses the JSON answer.
+   *
+   * A 401 makes the client read its credentials again and repeat once: the server has not carried the request out.
+   * A GET whose connection broke before an answer is repeated once too: an idle connection may have been closed by
+   * the server just as it was taken. Nothing else is repeated here; `retryable` says what a caller may do.
+   *
+   * @throws KubeError
+   */
+  async request<T>(request: KubeRequest): Promise<T> {
+    const response = await this.#send(request, 'requests');
+    const text = await this.#readBody(response, request);
+    if (text === '')
+      throw new KubeError('protocol', 'the API server sent an empty answer', { subject: subjectOf(request) });
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw new KubeError('protocol', `the answer is not JSON: ${text.slice(0, 100)}`, {
+        subject: subjectOf(request),
+        cause,
+      });
+    }
+  }
+
+  /** Like {@link request}, for answers that are not JSON (`/readyz`, pod logs). */
+  async requestText(request: KubeRequest): Promise<string> {
+    return await this.#readBody(await this.#send(request, 'requests'), request);
+  }
+
+  /**
+   * Opens a streaming answer (watch, followed logs). Pieces come as they arrive; leaving the loop closes the
+   * connection. There is no idle limit: give a signal.
+   *
+   * @throws KubeError before the first piece for a status other than 2xx; while reading, whatever broke the stream
+   */
+  async stream(request: KubeRequest): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#send(request, 'streams');
+    return readStream(response.body, subjectOf(request), request.signal);
+  }
+
+  /** Ends all connections, also those in use. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const old = this.#connections;
+    this.#connections = undefined;
+    if (old !== undefined) await Promise.all([old.requests.destroy(), old.streams.destroy()]);
+  }
+
+  async #readBody(response: Dispatcher.ResponseData, request: KubeRequest): Promise<string> {
+    try {
+      return await response.body.text();
+    } catch (thrown) {
+      throw failure(thrown, subjectOf(request), request.signal);
+    }
+  }
+
+  async #send(request: KubeRequest, pool: 'requests' | 'streams'): Promise<Dispatcher.ResponseData> {
+    const subject = subjectOf(request);
+    let access = await this.#source(false);
+    let renewed = false;
+    for (let attempt = 0; ; attempt += 1) {
+      let response: Dispatcher.ResponseData;
+      try {
+        response = await this.#dispatch(access, request, pool);
+      } catch (thrown) {
+        const error = failure(thrown, subject, request.signal);
+        const repeat = error.code === 'network' && attempt === 0 && (request.method ?? 'GET') === 'GET';
+        if (repeat && isReset(thrown) && !this.#closed) continue;
+        throw error;
+      }
+      const status = response.statusCode;
+      if (status >= 200 && status < 300) return response;
+      const text = await this.#readBody(response, request);
+      if (status === 401 && !renewed) {
+        renewed = true;
+        access = await this.#source(true);
+        continue;
+      }
+      const retryAfter = response.headers['retry-after'];
+      throw errorOfResponse(status, text, Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, subject);
+    }
+  }
+
+  async #dispatch(
+    access: ClusterAccess,
+    request: KubeRequest,
+    pool: 'requests' | 'streams',
+  ): Promise<Dispatcher.ResponseData> {
+    if (this.#closed) throw new KubeError('aborted', 'the client is closed', { subject: subjectOf(request) });
+    request.signal?.throwIfAborted();
+    const server = new URL(access.server);
+    const headers: Record<string, string | string[]> = {
+      ...access.headers,
+      accept: request.accept ?? 'application/json',
+      'user-agent': this.#options.userAgent ?? 'ovenbird',
+    };
+    if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
+    return await this.#pools(access)[pool].request({
+      origin: server.origin,
+      path: `${server.pathname.replace(/\/+$/, '')}${request.path}${queryString(request.query)}`,
+      method: request.method ?? 'GET',
+      headers,
+      body: request.body === undefined ? null : JSON.stringify(request.body),
+      signal: request.signal ?? null,
+      headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
+      bodyTimeout: pool === 'streams' ? 0 : (request.timeoutMs ?? defaultTimeoutMs),
+    });
+  }
+
+  /** Certificates that changed get new connections; the old ones finish what they carry. */
+  #pools(access: ClusterAccess): Connections {
+    const key = JSON.stringify([access.server, access.tls, access.proxyUrl]);
+    const old = this.#connections;
+    if (old?.key === key) return old;
+    const connections = this.#options.connections ?? 64;
+    const current = {
+      key,
+      requests: dispatcherFor(access, connections),
+      streams: dispatcherFor(access, null),
+    };
+    this.#connections = current;
+    if (old !== undefined) {
+      void old.requests.close();
+      void old.streams.close();
+    }
+    return current;
+  }
+}
+
+function dispatcherFor(access: ClusterAccess, connections: number | null): Dispatcher {
+  const connect = { ...tlsOptions(access.tls), timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 20_000 };
+  // Below the idle limits of API servers and load balancers, or a request would meet a connection just closed.
+  const common = { connections, allowH2: false, pipelining: 1, keepAliveTimeout: 20_000, keepAliveMaxTimeout: 50_000 };
+  if (access.proxyUrl === undefined) return new Agent({ ...common, connect: { ...connect, allowH2: false } });
+  return new ProxyAgent({ ...common, uri: access.proxyUrl, requestTls: connect });
+}
+
+function tlsOptions(tls: TlsMaterial): Record<string, string | boolean> {
+  return {
+    rejectUnauthorized: tls.rejectUnauthorized,
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+    ...(tls.servername === undefined ? {} : { servername: tls.servername }),
+  };
+}
+
+async function* readStream(
+  body: AsyncIterable<unknown>,
+  subject: RequestSubject,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    for await (const piece of body) yield piece as Uint8Array;
+  } catch (thrown) {
+    throw failure(thrown, subject, signal);
+  }
+}
+
+/** An abort surfaces as whatever reason the caller gave: name it by the signal, not by the thrown value. */
+function failure(thrown: unknown, subject: RequestSubject, signal: AbortSignal | undefined): KubeError {
+  if (thrown instanceof KubeError) return thrown;
+  if (signal?.aborted === true) return new KubeError('aborted', 'aborted by the caller', { subject, cause: thrown });
+  return KubeError.from(thrown, subject);
+}
+
+function isReset(thrown: unknown): boolean {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+function subjectOf(request: KubeRequest): RequestSubject {
+  return request.subject ?? { verb: request.method ?? 'GET', resource: request.path };
+}
+
+function queryString(query: Query | undefined): string {
+  if (query === undefined) return '';
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) if (value !== undefined) parameters.set(key, String(value));
+  const text = parameters.toString();
+  return text === '' ? '' : `?${text}`;
+}
