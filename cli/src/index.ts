@@ -1,1 +1,2 @@
-export {};
+export { isTool, toolCommand } from './commands/pass-through.ts';
+export { table } from './table.ts';

@@ -1,1 +1,32 @@
-export {};
+/**
+ * The lab as a library: a whole cluster on one machine. `ovenbird lab` and the tests use it.
+ */
+
+export { underlay } from '../lab/src/fabric/addresses.ts';
+export { defaultDirectory, type LabNames, labDirectory, labNames } from '../lab/src/fabric/names.ts';
+export { listNamespaces } from '../lab/src/fabric/namespaces.ts';
+export {
+  commandEnvironment,
+  inNamespace,
+  type RunOptions,
+  type RunResult,
+  run,
+  runAny,
+} from '../lab/src/fabric/run.ts';
+export { ownNamespaces } from '../lab/src/lab/clean.ts';
+export { restartProcess, startProcess, stopProcess } from '../lab/src/lab/control.ts';
+export { LabError, type LabErrorCode } from '../lab/src/lab/error.ts';
+export {
+  type LabNode,
+  type LabOptions,
+  type LabState,
+  type Layout,
+  layoutOf,
+  type NodeLayout,
+} from '../lab/src/lab/layout.ts';
+export { isUp, managerOf } from '../lab/src/lab/manager.ts';
+export { logTail, ProcessManager, type ProcessSpec, type ProcessState } from '../lab/src/lab/process.ts';
+export { processesOf, processOf } from '../lab/src/lab/processes.ts';
+export { readState, requireState } from '../lab/src/lab/state.ts';
+export { down, type Progress, up } from '../lab/src/lab/up.ts';
+export { accepts, type WaitOptions, waitFor } from '../lab/src/lab/wait.ts';

@@ -1,0 +1,36 @@
+import { LabError } from '@ovenbird/deploy';
+import { lab } from './commands/lab.ts';
+import { isTool, passThrough } from './commands/pass-through.ts';
+import { help, UsageError } from './usage.ts';
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  if (command === undefined || command === 'help' || command === '--help' || command === '-h') {
+    process.stdout.write(help);
+    return command === undefined ? 2 : 0;
+  }
+  if (command === 'lab') return await lab(rest);
+  if (isTool(command)) return await passThrough(command, rest);
+  throw new UsageError(`no command ${command}; \`ovenbird help\` lists them`);
+}
+
+/** parseArgs of Node says what it does not like by errors with these codes. */
+function isParseError(error: unknown): error is Error {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS');
+}
+
+// A reader that closes early (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const usage = error instanceof UsageError || isParseError(error);
+  if (!usage && !(error instanceof LabError)) throw error;
+  process.stderr.write(`ovenbird: ${error.message}\n`);
+  process.exitCode = usage ? 2 : 1;
+}

@@ -1,0 +1,52 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { labNames } from '../fabric/names.ts';
+import { listNamespaces, removeNamespaces } from '../fabric/namespaces.ts';
+import { layoutOf } from './layout.ts';
+import { ProcessManager } from './process.ts';
+import { RecordDirectory } from './record.ts';
+
+/** What {@link cleanUp} found and removed. */
+export interface Removed {
+  readonly processes: readonly string[];
+  readonly namespaces: readonly string[];
+}
+
+/** The files and directories that hold what a user made: API objects, northbound rows, and the identities they rely on. */
+const kept = new Set(['api', 'central', 'pki', 'config']);
+
+/** Namespaces of this lab: the names that follow from its directory. */
+export function ownNamespaces(directory: string): readonly string[] {
+  const names = labNames(directory);
+  const own = new RegExp(`^${names.prefix}-(fabric|node-\\d+|pod-.+)$`);
+  return listNamespaces().filter((name) => own.test(name));
+}
+
+/**
+ * Ends the lab's processes (by record), removes its namespaces with what runs in them, and its files.
+ * Works on a lab that runs, on what a dead one left, and on nothing.
+ * @param options.keep leave API objects and northbound rows for the next start
+ */
+export async function cleanUp(directory: string, options: { readonly keep: boolean }): Promise<Removed> {
+  const layout = layoutOf(directory);
+  const records = new RecordDirectory(layout.run);
+  const manager = new ProcessManager(records);
+  const all = records.all();
+  // What decides comes down before what it decides about, so that nobody reacts to the end of the others.
+  const rank = (name: string): number => {
+    if (name === 'kubelet') return 0;
+    if (name === 'controller' || name.endsWith('.agent')) return 1;
+    if (name.endsWith('.ovn-controller') || name === 'northd') return 2;
+    return name.endsWith('.vswitchd') || name === 'apiserver' ? 3 : 4;
+  };
+  for (const step of [0, 1, 2, 3, 4])
+    await Promise.all(all.filter((record) => rank(record.name) === step).map((record) => manager.stop(record.name)));
+  const namespaces = ownNamespaces(directory);
+  await removeNamespaces(namespaces);
+  if (existsSync(directory)) {
+    for (const entry of readdirSync(directory))
+      if (!options.keep || !kept.has(entry)) rmSync(join(directory, entry), { recursive: true, force: true });
+    if (!options.keep) rmSync(directory, { recursive: true, force: true });
+  }
+  return { processes: all.map((record) => record.name), namespaces };
+}

@@ -1,0 +1,171 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { commandEnvironment, inNamespace } from '../fabric/run.ts';
+import { LabError } from './error.ts';
+import { isRunning, liveProcess, type ProcessRecord, type RecordDirectory, workerOf } from './record.ts';
+import { waitFor } from './wait.ts';
+
+/** How to start one process of the lab and how to know that it works. */
+export interface ProcessSpec {
+  readonly name: string;
+  readonly argv: readonly string[];
+  /** Network namespace (a name under /run/netns); absent = the root namespace. */
+  readonly namespace?: string | undefined;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly logFile: string;
+  /** See {@link ProcessRecord.workerPidFile}. */
+  readonly workerPidFile?: string;
+  /** Files that an earlier run may have left and that would make {@link ready} hold too early (sockets, pid files). */
+  readonly stale?: readonly string[];
+  /** Whether the process is ready to serve; a string says what is missing. */
+  readonly ready: () => Promise<boolean | string> | boolean | string;
+  /** Longest time until ready, in milliseconds. */
+  readonly deadline: number;
+  /** Opens what the process inherits from descriptor 3 on; the caller's copies are closed after the start. */
+  readonly inherit?: () => Promise<readonly InheritedDescriptor[]>;
+}
+
+/** A descriptor that a process inherits. */
+export interface InheritedDescriptor extends Disposable {
+  readonly fd: number;
+}
+
+/** State of a process as `lab ps` shows it. */
+export type ProcessState = 'running' | 'dead' | 'stopped';
+
+/** Last lines of a log file. */
+export function logTail(file: string, lines = 15): string {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+  } catch {
+    return '(no log)';
+  }
+}
+
+/** Starts, finds and ends the lab's processes. They outlive the program that started them. */
+export class ProcessManager {
+  readonly records: RecordDirectory;
+
+  constructor(records: RecordDirectory) {
+    this.records = records;
+  }
+
+  /** `running`; `dead` = started and ended by itself (or by a foreign signal); `stopped` = not started, or stopped here. */
+  state(name: string): ProcessState {
+    const record = this.records.get(name);
+    if (record === undefined) return 'stopped';
+    return isRunning(record) ? 'running' : 'dead';
+  }
+
+  /**
+   * Starts a process, unless it runs already, and waits until it is ready.
+   * @throws LabError `not-ready` with the tail of its log, when it ended or its deadline passed
+   */
+  async start(spec: ProcessSpec, signal?: AbortSignal): Promise<void> {
+    if (this.state(spec.name) === 'running') return;
+    await this.stop(spec.name); // a worker whose monitor was killed
+    for (const file of spec.stale ?? []) rmSync(file, { force: true, recursive: true });
+    mkdirSync(dirname(spec.logFile), { recursive: true });
+    const log = openSync(spec.logFile, 'a', 0o644);
+    const logStart = statSync(spec.logFile).size;
+    const inherited = (await spec.inherit?.()) ?? [];
+    let ended: string | undefined;
+    try {
+      const [program = '', ...args] = inNamespace(spec.namespace, spec.argv);
+      const child = spawn(program, args, {
+        detached: true,
+        cwd: '/',
+        env: commandEnvironment(spec.env),
+        stdio: ['ignore', log, log, ...inherited.map((descriptor) => descriptor.fd)],
+      });
+      child.once('exit', (code, by) => (ended = by === null ? `exit ${code}` : `signal ${by}`));
+      child.once('error', (error) => (ended = error.message));
+      child.unref();
+      const { pid } = child;
+      const live = pid === undefined ? undefined : liveProcess(pid);
+      if (pid !== undefined && live !== undefined) {
+        this.records.put({
+          name: spec.name,
+          pid,
+          startTime: live.startTime,
+          argv: spec.argv,
+          namespace: spec.namespace,
+          logFile: spec.logFile,
+          workerPidFile: spec.workerPidFile,
+        });
+      }
+    } finally {
+      closeSync(log);
+      for (const descriptor of inherited) descriptor[Symbol.dispose]();
+    }
+    const tail = (): string => `log ${spec.logFile}:\n${logTail(spec.logFile)}`;
+    const look = async (): Promise<true | string> => {
+      if (ended !== undefined)
+        throw new LabError('not-ready', `${spec.name} ended while starting (${ended}); ${tail()}`);
+      const ready = await spec.ready();
+      return ready === true
+        ? true
+        : ready || `process runs, log has grown by ${statSync(spec.logFile).size - logStart} bytes`;
+    };
+    await waitFor(`start of ${spec.name}`, look, { deadline: spec.deadline, signal, onTimeout: tail });
+  }
+
+  /**
+   * Ends a process: SIGTERM, and SIGKILL after the grace time. Returns when it is gone; a process that does not run is
+   * no error. Its record is removed.
+   * @param grace milliseconds between the two signals
+   */
+  async stop(name: string, grace = 5000): Promise<void> {
+    const record = this.records.get(name);
+    if (record === undefined) return;
+    await this.#end(record, 'SIGTERM', grace);
+    this.records.remove(name);
+  }
+
+  /**
+   * Sends a signal to the process that does the work and waits until it is gone when the signal is SIGKILL or SIGTERM.
+   * The record stays, so that the process shows as `dead`.
+   * @throws LabError `not-running`
+   */
+  async kill(name: string, signal: NodeJS.Signals): Promise<void> {
+    const record = this.records.get(name);
+    const worker = record === undefined ? undefined : workerOf(record);
+    if (record === undefined || worker === undefined)
+      throw new LabError('not-running', `${name} does not run; see \`ovenbird lab ps\``);
+    process.kill(worker.pid, signal);
+    if (signal !== 'SIGKILL' && signal !== 'SIGTERM') return;
+    await waitFor(`end of ${name} after ${signal}`, () => !isRunning(worker), { deadline: 10_000 });
+    // A monitor ends with a worker that was killed on purpose, and starts another one only after a crash.
+    if (record.workerPidFile !== undefined)
+      await waitFor(`end of the monitor of ${name}`, () => !isRunning(record), { deadline: 10_000 });
+  }
+
+  async #end(record: ProcessRecord, first: NodeJS.Signals, grace: number): Promise<void> {
+    const alive = (): readonly number[] => [
+      ...new Set([
+        ...(isRunning(record) ? [record.pid] : []),
+        ...(workerOf(record) ? [workerOf(record)?.pid ?? 0] : []),
+      ]),
+    ];
+    const send = (pids: readonly number[], signal: NodeJS.Signals): void => {
+      for (const pid of pids) {
+        try {
+          process.kill(pid, signal);
+        } catch {
+          // ended meanwhile
+        }
+      }
+    };
+    if (alive().length === 0) return;
+    const worker = workerOf(record);
+    send(worker === undefined ? alive() : [worker.pid], first);
+    try {
+      await waitFor(`end of ${record.name}`, () => alive().length === 0, { deadline: grace });
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      send(alive(), 'SIGKILL');
+      await waitFor(`end of ${record.name} after SIGKILL`, () => alive().length === 0, { deadline: 5000 });
+    }
+  }
+}

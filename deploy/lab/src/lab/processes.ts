@@ -1,0 +1,37 @@
+import { northboundServer, northd, southboundServer } from '../fabric/central.ts';
+import { nodeController, nodeDatabase, nodeSwitch } from '../fabric/node.ts';
+import { LabError } from './error.ts';
+import { type LabState, layoutOf } from './layout.ts';
+import type { ProcessSpec } from './process.ts';
+
+/** All processes of a lab, in an order in which they can be started one by one. A pure function of `lab.json`. */
+export function processesOf(state: LabState): readonly ProcessSpec[] {
+  const layout = layoutOf(state.directory);
+  return [
+    northboundServer(state, layout),
+    southboundServer(state, layout),
+    northd(state, layout),
+    ...state.nodes.flatMap((node) => [
+      nodeDatabase(layout, node),
+      nodeSwitch(layout, node),
+      nodeController(layout, node),
+    ]),
+  ];
+}
+
+/**
+ * The process of that name.
+ * @throws LabError `unknown-name`
+ */
+export function processOf(state: LabState, name: string): ProcessSpec {
+  const all = processesOf(state);
+  const found = all.find((spec) => spec.name === name);
+  if (found === undefined)
+    throw new LabError('unknown-name', `no process ${name}; this lab has ${all.map((spec) => spec.name).join(', ')}`);
+  return found;
+}
+
+/** Whether `lab up --without` leaves the process out: by its name, or by its kind (the part after the node). */
+export function leftOut(without: readonly string[], name: string): boolean {
+  return without.includes(name) || without.includes(name.slice(name.indexOf('.') + 1));
+}

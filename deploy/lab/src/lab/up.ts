@@ -1,0 +1,143 @@
+import { mkdirSync } from 'node:fs';
+import { underlay } from '../fabric/addresses.ts';
+import { openSouthbound, southboundIdentity } from '../fabric/central.ts';
+import { prepareDatabase } from '../fabric/databases.ts';
+import { addNamespaces } from '../fabric/namespaces.ts';
+import { configureChassis, configureNode } from '../fabric/node.ts';
+import { type CertificateRequest, issue } from '../fabric/pki.ts';
+import { run } from '../fabric/run.ts';
+import { buildFabric, prepareNic } from '../fabric/underlay.ts';
+import { cleanUp } from './clean.ts';
+import { LabError } from './error.ts';
+import { type LabNode, type LabOptions, type LabState, type Layout, layoutOf } from './layout.ts';
+import { takeLock } from './lock.ts';
+import { isUp, managerOf } from './manager.ts';
+import { leftOut, processesOf, processOf } from './processes.ts';
+import { planState, readState, writeState } from './state.ts';
+
+/** Where the progress of a long action goes: one line each, for people. */
+export type Progress = (line: string) => void;
+
+/** Longest wait for another command on the same lab, in milliseconds. */
+const lockWait = 120_000;
+
+/**
+ * Starts a lab in a state directory. First removes what a dead lab left there.
+ * @throws LabError `bad-option` when a lab with other options runs there, `missing-program`, `not-ready`, `locked`
+ */
+export async function up(
+  directory: string,
+  options: LabOptions,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<LabState> {
+  const state = planState(directory, options);
+  const layout = layoutOf(directory);
+  using _lock = await takeLock(layout.lock, {
+    wait: lockWait,
+    onWait: (holder) => progress(`waiting for another command on this lab (${holder})`),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (isUp(directory)) return joinRunning(directory, options, progress);
+  const removed = await cleanUp(directory, { keep: options.keepState });
+  if (removed.processes.length + removed.namespaces.length > 0)
+    progress(`removed what an earlier lab left: ${[...removed.processes, ...removed.namespaces].join(', ')}`);
+  await start(state, layout, progress, signal);
+  const done: LabState = { ...state, phase: 'up' };
+  writeState(done);
+  return done;
+}
+
+function joinRunning(directory: string, options: LabOptions, progress: Progress): LabState {
+  const running = readState(directory);
+  const same =
+    running?.options.nodes === options.nodes &&
+    running.options.dualStack === options.dualStack &&
+    running.options.fabricOnly === options.fabricOnly;
+  if (running === undefined || !same)
+    throw new LabError('bad-option', `a lab with other options runs in ${directory}; \`ovenbird lab down\` ends it`);
+  progress(`a lab with ${running.nodes.length} nodes runs already in ${directory}`);
+  return running;
+}
+
+function certificates(state: LabState): readonly CertificateRequest[] {
+  const { ipv4, ipv6 } = underlay;
+  const central = state.options.dualStack ? [ipv4, ipv6] : [ipv4];
+  return [
+    { name: southboundIdentity, dns: [southboundIdentity], ips: central },
+    ...state.nodes.map((node) => ({
+      name: node.name,
+      dns: [node.name],
+      ips: [node.addresses.ipv4, ...(node.addresses.ipv6 === undefined ? [] : [node.addresses.ipv6])],
+    })),
+  ];
+}
+
+async function start(state: LabState, layout: Layout, progress: Progress, signal?: AbortSignal): Promise<void> {
+  const { options, nodes, namespaces } = state;
+  const began = performance.now();
+  const step = (text: string): void =>
+    progress(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
+  const manager = managerOf(state.directory);
+  const startProcess = (name: string): Promise<void> =>
+    leftOut(options.without, name) ? Promise.resolve() : manager.start(processOf(state, name), signal);
+
+  for (const directory of [layout.central.directory, layout.log, layout.run, layout.config, layout.pki])
+    mkdirSync(directory, { recursive: true, mode: directory === layout.log ? 0o755 : 0o700 });
+  for (const node of nodes) mkdirSync(layout.node(node.name).run, { recursive: true });
+  writeState(state);
+
+  const keep = options.keepState;
+  await Promise.all([
+    addNamespaces([namespaces.fabric, ...nodes.map((node) => node.namespace)], signal)
+      .then(() => buildFabric(namespaces.fabric, nodes, options.dualStack, signal))
+      .then(() => Promise.all(nodes.map((node) => prepareNic(node, signal)))),
+    issue(layout.pki, certificates(state)),
+    prepareDatabase('northbound', layout.central.northboundFile, { keep, signal }),
+    prepareDatabase('southbound', layout.central.southboundFile, { keep: false, signal }),
+    ...nodes.map((node) => prepareDatabase('openVswitch', layout.node(node.name).dbFile, { keep: false, signal })),
+  ]);
+  step(`namespaces, underlay, certificates and databases for ${nodes.length} nodes`);
+
+  const startNode = async (node: LabNode): Promise<void> => {
+    await startProcess(`${node.name}.ovsdb`);
+    await Promise.all([
+      startProcess(`${node.name}.vswitchd`).then(() => configureNode(layout, node, signal)),
+      options.fabricOnly ? configureChassis(layout, node, signal) : Promise.resolve(),
+    ]);
+    await startProcess(`${node.name}.ovn-controller`);
+  };
+  await Promise.all([
+    startProcess('ovnnb'),
+    startProcess('ovnsb').then(() => openSouthbound(layout, signal)),
+    ...nodes.map(startNode),
+  ]);
+  await startProcess('northd');
+  step(`${processesOf(state).length} OVN and Open vSwitch processes`);
+  if (options.fabricOnly) {
+    await Promise.all(
+      nodes
+        .filter((node) => !leftOut(options.without, `${node.name}.ovn-controller`))
+        .map((node) => waitForChassis(layout, node, signal)),
+    );
+    step('every node is a chassis');
+  }
+}
+
+async function waitForChassis(layout: Layout, node: LabNode, signal?: AbortSignal): Promise<void> {
+  const db = `--db=unix:${layout.central.southbound}`;
+  await run(['ovn-sbctl', db, '--timeout=30', 'wait-until', 'Chassis', node.name, `name=${node.name}`], { signal });
+}
+
+/** Ends a lab and removes everything it made. @param keep see {@link cleanUp}; default: as the lab was started */
+export async function down(directory: string, progress: Progress, keep?: boolean): Promise<void> {
+  using _lock = await takeLock(layoutOf(directory).lock, {
+    wait: lockWait,
+    onWait: (holder) => progress(`waiting for another command on this lab (${holder})`),
+  });
+  const keepState = keep ?? readState(directory)?.options.keepState ?? false;
+  const removed = await cleanUp(directory, { keep: keepState });
+  const what = `${removed.processes.length} processes and ${removed.namespaces.length} namespaces`;
+  progress(removed.processes.length + removed.namespaces.length === 0 ? `no lab in ${directory}` : `removed ${what}`);
+  if (keepState) progress(`kept API objects and northbound rows in ${directory}; \`lab up --keep-state\` uses them`);
+}
