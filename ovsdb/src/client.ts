@@ -1,0 +1,416 @@
+/** The database client: keeps one connection to one of several servers, and the replica in step with it. */
+import { type Clock, pause, systemClock } from './clock.ts';
+import { OvsdbError } from './error.ts';
+import type { Json } from './json.ts';
+import { asArray } from './json.ts';
+import { buildMonitor, type MonitorPlan, startMonitor } from './monitor.ts';
+import { type Replica, ReplicaStore } from './replica.ts';
+import { type OperationResult, readResults } from './result.ts';
+import { ServerState, watchServer } from './server-database.ts';
+import { Session } from './session.ts';
+import { compatible, type DatabaseSpec, parseSchema, type ServerSchema } from './spec.ts';
+import type { Transaction } from './transaction.ts';
+import { openTransport, parseRemote, type TlsFiles } from './transport.ts';
+import type { IndexSpec, MonitorSpec } from './types.ts';
+import { ZERO_UUID } from './uuid.ts';
+
+/**
+ * - `waiting`: no connection; the next attempt comes by itself.
+ * - `connecting`: opening the stream, asking for the schema, loading the replica.
+ * - `synced`: the replica follows the server; `transact` works.
+ * - `closed`: for good, by `close` or the signal.
+ */
+export type ClientState = 'waiting' | 'connecting' | 'synced' | 'closed';
+
+/** What happens to a client, for logs and metrics. */
+export type ClientEvent =
+  | { readonly type: 'connecting'; readonly remote: string }
+  /** `missing`: tables and `Table.column`s that `monitor` asks for and this server's schema lacks. */
+  | {
+      readonly type: 'connected';
+      readonly remote: string;
+      readonly schemaVersion: string;
+      readonly missing: readonly string[];
+    }
+  /** `reloaded`: the content was loaded from nothing, not resumed; generation has grown. */
+  | {
+      readonly type: 'synced';
+      readonly remote: string;
+      readonly generation: number;
+      readonly reloaded: boolean;
+      readonly rows: number;
+    }
+  /** `retryMs`: milliseconds until the next attempt. */
+  | { readonly type: 'disconnected'; readonly remote: string; readonly error: OvsdbError; readonly retryMs: number }
+  /** A listener of `replica.onChange` threw. */
+  | { readonly type: 'listener_error'; readonly error: unknown };
+
+/** How `connect` finds, watches and keeps a database. */
+export interface ConnectOptions<DB> {
+  /** `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`; tried in turn, from a random one on. */
+  readonly remotes: readonly string[];
+  readonly database: DatabaseSpec<DB>;
+  /** Tables and columns of the replica; nothing by default. What the server's schema lacks is left out and reads as default. */
+  readonly monitor?: MonitorSpec<DB>;
+  readonly indexes?: IndexSpec<DB>;
+  /** Of a Raft cluster, use the leader only: what it sends is never stale. Without effect on a standalone server. */
+  readonly leaderOnly?: boolean;
+  /** For `ssl:` remotes. */
+  readonly tls?: TlsFiles;
+  /** Closes the client. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: ClientEvent) => void;
+  /** Milliseconds of silence before the server is probed; see `SessionOptions`. Default 10,000. */
+  readonly probeIntervalMs?: number;
+  /** Milliseconds until a connection (not the dump) must stand. Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  readonly clock?: Clock;
+  /** 0 ≤ random() < 1, for the order of remotes and the jitter of waits. */
+  readonly random?: () => number;
+}
+
+/** A database: its replica, and transactions. */
+export interface Client<DB> {
+  readonly database: DatabaseSpec<DB>;
+  readonly state: ClientState;
+  readonly replica: Replica<DB>;
+  /** The remote of the present connection. */
+  readonly remote: string | undefined;
+  /** `x.y.z` of the connected server's schema, or of the last one connected. */
+  readonly schemaVersion: string | undefined;
+  /** Whether the (last) connected server has the table; false before the first connection. */
+  hasTable(table: string): boolean;
+  /** Whether the (last) connected server has the column, with a type that fits the spec; false before the first connection. */
+  hasColumn(table: string, column: string): boolean;
+  /**
+   * Resolves when the replica is a consistent snapshot that follows a server; at once if it is now.
+   * @throws OvsdbError `closed` when the signal aborts or the client is closed before.
+   */
+  synced(signal?: AbortSignal): Promise<void>;
+  /**
+   * Commits a transaction. When it resolves, the replica holds what it did: ovsdb-server sends the update first.
+   * @throws OvsdbError `disconnected` (nothing was sent), `outcome_unknown` (sent, no reply), `unknown_table` or
+   * `unknown_column` (this server lacks it), or what the server refused.
+   */
+  transact(
+    transaction: Transaction<DB>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly OperationResult[]>;
+  /** Closes for good; calls in flight are rejected. */
+  close(): Promise<void>;
+}
+
+/** First wait, then 1 s doubling to 8 s: the range of OVS's own clients (lib/reconnect.c). */
+const FIRST_WAIT_MS = 100;
+const MIN_WAIT_MS = 1_000;
+const MAX_WAIT_MS = 8_000;
+
+/**
+ * Connects, and stays connected. Never throws for a server that is absent: it is waited for.
+ * @throws OvsdbError when the options make no sense: a malformed remote, a table or column that the spec does not have.
+ */
+export function connect<DB>(options: ConnectOptions<DB>): Client<DB> {
+  return new DatabaseClient(options);
+}
+
+class DatabaseClient<DB> implements Client<DB> {
+  readonly database: DatabaseSpec<DB>;
+  readonly #options: ConnectOptions<DB>;
+  readonly #replica: ReplicaStore<DB>;
+  readonly #closing = new AbortController();
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #server: ServerState;
+  readonly #finished: Promise<void>;
+  readonly #waiters = new Set<() => void>();
+  #state: ClientState = 'connecting';
+  #session: Session | undefined;
+  #remote: string | undefined;
+  #schema: ServerSchema | undefined;
+  /** The last transaction in the replica, as `monitor_cond_since` names it. */
+  #lastTransaction: string = ZERO_UUID;
+
+  constructor(options: ConnectOptions<DB>) {
+    this.#options = options;
+    this.database = options.database;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#server = new ServerState(options.database.name, options.leaderOnly ?? false);
+    if (options.remotes.length === 0) {
+      throw new OvsdbError('invalid_value', '`remotes` is empty: name at least one, as unix:/path or tcp:host:port');
+    }
+    options.remotes.forEach((remote) => parseRemote(remote));
+    this.#replica = new ReplicaStore(this.database, options.monitor ?? {}, options.indexes ?? {}, (error) =>
+      this.#emit({ type: 'listener_error', error }),
+    );
+    // Conditions are checked now, where the mistake was made, not at some later connection.
+    buildMonitor(this.database, options.monitor ?? {}, () => true);
+    const stop = (): void => this.#closing.abort();
+    options.signal?.addEventListener('abort', stop, { once: true });
+    if (options.signal?.aborted === true) {
+      stop();
+    }
+    this.#finished = this.#run().finally(() => options.signal?.removeEventListener('abort', stop));
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  get replica(): Replica<DB> {
+    return this.#replica;
+  }
+
+  get remote(): string | undefined {
+    return this.#remote;
+  }
+
+  get schemaVersion(): string | undefined {
+    return this.#schema?.version;
+  }
+
+  hasTable(table: string): boolean {
+    return this.#schema?.tables.has(table) ?? false;
+  }
+
+  hasColumn(table: string, column: string): boolean {
+    return this.#schema !== undefined && this.#fits(this.#schema, table, column);
+  }
+
+  synced(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (this.#state === 'synced') {
+          settle();
+          resolve();
+        } else if (this.#state === 'closed' || signal?.aborted === true) {
+          settle();
+          reject(
+            new OvsdbError(
+              'closed',
+              this.#state === 'closed' ? 'the client is closed' : 'aborted while waiting for the replica',
+            ),
+          );
+        }
+      };
+      const settle = (): void => {
+        this.#waiters.delete(check);
+        signal?.removeEventListener('abort', check);
+      };
+      this.#waiters.add(check);
+      signal?.addEventListener('abort', check);
+      check();
+    });
+  }
+
+  async transact(
+    transaction: Transaction<DB>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<readonly OperationResult[]> {
+    const session = this.#session;
+    const schema = this.#schema;
+    if (this.#state === 'closed') {
+      throw new OvsdbError('closed', 'the client is closed');
+    }
+    if (this.#state !== 'synced' || session === undefined || schema === undefined) {
+      throw new OvsdbError('disconnected', `not connected to ${this.database.name}: wait for synced() and try again`);
+    }
+    this.#checkSchema(transaction, schema);
+    const reply = await session.call('transact', transaction.toParams(), { signal: options.signal });
+    return readResults(transaction, reply);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#finished;
+  }
+
+  /** A server without a column refuses with a bare "syntax error"; say what is wrong instead. */
+  #checkSchema(transaction: Transaction<DB>, schema: ServerSchema): void {
+    transaction.operations.forEach(({ op, table, columns }, index) => {
+      const serverTable = table === undefined ? undefined : schema.tables.get(table);
+      const at = { op: index, operation: op, table };
+      if (table !== undefined && serverTable === undefined) {
+        throw new OvsdbError(
+          'unknown_table',
+          `table ${table} is not in this server's schema ${schema.version}: ask hasTable first`,
+          at,
+        );
+      }
+      const column = columns.find((name) => serverTable?.columns.has(name) === false);
+      if (column !== undefined) {
+        throw new OvsdbError(
+          'unknown_column',
+          `column ${table ?? ''}.${column} is not in this server's schema ${schema.version}: ask hasColumn first`,
+          { ...at, column },
+        );
+      }
+    });
+  }
+
+  #fits(schema: ServerSchema, table: string, column: string): boolean {
+    const own = this.database.tables.get(table)?.columns.get(column);
+    const theirs = schema.tables.get(table)?.columns.get(column);
+    return theirs !== undefined && (own === undefined || compatible(own, theirs));
+  }
+
+  /** Connects again and again until closed. */
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    const remotes = this.#options.remotes;
+    let next = Math.floor(this.#random() * remotes.length);
+    /** Attempts since a session last held. */
+    let attempts = 0;
+    while (!signal.aborted) {
+      const remote = remotes[next % remotes.length] ?? '';
+      next += 1;
+      attempts += 1;
+      this.#setState('connecting');
+      this.#emit({ type: 'connecting', remote });
+      const began = this.#clock.now();
+      const error = await this.#runSession(remote, signal);
+      this.#session = undefined;
+      this.#remote = undefined;
+      if (signal.aborted) {
+        break;
+      }
+      // As lib/reconnect.c: only a session that outlived the wait before it makes the waits short again.
+      if (this.#wasSynced && this.#clock.now() - began > this.#waitMs(attempts)) {
+        attempts = 1;
+      }
+      this.#wasSynced = false;
+      // The other remotes are tried at once; a whole round without success waits.
+      const round = attempts % remotes.length === 0 || remotes.length === 1;
+      const retryMs = round ? this.#waitMs(attempts / remotes.length) : 0;
+      this.#setState('waiting');
+      this.#emit({ type: 'disconnected', remote, error, retryMs });
+      await pause(this.#clock, retryMs, signal);
+    }
+    this.#setState('closed');
+  }
+
+  #wasSynced = false;
+
+  /** Milliseconds before attempt `round` + 1; jitter keeps many clients of one server apart. */
+  #waitMs(round: number): number {
+    const base = round <= 1 ? FIRST_WAIT_MS : Math.min(MAX_WAIT_MS, MIN_WAIT_MS * 2 ** (Math.floor(round) - 2));
+    return base * (0.75 + this.#random() / 2);
+  }
+
+  /** One connection from start to end; resolves with why it ended. */
+  async #runSession(remote: string, signal: AbortSignal): Promise<OvsdbError> {
+    let session: Session | undefined;
+    const stop = (): void => session?.close(new OvsdbError('closed', 'the client was closed'));
+    try {
+      const stream = await openTransport(remote, this.#options.tls, this.#options.connectTimeoutMs ?? 5_000, signal);
+      session = new Session({
+        stream,
+        onNotification: (method, params) => this.#onNotification(method, params),
+        clock: this.#clock,
+        ...(this.#options.probeIntervalMs !== undefined && { probeIntervalMs: this.#options.probeIntervalMs }),
+      });
+      signal.addEventListener('abort', stop);
+      if (signal.aborted) {
+        stop();
+      }
+      this.#session = session;
+      this.#remote = remote;
+      await this.#handshake(session, remote);
+      return await session.ended;
+    } catch (error) {
+      const reason = OvsdbError.from(error, 'protocol_error');
+      session?.close(reason);
+      return session?.reason ?? reason;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** From an open stream to a replica in sync. */
+  async #handshake(session: Session, remote: string): Promise<void> {
+    this.#server.reset();
+    await watchServer(session, this.#server);
+    const schema = parseSchema(await session.call('get_schema', [this.database.name]));
+    const plan = buildMonitor(this.database, this.#options.monitor ?? {}, (table, column) =>
+      this.#fits(schema, table, column),
+    );
+    this.#schema = schema;
+    this.#emit({ type: 'connected', remote, schemaVersion: schema.version, missing: plan.missing });
+    const newDatabase = this.#server.isNewDatabase();
+    await startMonitor(
+      session,
+      plan,
+      newDatabase ? ZERO_UUID : this.#lastTransaction,
+      (method, found, lastTransaction, updates) => {
+        // In the turn of the reply: the first notifications may be in the same chunk.
+        this.#plan = { ...plan, method };
+        if (found) {
+          this.#replica.apply(method, updates);
+        } else {
+          this.#replica.reload(method, updates);
+        }
+        this.#lastTransaction = lastTransaction;
+        this.#server.accept();
+        this.#wasSynced = true;
+        this.#setState('synced');
+        this.#emit({
+          type: 'synced',
+          remote,
+          generation: this.#replica.generation,
+          reloaded: !found,
+          rows: this.#replica.size,
+        });
+      },
+    );
+  }
+
+  #plan: MonitorPlan | undefined;
+
+  /** What it throws ends the session, and the next one loads everything anew. */
+  #onNotification(method: string, params: Json): void {
+    const list = asArray(params) ?? [];
+    if (list[0] === this.#server.monitorId) {
+      this.#server.update(list[list.length - 1] ?? null);
+      return;
+    }
+    switch (method) {
+      case 'update':
+      case 'update2':
+      case 'update3': {
+        const plan = this.#plan;
+        if (plan === undefined || list[0] !== plan.id) {
+          throw new OvsdbError('protocol_error', `${method} of a monitor that was not asked for`);
+        }
+        const since = method === 'update3';
+        try {
+          this.#replica.apply(plan.method, list[since ? 2 : 1] ?? null);
+        } catch (error) {
+          this.#lastTransaction = ZERO_UUID;
+          throw error;
+        }
+        if (since && typeof list[1] === 'string') {
+          this.#lastTransaction = list[1];
+        }
+        break;
+      }
+      case 'monitor_canceled':
+        // The schema was converted or the database went away; a new session finds out.
+        throw new OvsdbError('disconnected', 'the server canceled the monitor: its database changed');
+      default:
+      // locked, stolen: nobody here holds locks. Unknown notifications are allowed to newer servers.
+    }
+  }
+
+  #setState(state: ClientState): void {
+    if (this.#state !== state) {
+      this.#state = state;
+      for (const waiter of [...this.#waiters]) {
+        waiter();
+      }
+    }
+  }
+
+  #emit(event: ClientEvent): void {
+    this.#options.onEvent?.(event);
+  }
+}

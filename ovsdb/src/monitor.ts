@@ -1,0 +1,116 @@
+/** Asking a server to send a part of its database and its changes. */
+import { OvsdbError } from './error.ts';
+import { asArray, type Json, type JsonObject } from './json.ts';
+import { monitoredColumns } from './replica.ts';
+import type { Session } from './session.ts';
+import type { DatabaseSpec } from './spec.ts';
+import { encodeWhere } from './transaction.ts';
+import type { MonitorSpec, Where } from './types.ts';
+import type { MonitorMethod } from './update.ts';
+import { ZERO_UUID } from './uuid.ts';
+
+/** What is asked of one server. */
+export interface MonitorPlan {
+  /** The `<json-value>` that marks the monitor's notifications. */
+  readonly id: string;
+  readonly database: string;
+  readonly method: MonitorMethod;
+  readonly requests: JsonObject;
+  /** Whether a table has conditions, which the plain `monitor` does not know. */
+  readonly conditional: boolean;
+  /** Tables and `Table.column`s that the server lacks. */
+  readonly missing: readonly string[];
+}
+
+/**
+ * Plans the monitor, leaving out what the server lacks.
+ * @param has whether the server has a column that fits the spec.
+ * @throws OvsdbError `unknown_table`, `unknown_column`, `invalid_value` when `monitor` does not fit the spec.
+ */
+export function buildMonitor<DB>(
+  database: DatabaseSpec<DB>,
+  monitor: MonitorSpec<DB>,
+  has: (table: string, column: string) => boolean,
+): MonitorPlan {
+  const requests: Record<string, Json> = {};
+  const missing: string[] = [];
+  let conditional = false;
+  for (const [table, wanted] of monitoredColumns(database, monitor)) {
+    const spec = database.tables.get(table);
+    const columns = [...wanted].filter((column) => has(table, column));
+    if (spec === undefined || (columns.length === 0 && wanted.size > 0)) {
+      missing.push(table);
+      continue;
+    }
+    missing.push(...[...wanted].filter((column) => !columns.includes(column)).map((column) => `${table}.${column}`));
+    const entry = (monitor as Readonly<Record<string, unknown>>)[table];
+    const where =
+      typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+        ? (entry as { readonly where?: Where<DB, never> }).where
+        : undefined;
+    const request: Record<string, Json> = { columns };
+    if (where !== undefined) {
+      request['where'] = encodeWhere(spec, where).json;
+      conditional = true;
+    }
+    requests[table] = [request];
+  }
+  return { id: database.name, database: database.name, method: 'monitor_cond_since', requests, conditional, missing };
+}
+
+/**
+ * Starts the monitor in the newest dialect that the server knows.
+ * @param lastTransaction the transaction that the replica is at; the zero UUID for a whole snapshot.
+ * @param onSnapshot called in the turn of the reply. `found`: `updates` continue from `lastTransaction`; else they are
+ * the whole content.
+ * @throws OvsdbError the server's refusal, or `protocol_error`.
+ */
+export async function startMonitor(
+  session: Session,
+  plan: MonitorPlan,
+  lastTransaction: string,
+  onSnapshot: (method: MonitorMethod, found: boolean, lastTransaction: string, updates: Json) => void,
+): Promise<void> {
+  const { database, id, requests } = plan;
+  try {
+    await session.call('monitor_cond_since', [database, id, requests, lastTransaction], {
+      slow: true,
+      onResult: (result) => {
+        const [found, last, updates] = asArray(result) ?? [];
+        if (typeof found !== 'boolean' || typeof last !== 'string' || updates === undefined) {
+          throw new OvsdbError(
+            'protocol_error',
+            'the reply to monitor_cond_since is not [found, last-txn-id, updates]',
+          );
+        }
+        onSnapshot('monitor_cond_since', found, last, updates);
+      },
+    });
+    return;
+  } catch (error) {
+    rethrowUnlessUnknownMethod(error);
+  }
+  try {
+    await session.call('monitor_cond', [database, id, requests], {
+      slow: true,
+      onResult: (result) => onSnapshot('monitor_cond', false, ZERO_UUID, result),
+    });
+    return;
+  } catch (error) {
+    rethrowUnlessUnknownMethod(error);
+  }
+  if (plan.conditional) {
+    throw new OvsdbError('unsuitable_server', 'the server is too old for monitors with conditions (monitor_cond)');
+  }
+  await session.call('monitor', [database, id, requests], {
+    slow: true,
+    onResult: (result) => onSnapshot('monitor', false, ZERO_UUID, result),
+  });
+}
+
+/** ovsdb-server answers a method it does not know with the error "unknown method" (ovsdb/jsonrpc-server.c). */
+export function rethrowUnlessUnknownMethod(error: unknown): void {
+  if (!(error instanceof OvsdbError && error.serverError === 'unknown method')) {
+    throw error;
+  }
+}
