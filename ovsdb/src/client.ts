@@ -1,8 +1,9 @@
-/** The database client: keeps one connection to one of several servers, and the replica in step with it. */
+/** Keeps one connection to one of several servers, and the replica in step with it. */
+import { Backoff } from './backoff.ts';
+import type { Client, ClientEvent, ClientState, ConnectOptions } from './client-api.ts';
 import { type Clock, pause, systemClock } from './clock.ts';
 import { OvsdbError } from './error.ts';
-import type { Json } from './json.ts';
-import { asArray } from './json.ts';
+import { asArray, type Json } from './json.ts';
 import { buildMonitor, type MonitorPlan, startMonitor } from './monitor.ts';
 import { type Replica, ReplicaStore } from './replica.ts';
 import { type OperationResult, readResults } from './result.ts';
@@ -10,100 +11,8 @@ import { ServerState, watchServer } from './server-database.ts';
 import { Session } from './session.ts';
 import { compatible, type DatabaseSpec, parseSchema, type ServerSchema } from './spec.ts';
 import type { Transaction } from './transaction.ts';
-import { openTransport, parseRemote, type TlsFiles } from './transport.ts';
-import type { IndexSpec, MonitorSpec } from './types.ts';
+import { openTransport, parseRemote } from './transport.ts';
 import { ZERO_UUID } from './uuid.ts';
-
-/**
- * - `waiting`: no connection; the next attempt comes by itself.
- * - `connecting`: opening the stream, asking for the schema, loading the replica.
- * - `synced`: the replica follows the server; `transact` works.
- * - `closed`: for good, by `close` or the signal.
- */
-export type ClientState = 'waiting' | 'connecting' | 'synced' | 'closed';
-
-/** What happens to a client, for logs and metrics. */
-export type ClientEvent =
-  | { readonly type: 'connecting'; readonly remote: string }
-  /** `missing`: tables and `Table.column`s that `monitor` asks for and this server's schema lacks. */
-  | {
-      readonly type: 'connected';
-      readonly remote: string;
-      readonly schemaVersion: string;
-      readonly missing: readonly string[];
-    }
-  /** `reloaded`: the content was loaded from nothing, not resumed; generation has grown. */
-  | {
-      readonly type: 'synced';
-      readonly remote: string;
-      readonly generation: number;
-      readonly reloaded: boolean;
-      readonly rows: number;
-    }
-  /** `retryMs`: milliseconds until the next attempt. */
-  | { readonly type: 'disconnected'; readonly remote: string; readonly error: OvsdbError; readonly retryMs: number }
-  /** A listener of `replica.onChange` threw. */
-  | { readonly type: 'listener_error'; readonly error: unknown };
-
-/** How `connect` finds, watches and keeps a database. */
-export interface ConnectOptions<DB> {
-  /** `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`; tried in turn, from a random one on. */
-  readonly remotes: readonly string[];
-  readonly database: DatabaseSpec<DB>;
-  /** Tables and columns of the replica; nothing by default. What the server's schema lacks is left out and reads as default. */
-  readonly monitor?: MonitorSpec<DB>;
-  readonly indexes?: IndexSpec<DB>;
-  /** Of a Raft cluster, use the leader only: what it sends is never stale. Without effect on a standalone server. */
-  readonly leaderOnly?: boolean;
-  /** For `ssl:` remotes. */
-  readonly tls?: TlsFiles;
-  /** Closes the client. */
-  readonly signal?: AbortSignal;
-  readonly onEvent?: (event: ClientEvent) => void;
-  /** Milliseconds of silence before the server is probed; see `SessionOptions`. Default 10,000. */
-  readonly probeIntervalMs?: number;
-  /** Milliseconds until a connection (not the dump) must stand. Default 5,000. */
-  readonly connectTimeoutMs?: number;
-  readonly clock?: Clock;
-  /** 0 ≤ random() < 1, for the order of remotes and the jitter of waits. */
-  readonly random?: () => number;
-}
-
-/** A database: its replica, and transactions. */
-export interface Client<DB> {
-  readonly database: DatabaseSpec<DB>;
-  readonly state: ClientState;
-  readonly replica: Replica<DB>;
-  /** The remote of the present connection. */
-  readonly remote: string | undefined;
-  /** `x.y.z` of the connected server's schema, or of the last one connected. */
-  readonly schemaVersion: string | undefined;
-  /** Whether the (last) connected server has the table; false before the first connection. */
-  hasTable(table: string): boolean;
-  /** Whether the (last) connected server has the column, with a type that fits the spec; false before the first connection. */
-  hasColumn(table: string, column: string): boolean;
-  /**
-   * Resolves when the replica is a consistent snapshot that follows a server; at once if it is now.
-   * @throws OvsdbError `closed` when the signal aborts or the client is closed before.
-   */
-  synced(signal?: AbortSignal): Promise<void>;
-  /**
-   * Commits a transaction. When it resolves, the replica holds what it did: ovsdb-server sends the update first.
-   * @throws OvsdbError `disconnected` (nothing was sent), `outcome_unknown` (sent, no reply), `unknown_table` or
-   * `unknown_column` (this server lacks it), or what the server refused.
-   */
-  transact(
-    transaction: Transaction<DB>,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<readonly OperationResult[]>;
-  /** Closes for good; calls in flight are rejected. */
-  close(): Promise<void>;
-}
-
-/** First wait, then 1 s doubling to 8 s: the range of OVS's own clients (lib/reconnect.c). */
-const FIRST_WAIT_MS = 100;
-const MIN_WAIT_MS = 1_000;
-const MAX_WAIT_MS = 8_000;
 
 /**
  * Connects, and stays connected. Never throws for a server that is absent: it is waited for.
@@ -127,6 +36,10 @@ class DatabaseClient<DB> implements Client<DB> {
   #session: Session | undefined;
   #remote: string | undefined;
   #schema: ServerSchema | undefined;
+  /** The monitor of the present session. */
+  #plan: MonitorPlan | undefined;
+  /** When the present session came into sync. */
+  #syncedAt: number | undefined;
   /** The last transaction in the replica, as `monitor_cond_since` names it. */
   #lastTransaction: string = ZERO_UUID;
 
@@ -257,44 +170,28 @@ class DatabaseClient<DB> implements Client<DB> {
   /** Connects again and again until closed. */
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const remotes = this.#options.remotes;
+    const { remotes } = this.#options;
+    const backoff = new Backoff(remotes.length, this.#random);
     let next = Math.floor(this.#random() * remotes.length);
-    /** Attempts since a session last held. */
-    let attempts = 0;
     while (!signal.aborted) {
       const remote = remotes[next % remotes.length] ?? '';
       next += 1;
-      attempts += 1;
       this.#setState('connecting');
       this.#emit({ type: 'connecting', remote });
-      const began = this.#clock.now();
+      this.#syncedAt = undefined;
       const error = await this.#runSession(remote, signal);
       this.#session = undefined;
+      this.#plan = undefined;
       this.#remote = undefined;
       if (signal.aborted) {
         break;
       }
-      // As lib/reconnect.c: only a session that outlived the wait before it makes the waits short again.
-      if (this.#wasSynced && this.#clock.now() - began > this.#waitMs(attempts)) {
-        attempts = 1;
-      }
-      this.#wasSynced = false;
-      // The other remotes are tried at once; a whole round without success waits.
-      const round = attempts % remotes.length === 0 || remotes.length === 1;
-      const retryMs = round ? this.#waitMs(attempts / remotes.length) : 0;
+      const retryMs = backoff.next(this.#syncedAt === undefined ? undefined : this.#clock.now() - this.#syncedAt);
       this.#setState('waiting');
       this.#emit({ type: 'disconnected', remote, error, retryMs });
       await pause(this.#clock, retryMs, signal);
     }
     this.#setState('closed');
-  }
-
-  #wasSynced = false;
-
-  /** Milliseconds before attempt `round` + 1; jitter keeps many clients of one server apart. */
-  #waitMs(round: number): number {
-    const base = round <= 1 ? FIRST_WAIT_MS : Math.min(MAX_WAIT_MS, MIN_WAIT_MS * 2 ** (Math.floor(round) - 2));
-    return base * (0.75 + this.#random() / 2);
   }
 
   /** One connection from start to end; resolves with why it ended. */
@@ -351,7 +248,7 @@ class DatabaseClient<DB> implements Client<DB> {
         }
         this.#lastTransaction = lastTransaction;
         this.#server.accept();
-        this.#wasSynced = true;
+        this.#syncedAt = this.#clock.now();
         this.#setState('synced');
         this.#emit({
           type: 'synced',
@@ -363,8 +260,6 @@ class DatabaseClient<DB> implements Client<DB> {
       },
     );
   }
-
-  #plan: MonitorPlan | undefined;
 
   /** What it throws ends the session, and the next one loads everything anew. */
   #onNotification(method: string, params: Json): void {
@@ -404,13 +299,21 @@ class DatabaseClient<DB> implements Client<DB> {
   #setState(state: ClientState): void {
     if (this.#state !== state) {
       this.#state = state;
-      for (const waiter of [...this.#waiters]) {
+      // Waiters remove themselves, which a Set's iteration allows.
+      for (const waiter of this.#waiters) {
         waiter();
       }
     }
   }
 
   #emit(event: ClientEvent): void {
-    this.#options.onEvent?.(event);
+    try {
+      this.#options.onEvent?.(event);
+    } catch (error) {
+      // A mistake of the listener: it must surface, but not stop the client half-way.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 }

@@ -2,7 +2,8 @@
  * `@ovenbird/ovsdb`: an OVSDB client (RFC 7047 and the extensions of ovsdb-server(7)) with typed tables, a replica in
  * memory and typed transactions. Start at `connect`.
  */
-export { type Client, type ClientEvent, type ClientState, type ConnectOptions, connect } from './client.ts';
+export { connect } from './client.ts';
+export type { Client, ClientEvent, ClientState, ConnectOptions } from './client-api.ts';
 export type { Clock } from './clock.ts';
 export { OvsdbError, type OvsdbErrorCode, type OvsdbErrorContext } from './error.ts';
 export { type OvnNorthbound, ovnNorthbound } from './gen/ovn-nb.ts';

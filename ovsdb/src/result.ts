@@ -34,7 +34,7 @@ export function readResults<DB>(transaction: Transaction<DB>, reply: Json): read
   // A failed operation's error stands in its place, with nulls after it; a failed commit adds one error behind all.
   list.forEach((json, index) => {
     if (isJsonObject(json) && json['error'] !== undefined && json['error'] !== null) {
-      throw transactionError(operations, index, json);
+      throw transactionError(operations, list, index, json);
     }
   });
   if (list.length < operations.length) {
@@ -94,7 +94,12 @@ function readRow<DB>(transaction: Transaction<DB>, operation: Operation, json: J
       row[column.name] = defaultValue(column);
     }
   }
-  return row as SelectedRow;
+  return row;
+}
+
+function insertedUuid(json: Json | undefined): string | undefined {
+  const uuid = isJsonObject(json) ? asArray(json['uuid'])?.[1] : undefined;
+  return typeof uuid === 'string' ? uuid : undefined;
 }
 
 const UUID_IN_TEXT = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/g;
@@ -105,14 +110,21 @@ const COLUMN_IN_TEXT = /column "?(\w+)"?|"(\w+)" column/;
  * Makes the error of a failed transaction. The server names rows and columns in prose only (`details`), and of a failed
  * commit no operation, so those are looked for there; they are absent when the prose does not say.
  */
-function transactionError(operations: readonly Operation[], index: number, json: JsonObject): OvsdbError {
-  const serverError = String(json['error']);
+function transactionError(
+  operations: readonly Operation[],
+  results: readonly Json[],
+  index: number,
+  json: JsonObject,
+): OvsdbError {
+  const { error } = json;
+  const serverError = typeof error === 'string' ? error : JSON.stringify(error);
   const details = typeof json['details'] === 'string' ? json['details'] : undefined;
   const text = details ?? '';
   const uuids: readonly string[] = text.match(UUID_IN_TEXT) ?? [];
   const ofIndex = operations[index];
   // Behind the last operation: the commit failed. An operation on a row that the text names is the likely culprit.
-  const byRow = operations.findIndex((operation) => operation.row !== undefined && uuids.includes(operation.row));
+  const rowOf = (operation: Operation, i: number): string | undefined => operation.row ?? insertedUuid(results[i]);
+  const byRow = operations.findIndex((operation, i) => uuids.includes(rowOf(operation, i) ?? ''));
   const op = ofIndex !== undefined ? index : byRow >= 0 ? byRow : undefined;
   const operation = op === undefined ? undefined : operations[op];
   const named = [...text.matchAll(TABLE_IN_TEXT)].map((match) => match[1] ?? match[2] ?? match[3]);
@@ -130,7 +142,7 @@ function transactionError(operations: readonly Operation[], index: number, json:
       op,
       operation: operation?.op,
       table,
-      row: operation?.row ?? uuids[0],
+      row: (op === undefined || operation === undefined ? undefined : rowOf(operation, op)) ?? uuids[0],
       column: columnMatch?.[1] ?? columnMatch?.[2],
       serverError,
       details,

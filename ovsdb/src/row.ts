@@ -94,7 +94,7 @@ export function readColumn(values: StoredValues, column: ColumnSpec): Value | un
   if (isDecoded(column, stored)) {
     return stored;
   }
-  const decoded = decodeValue(column, stored as Json);
+  const decoded = decodeValue(column, stored);
   if (column.kind === 'set' || column.kind === 'map') {
     values[column.name] = decoded ?? [];
   }

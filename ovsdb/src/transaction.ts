@@ -4,7 +4,6 @@ import type { Json, JsonObject } from './json.ts';
 import type { ColumnSpec, DatabaseSpec, TableSpec } from './spec.ts';
 import type {
   ColumnName,
-  Condition,
   ConditionFunction,
   MutableColumn,
   MutationValue,
@@ -212,7 +211,7 @@ export class Transaction<DB> {
    * Refuses the transaction (`wait_failed`) unless the row exists: the guard of a `mutate`, which is no error to the
    * server when its row is gone, and then loses what it was to insert.
    */
-  waitForRow<T extends TableName<DB>>(table: T, uuid: Uuid): this {
+  waitForRow(table: TableName<DB>, uuid: Uuid): this {
     this.#table(table);
     // No columns: rows compare equal, so the sets of rows are equal when both are non-empty (ovsdb/execution.c,
     // ovsdb_execute_wait compares sets of distinct rows).
@@ -335,7 +334,7 @@ export function encodeWhere<DB, T extends TableName<DB>>(
     return { json: [['_uuid', '==', encodeUuid(where)]], columns: [] };
   }
   const columns: string[] = [];
-  const json = (where as readonly Condition<DB, T>[]).map((condition): Json => {
+  const json = where.map((condition): Json => {
     const [name, fn, value] = condition as readonly [string, ConditionFunction, unknown];
     if (name === '_uuid') {
       return [name, fn, encodeUuid(value as string)];

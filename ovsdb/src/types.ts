@@ -53,25 +53,25 @@ export type MutableColumn<DB, T extends TableName<DB>, M extends Mutator> = {
 }[ColumnName<DB, T>];
 
 /** The operand of a mutator on a column that reads as `R`; maps lose pairs by map (key and value match) or by a list of keys. */
-export type MutationValue<R, M extends Mutator> = M extends 'insert' | 'delete'
-  ? Exclude<R, undefined> extends ReadonlyMap<infer K, infer V>
-    ? M extends 'insert'
-      ? ReadonlyMap<K, V>
-      : ReadonlyMap<K, V> | readonly K[]
-    : Exclude<R, undefined> extends readonly (infer E)[]
-      ? readonly E[]
-      : undefined extends R
-        ? readonly Exclude<R, undefined>[]
-        : Atom extends R
-          ? Exclude<R, undefined>
+export type MutationValue<R, M extends Mutator> = [Value] extends [R]
+  ? Value
+  : M extends 'insert' | 'delete'
+    ? Exclude<R, undefined> extends ReadonlyMap<infer K, infer V>
+      ? M extends 'insert'
+        ? ReadonlyMap<K, V>
+        : ReadonlyMap<K, V> | readonly K[]
+      : Exclude<R, undefined> extends readonly (infer E)[]
+        ? readonly E[]
+        : undefined extends R
+          ? readonly Exclude<R, undefined>[]
           : never
-  : number extends R
-    ? number
-    : R extends readonly (infer E)[]
-      ? number extends E
-        ? number
-        : never
-      : never;
+    : number extends R
+      ? number
+      : R extends readonly (infer E)[]
+        ? number extends E
+          ? number
+          : never
+        : never;
 
 /** Which rows and columns of a table the replica holds: all columns, some, or some of the rows that meet `where`. */
 export type TableMonitor<DB, T extends TableName<DB>> =

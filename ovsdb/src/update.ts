@@ -9,12 +9,6 @@ import { checkNotation, decodeValue, valuesEqual } from './value.ts';
 /** The dialects of monitoring, newest first. `monitor_cond_since` resumes, `monitor` sends whole rows. */
 export type MonitorMethod = 'monitor_cond_since' | 'monitor_cond' | 'monitor';
 
-/** The columns of a monitored table as spec (how they read) and server (how their diffs work) see them. */
-export interface MonitoredColumns {
-  /** Of the spec, by name; the monitor request asked for just these. */
-  readonly columns: ReadonlyMap<string, ColumnSpec>;
-}
-
 /** What became of one row: its new values, or undefined when it is gone. */
 export type RowUpdate = { readonly kind: 'set'; readonly values: StoredValues } | { readonly kind: 'gone' };
 
@@ -97,7 +91,7 @@ function checkedValues(columns: ReadonlyMap<string, ColumnSpec>, json: Json): St
       checkNotation(column, json[name]);
     }
   }
-  return json as StoredValues;
+  return json;
 }
 
 /**

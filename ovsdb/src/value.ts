@@ -130,7 +130,7 @@ function decodeAtom(column: ColumnSpec, base: BaseSpec, json: Json | undefined):
     return asArray(json)?.[1] as string;
   }
   if (base.type === 'integer' && !Number.isSafeInteger(json)) {
-    throw new OvsdbError('invalid_value', `integer ${String(json)} is beyond 2^53 and would not be exact`, {
+    throw new OvsdbError('invalid_value', `integer ${JSON.stringify(json)} is beyond 2^53 and would not be exact`, {
       column: column.name,
     });
   }

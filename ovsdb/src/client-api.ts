@@ -1,0 +1,95 @@
+/** What users of a client see: options, events, the client itself. `client.ts` does it. */
+import type { Clock } from './clock.ts';
+import type { OvsdbError } from './error.ts';
+import type { Replica } from './replica.ts';
+import type { OperationResult } from './result.ts';
+import type { DatabaseSpec } from './spec.ts';
+import type { Transaction } from './transaction.ts';
+import type { TlsFiles } from './transport.ts';
+import type { IndexSpec, MonitorSpec } from './types.ts';
+
+/**
+ * - `waiting`: no connection; the next attempt comes by itself.
+ * - `connecting`: opening the stream, asking for the schema, loading the replica.
+ * - `synced`: the replica follows the server; `transact` works.
+ * - `closed`: for good, by `close` or the signal.
+ */
+export type ClientState = 'waiting' | 'connecting' | 'synced' | 'closed';
+
+/** What happens to a client, for logs and metrics. */
+export type ClientEvent =
+  | { readonly type: 'connecting'; readonly remote: string }
+  /** `missing`: tables and `Table.column`s that `monitor` asks for and this server's schema lacks. */
+  | {
+      readonly type: 'connected';
+      readonly remote: string;
+      readonly schemaVersion: string;
+      readonly missing: readonly string[];
+    }
+  /** `reloaded`: the content was loaded from nothing, not resumed; generation has grown. */
+  | {
+      readonly type: 'synced';
+      readonly remote: string;
+      readonly generation: number;
+      readonly reloaded: boolean;
+      readonly rows: number;
+    }
+  /** `retryMs`: milliseconds until the next attempt. */
+  | { readonly type: 'disconnected'; readonly remote: string; readonly error: OvsdbError; readonly retryMs: number }
+  /** A listener of `replica.onChange` threw. */
+  | { readonly type: 'listener_error'; readonly error: unknown };
+
+/** How `connect` finds, watches and keeps a database. */
+export interface ConnectOptions<DB> {
+  /** `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`; tried in turn, from a random one on. */
+  readonly remotes: readonly string[];
+  readonly database: DatabaseSpec<DB>;
+  /** Tables and columns of the replica; nothing by default. What the server's schema lacks is left out and reads as default. */
+  readonly monitor?: MonitorSpec<DB>;
+  readonly indexes?: IndexSpec<DB>;
+  /** Of a Raft cluster, use the leader only: what it sends is never stale. Without effect on a standalone server. */
+  readonly leaderOnly?: boolean;
+  /** For `ssl:` remotes. */
+  readonly tls?: TlsFiles;
+  /** Closes the client. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: ClientEvent) => void;
+  /** Milliseconds of silence before the server is probed; see `SessionOptions`. Default 10,000. */
+  readonly probeIntervalMs?: number;
+  /** Milliseconds until a connection (not the dump) must stand. Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  readonly clock?: Clock;
+  /** 0 ≤ random() < 1, for the order of remotes and the jitter of waits. */
+  readonly random?: () => number;
+}
+
+/** A database: its replica, and transactions. */
+export interface Client<DB> {
+  readonly database: DatabaseSpec<DB>;
+  readonly state: ClientState;
+  readonly replica: Replica<DB>;
+  /** The remote of the present connection. */
+  readonly remote: string | undefined;
+  /** `x.y.z` of the connected server's schema, or of the last one connected. */
+  readonly schemaVersion: string | undefined;
+  /** Whether the (last) connected server has the table; false before the first connection. */
+  hasTable(table: string): boolean;
+  /** Whether the (last) connected server has the column, with a type that fits the spec; false before the first connection. */
+  hasColumn(table: string, column: string): boolean;
+  /**
+   * Resolves when the replica is a consistent snapshot that follows a server; at once if it is now.
+   * @throws OvsdbError `closed` when the signal aborts or the client is closed before.
+   */
+  synced(signal?: AbortSignal): Promise<void>;
+  /**
+   * Commits a transaction. When it resolves, the replica holds what it did: ovsdb-server sends the update first.
+   * @throws OvsdbError `disconnected` (nothing was sent), `outcome_unknown` (sent, no reply), `unknown_table` or
+   * `unknown_column` (this server lacks it), or what the server refused.
+   */
+  transact(
+    transaction: Transaction<DB>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly OperationResult[]>;
+  /** Closes for good; calls in flight are rejected. */
+  close(): Promise<void>;
+}
