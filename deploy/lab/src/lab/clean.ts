@@ -12,8 +12,8 @@ export interface Removed {
   readonly namespaces: readonly string[];
 }
 
-/** The files and directories that hold what a user made: API objects, northbound rows, and the identities they rely on. */
-const kept = new Set(['api', 'central', 'pki', 'config']);
+/** The entries of a state directory that hold what users made: API objects, northbound rows, and what they rely on. */
+export const userState: readonly string[] = ['api', 'central', 'pki', 'config'];
 
 /** Namespaces of this lab: the names that follow from its directory. */
 export function ownNamespaces(directory: string): readonly string[] {
@@ -25,9 +25,9 @@ export function ownNamespaces(directory: string): readonly string[] {
 /**
  * Ends the lab's processes (by record), removes its namespaces with what runs in them, and its files.
  * Works on a lab that runs, on what a dead one left, and on nothing.
- * @param options.keep leave API objects and northbound rows for the next start
+ * @param options.keep entries of the state directory to leave; nothing left = the directory goes too
  */
-export async function cleanUp(directory: string, options: { readonly keep: boolean }): Promise<Removed> {
+export async function cleanUp(directory: string, options: { readonly keep: readonly string[] }): Promise<Removed> {
   const layout = layoutOf(directory);
   const records = new RecordDirectory(layout.run);
   const manager = new ProcessManager(records);
@@ -45,8 +45,8 @@ export async function cleanUp(directory: string, options: { readonly keep: boole
   await removeNamespaces(namespaces);
   if (existsSync(directory)) {
     for (const entry of readdirSync(directory))
-      if (!options.keep || !kept.has(entry)) rmSync(join(directory, entry), { recursive: true, force: true });
-    if (!options.keep) rmSync(directory, { recursive: true, force: true });
+      if (!options.keep.includes(entry)) rmSync(join(directory, entry), { recursive: true, force: true });
+    if (readdirSync(directory).length === 0) rmSync(directory, { recursive: true });
   }
   return { processes: all.map((record) => record.name), namespaces };
 }

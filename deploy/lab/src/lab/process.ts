@@ -16,6 +16,8 @@ export interface ProcessSpec {
   readonly logFile: string;
   /** See {@link ProcessRecord.workerPidFile}. */
   readonly workerPidFile?: string;
+  /** Done before each start: writes what the process reads. */
+  readonly prepare?: () => void;
   /** Files that an earlier run may have left and that would make {@link ready} hold too early (sockets, pid files). */
   readonly stale?: readonly string[];
   /** Whether the process is ready to serve; a string says what is missing. */
@@ -33,6 +35,15 @@ export interface InheritedDescriptor extends Disposable {
 
 /** State of a process as `lab ps` shows it. */
 export type ProcessState = 'running' | 'dead' | 'stopped';
+
+/**
+ * The environment of the lab's processes. What the caller's shell says to our programs and to OVN's tools (after
+ * `eval "$(ovenbird lab env)"`, for example) is not meant for the daemons, whose files say everything.
+ */
+function daemonEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const kept = Object.entries(commandEnvironment()).filter(([key]) => !/^(OVENBIRD|OVN|OVS)_|^KUBECONFIG$/.test(key));
+  return { ...Object.fromEntries(kept), ...extra };
+}
 
 /** Last lines of a log file. */
 export function logTail(file: string, lines = 15): string {
@@ -66,6 +77,7 @@ export class ProcessManager {
     if (this.state(spec.name) === 'running') return;
     await this.stop(spec.name); // a worker whose monitor was killed
     for (const file of spec.stale ?? []) rmSync(file, { force: true, recursive: true });
+    spec.prepare?.();
     mkdirSync(dirname(spec.logFile), { recursive: true });
     const log = openSync(spec.logFile, 'a', 0o644);
     const logStart = statSync(spec.logFile).size;
@@ -76,7 +88,7 @@ export class ProcessManager {
       const child = spawn(program, args, {
         detached: true,
         cwd: '/',
-        env: commandEnvironment(spec.env),
+        env: daemonEnvironment(spec.env),
         stdio: ['ignore', log, log, ...inherited.map((descriptor) => descriptor.fd)],
       });
       child.once('exit', (code, by) => (ended = by === null ? `exit ${code}` : `signal ${by}`));
@@ -142,12 +154,13 @@ export class ProcessManager {
   }
 
   async #end(record: ProcessRecord, first: NodeJS.Signals, grace: number): Promise<void> {
-    const alive = (): readonly number[] => [
-      ...new Set([
-        ...(isRunning(record) ? [record.pid] : []),
-        ...(workerOf(record) ? [workerOf(record)?.pid ?? 0] : []),
-      ]),
-    ];
+    const alive = (): readonly number[] => {
+      const pids = new Set<number>();
+      if (isRunning(record)) pids.add(record.pid);
+      const worker = workerOf(record);
+      if (worker !== undefined) pids.add(worker.pid);
+      return [...pids];
+    };
     const send = (pids: readonly number[], signal: NodeJS.Signals): void => {
       for (const pid of pids) {
         try {

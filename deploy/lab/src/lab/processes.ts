@@ -1,12 +1,21 @@
 import { northboundServer, northd, southboundServer } from '../fabric/central.ts';
 import { nodeController, nodeDatabase, nodeSwitch } from '../fabric/node.ts';
 import { LabError } from './error.ts';
+import { agent, apiServer, controller, kubelet } from './kubernetes.ts';
 import { type LabState, layoutOf } from './layout.ts';
 import type { ProcessSpec } from './process.ts';
 
 /** All processes of a lab, in an order in which they can be started one by one. A pure function of `lab.json`. */
 export function processesOf(state: LabState): readonly ProcessSpec[] {
   const layout = layoutOf(state.directory);
+  const cluster = state.options.fabricOnly
+    ? []
+    : [
+        apiServer(state, layout),
+        kubelet(state, layout),
+        controller(state, layout),
+        ...state.nodes.map((node) => agent(state, layout, node)),
+      ];
   return [
     northboundServer(state, layout),
     southboundServer(state, layout),
@@ -16,6 +25,7 @@ export function processesOf(state: LabState): readonly ProcessSpec[] {
       nodeSwitch(layout, node),
       nodeController(layout, node),
     ]),
+    ...cluster,
   ];
 }
 

@@ -7,19 +7,26 @@ import { configureChassis, configureNode } from '../fabric/node.ts';
 import { type CertificateRequest, issue } from '../fabric/pki.ts';
 import { run } from '../fabric/run.ts';
 import { buildFabric, prepareNic } from '../fabric/underlay.ts';
-import { cleanUp } from './clean.ts';
+import { nodesReady } from './api.ts';
+import { cleanUp, userState } from './clean.ts';
+import { ensureShim, installShim } from './cni.ts';
 import { LabError } from './error.ts';
+import { apiIdentity } from './kubernetes.ts';
 import { type LabNode, type LabOptions, type LabState, type Layout, layoutOf } from './layout.ts';
 import { takeLock } from './lock.ts';
 import { isUp, managerOf } from './manager.ts';
-import { leftOut, processesOf, processOf } from './processes.ts';
+import { leftOut, processOf } from './processes.ts';
 import { planState, readState, writeState } from './state.ts';
+import { waitFor } from './wait.ts';
 
 /** Where the progress of a long action goes: one line each, for people. */
 export type Progress = (line: string) => void;
 
 /** Longest wait for another command on the same lab, in milliseconds. */
 const lockWait = 120_000;
+
+/** Longest wait for nodes to be Ready, in milliseconds. */
+const readyDeadline = 90_000;
 
 /**
  * Starts a lab in a state directory. First removes what a dead lab left there.
@@ -39,10 +46,16 @@ export async function up(
     ...(signal === undefined ? {} : { signal }),
   });
   if (isUp(directory)) return joinRunning(directory, options, progress);
-  const removed = await cleanUp(directory, { keep: options.keepState });
+  const removed = await cleanUp(directory, { keep: options.keepState ? userState : [] });
   if (removed.processes.length + removed.namespaces.length > 0)
     progress(`removed what an earlier lab left: ${[...removed.processes, ...removed.namespaces].join(', ')}`);
-  await start(state, layout, progress, signal);
+  try {
+    await start(state, layout, progress, signal);
+  } catch (error) {
+    progress(`ending what was started; the logs stay in ${layout.log}`);
+    await cleanUp(directory, { keep: ['log', ...(options.keepState ? userState : [])] });
+    throw error;
+  }
   const done: LabState = { ...state, phase: 'up' };
   writeState(done);
   return done;
@@ -65,6 +78,7 @@ function certificates(state: LabState): readonly CertificateRequest[] {
   const central = state.options.dualStack ? [ipv4, ipv6] : [ipv4];
   return [
     { name: southboundIdentity, dns: [southboundIdentity], ips: central },
+    { name: apiIdentity, dns: ['kubernetes', 'kubernetes.default', 'localhost'], ips: [...central, '127.0.0.1'] },
     ...state.nodes.map((node) => ({
       name: node.name,
       dns: [node.name],
@@ -73,11 +87,23 @@ function certificates(state: LabState): readonly CertificateRequest[] {
   ];
 }
 
-async function start(state: LabState, layout: Layout, progress: Progress, signal?: AbortSignal): Promise<void> {
+/**
+ * Waits for all, however many fail, and then throws the first failure: nothing may still be starting when the caller
+ * cleans up. Each failure aborts the others' waiting.
+ */
+async function together(abort: AbortController, actions: readonly Promise<unknown>[]): Promise<void> {
+  for (const action of actions) action.catch((error: unknown) => abort.abort(error));
+  await Promise.allSettled(actions);
+  abort.signal.throwIfAborted();
+}
+
+async function start(state: LabState, layout: Layout, progress: Progress, outer?: AbortSignal): Promise<void> {
   const { options, nodes, namespaces } = state;
   const began = performance.now();
   const step = (text: string): void =>
     progress(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
+  const abort = new AbortController();
+  const signal = outer === undefined ? abort.signal : AbortSignal.any([outer, abort.signal]);
   const manager = managerOf(state.directory);
   const startProcess = (name: string): Promise<void> =>
     leftOut(options.without, name) ? Promise.resolve() : manager.start(processOf(state, name), signal);
@@ -88,7 +114,7 @@ async function start(state: LabState, layout: Layout, progress: Progress, signal
   writeState(state);
 
   const keep = options.keepState;
-  await Promise.all([
+  await together(abort, [
     addNamespaces([namespaces.fabric, ...nodes.map((node) => node.namespace)], signal)
       .then(() => buildFabric(namespaces.fabric, nodes, options.dualStack, signal))
       .then(() => Promise.all(nodes.map((node) => prepareNic(node, signal)))),
@@ -96,6 +122,7 @@ async function start(state: LabState, layout: Layout, progress: Progress, signal
     prepareDatabase('northbound', layout.central.northboundFile, { keep, signal }),
     prepareDatabase('southbound', layout.central.southboundFile, { keep: false, signal }),
     ...nodes.map((node) => prepareDatabase('openVswitch', layout.node(node.name).dbFile, { keep: false, signal })),
+    ...(options.fabricOnly ? [] : [ensureShim(signal)]),
   ]);
   step(`namespaces, underlay, certificates and databases for ${nodes.length} nodes`);
 
@@ -107,36 +134,47 @@ async function start(state: LabState, layout: Layout, progress: Progress, signal
     ]);
     await startProcess(`${node.name}.ovn-controller`);
   };
-  await Promise.all([
+  await together(abort, [
     startProcess('ovnnb'),
     startProcess('ovnsb').then(() => openSouthbound(layout, signal)),
     ...nodes.map(startNode),
+    ...(options.fabricOnly ? [] : [startProcess('apiserver')]),
   ]);
   await startProcess('northd');
-  step(`${processesOf(state).length} OVN and Open vSwitch processes`);
+  step(`OVN, Open vSwitch${options.fabricOnly ? '' : ' and the Kubernetes API'}`);
+
+  const withController = nodes.filter((node) => !leftOut(options.without, `${node.name}.ovn-controller`));
   if (options.fabricOnly) {
-    await Promise.all(
-      nodes
-        .filter((node) => !leftOut(options.without, `${node.name}.ovn-controller`))
-        .map((node) => waitForChassis(layout, node, signal)),
+    await together(
+      abort,
+      withController.map((node) => waitForChassis(layout, node, signal)),
     );
     step('every node is a chassis');
+    return;
   }
+  installShim(state, layout);
+  const cluster = ['kubelet', 'controller', ...nodes.map((node) => `${node.name}.agent`)];
+  await together(abort, cluster.map(startProcess));
+  step('controller, agents and kubelet');
+  if (cluster.some((name) => leftOut(options.without, name))) return;
+  const names = nodes.map((node) => node.name);
+  await waitFor('all nodes Ready', () => nodesReady(layout, names), { deadline: readyDeadline, interval: 50, signal });
+  step(`${names.length} nodes are Ready`);
 }
 
-async function waitForChassis(layout: Layout, node: LabNode, signal?: AbortSignal): Promise<void> {
+async function waitForChassis(layout: Layout, node: LabNode, signal: AbortSignal): Promise<void> {
   const db = `--db=unix:${layout.central.southbound}`;
   await run(['ovn-sbctl', db, '--timeout=30', 'wait-until', 'Chassis', node.name, `name=${node.name}`], { signal });
 }
 
-/** Ends a lab and removes everything it made. @param keep see {@link cleanUp}; default: as the lab was started */
+/** Ends a lab and removes everything it made. @param keep keep what users made; default: as the lab was started */
 export async function down(directory: string, progress: Progress, keep?: boolean): Promise<void> {
   using _lock = await takeLock(layoutOf(directory).lock, {
     wait: lockWait,
     onWait: (holder) => progress(`waiting for another command on this lab (${holder})`),
   });
   const keepState = keep ?? readState(directory)?.options.keepState ?? false;
-  const removed = await cleanUp(directory, { keep: keepState });
+  const removed = await cleanUp(directory, { keep: keepState ? userState : [] });
   const what = `${removed.processes.length} processes and ${removed.namespaces.length} namespaces`;
   progress(removed.processes.length + removed.namespaces.length === 0 ? `no lab in ${directory}` : `removed ${what}`);
   if (keepState) progress(`kept API objects and northbound rows in ${directory}; \`lab up --keep-state\` uses them`);

@@ -1,0 +1,26 @@
+import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from '../fabric/run.ts';
+import type { LabState, Layout } from './layout.ts';
+import { repository, shim } from './repository.ts';
+
+/** Builds the CNI shim when nobody did. */
+export async function ensureShim(signal?: AbortSignal): Promise<void> {
+  if (existsSync(shim)) return;
+  await run([process.execPath, join(repository, 'cni', 'build.mjs')], { signal });
+}
+
+/**
+ * Puts the shim into every node's plugin directory, by a link: the state directory usually is below /run, which Debian
+ * mounts noexec. The conflist beside it is the agent's to write, once it can serve.
+ */
+export function installShim(state: LabState, layout: Layout): void {
+  for (const node of state.nodes) {
+    const { cniBin, cniConf } = layout.node(node.name);
+    mkdirSync(cniBin, { recursive: true });
+    mkdirSync(cniConf, { recursive: true });
+    const link = join(cniBin, 'ovenbird');
+    rmSync(link, { force: true });
+    symlinkSync(shim, link);
+  }
+}

@@ -1,0 +1,150 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { underlay } from '../fabric/addresses.ts';
+import { socketReady, southboundRemote } from '../fabric/central.ts';
+import { identity } from '../fabric/pki.ts';
+import { ensureTokens, kubeconfigOf } from './access.ts';
+import { apiReady } from './api.ts';
+import type { LabNode, LabState, Layout } from './layout.ts';
+import { openLoopback } from './loopback.ts';
+import type { ProcessSpec } from './process.ts';
+import { installManifests, nodeProgram } from './repository.ts';
+
+/** Name of the API server's certificate. */
+export const apiIdentity = 'apiserver';
+
+/** Longest start of one of our own processes, in milliseconds. */
+const deadline = 60_000;
+
+/** Address ranges of the cluster (design, 5), IPv6 only where the lab has it. */
+export function clusterRanges(dualStack: boolean): {
+  readonly services: readonly string[];
+  readonly pods: string;
+  readonly join: string;
+} {
+  const both = (ipv4: string, ipv6: string): readonly string[] => (dualStack ? [ipv4, ipv6] : [ipv4]);
+  return {
+    services: both('10.96.0.0/12', 'fd00:10:96::/112'),
+    pods: both('10.16.0.0/16', 'fd00:10:16::/112').join(','),
+    join: both('100.64.0.0/16', 'fd00:100:64::/112').join(','),
+  };
+}
+
+/** One of our own processes: its configuration is written anew before each start, since it may hold what only then exists. */
+function configured(
+  layout: Layout,
+  name: string,
+  folder: string,
+  configuration: () => unknown,
+): Pick<ProcessSpec, 'name' | 'logFile' | 'argv' | 'prepare' | 'deadline'> {
+  const file = join(layout.config, `${name}.json`);
+  return {
+    name,
+    logFile: join(layout.log, `${name}.log`),
+    argv: nodeProgram(folder, file),
+    prepare: () => {
+      mkdirSync(layout.config, { recursive: true, mode: 0o700 });
+      writeFileSync(file, `${JSON.stringify(configuration(), undefined, 2)}\n`, { mode: 0o600 });
+    },
+    deadline,
+  };
+}
+
+/** The embedded API server, with scheduler and workload controllers. */
+export function apiServer(state: LabState, layout: Layout): ProcessSpec {
+  const { key, cert } = identity(layout.pki, apiIdentity);
+  return {
+    namespace: state.namespaces.fabric,
+    ...configured(layout, 'apiserver', 'deploy/lab/src/apiserver', () => ({
+      listen: [{ host: underlay.ipv4, port: underlay.apiPort }, { fd: 3 }],
+      tls: { key, cert },
+      tokens: ensureTokens(state, layout),
+      kubeletSocket: layout.kubeletSocket,
+      stateDir: layout.api,
+      serviceCidrs: clusterRanges(state.options.dualStack).services,
+      manifests: installManifests(),
+      workloads: true,
+    })),
+    inherit: async () => [await openLoopback(layout)],
+    ready: () => apiReady(layout),
+  };
+}
+
+/** The kubelet of all nodes. */
+export function kubelet(state: LabState, layout: Layout): ProcessSpec {
+  return {
+    ...configured(layout, 'kubelet', 'deploy/lab/src/kubelet', () => ({
+      kubeconfig: kubeconfigOf(layout, 'kubelet'),
+      nodes: state.nodes.map((node) => {
+        const files = layout.node(node.name);
+        return {
+          name: node.name,
+          netns: node.namespace,
+          cniBin: files.cniBin,
+          cniConf: files.cniConf,
+          cniSocket: files.cniSocket,
+          addresses: addressesOf(node),
+        };
+      }),
+      socket: layout.kubeletSocket,
+      stateDir: layout.kubelet,
+      podNetnsPrefix: state.namespaces.podPrefix,
+    })),
+    stale: [layout.kubeletSocket],
+    ready: () => socketReady(layout.kubeletSocket),
+  };
+}
+
+function addressesOf(node: LabNode): readonly string[] {
+  const { ipv4, ipv6 } = node.addresses;
+  return ipv6 === undefined ? [ipv4] : [ipv4, ipv6];
+}
+
+/** Ovenbird's controller. */
+export function controller(state: LabState, layout: Layout): ProcessSpec {
+  const ranges = clusterRanges(state.options.dualStack);
+  return {
+    namespace: state.namespaces.fabric,
+    ...configured(layout, 'controller', 'controller/src', () => ({
+      kubeconfig: kubeconfigOf(layout, 'controller'),
+      northbound: [`unix:${layout.central.northbound}`],
+      southbound: [`unix:${layout.central.southbound}`],
+      leaseNamespace: 'kube-system',
+      identity: 'lab-controller',
+      defaultVpc: 'ovn-cluster',
+      defaultSubnet: { name: 'ovn-default', cidrBlock: ranges.pods },
+      joinSubnet: { name: 'join', cidrBlock: ranges.join },
+      serviceCidr: ranges.services.join(','),
+      listen: '127.0.0.1:10660',
+      logLevel: 'info',
+    })),
+    // It serves inside the fabric's namespace only; that it works shows in the nodes, which `lab up` waits for.
+    ready: () => true,
+  };
+}
+
+/** Ovenbird's agent on one node. */
+export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSpec {
+  const files = layout.node(node.name);
+  return {
+    namespace: node.namespace,
+    ...configured(layout, `${node.name}.agent`, 'agent/src', () => ({
+      nodeName: node.name,
+      kubeconfig: kubeconfigOf(layout, 'agent'),
+      ovsdb: `unix:${files.db}`,
+      ovnRemote: southboundRemote,
+      encapType: 'geneve',
+      encapIp: node.addresses.ipv4,
+      datapathType: 'netdev',
+      cniSocket: files.cniSocket,
+      querySocket: files.querySocket,
+      netnsDirs: ['/run/netns'],
+      // The lab puts the shim there itself, by a link: /run, where copies would land, often is mounted noexec.
+      cniConfDir: files.cniConf,
+      serviceCidr: clusterRanges(state.options.dualStack).services.join(','),
+      logLevel: 'info',
+    })),
+    stale: [files.cniSocket, files.querySocket],
+    ready: () => socketReady(files.cniSocket),
+  };
+}
