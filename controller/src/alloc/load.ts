@@ -1,0 +1,140 @@
+import { ownerOf } from '../compile/names.ts';
+import { hasPort } from '../pod/life.ts';
+import type { Address, IpRecord, Key } from '../store/model.ts';
+import type { State } from '../store/state.ts';
+import type { Allocator } from './allocator.ts';
+
+/** A port of ours in the northbound database, as far as addresses go. */
+export interface DurablePort {
+  /** `Pod/ns/name` or `Node/name`. */
+  readonly owner: string;
+  readonly uid: string;
+  readonly subnet: string;
+  /** `MAC v4 v6`, as in Logical_Switch_Port.addresses. */
+  readonly addresses: string;
+  readonly statefulSet?: Key;
+}
+
+export interface LoadResult {
+  /** Owners whose address was taken over. */
+  readonly adopted: number;
+  /** What could not be: two durable records of one address; the northbound row won. */
+  readonly conflicts: readonly string[];
+  /** Owners whose IP object has to be written or removed. */
+  readonly stale: readonly string[];
+}
+
+/** Parses Logical_Switch_Port.addresses of a pod or node port. */
+export function parsePortAddresses(text: string): { mac: string; v4?: string; v6?: string } | undefined {
+  const [mac, ...addresses] = text.split(' ');
+  if (mac === undefined || addresses.length === 0) return undefined;
+  const result: { mac: string; v4?: string; v6?: string } = { mac };
+  for (const address of addresses) {
+    if (address.includes(':')) result.v6 = address;
+    else result.v4 = address;
+  }
+  return result;
+}
+
+/**
+ * Rebuilds alloc at start: northbound ports first, then IP objects (design §3.2). Pods that neither names ask again as
+ * ordinary requests. Of two records of one address the northbound row wins.
+ *
+ * A port whose pod is gone is not adopted as the pod's: its row will be removed, and only then is its address free. Until
+ * then it is held under the same owner.
+ */
+export function loadAddresses(state: State, allocator: Allocator, ports: readonly DurablePort[]): LoadResult {
+  let adopted = 0;
+  const conflicts: string[] = [];
+  const stale: string[] = [];
+
+  const take = (address: Address, source: string): boolean => {
+    const holder = allocator.adopt(address);
+    if (holder !== undefined) {
+      const text = [address.v4, address.v6].filter((part) => part !== undefined).join(',');
+      conflicts.push(`${source}: ${text} of ${address.owner} is held by ${holder}`);
+      return false;
+    }
+    adopted += 1;
+    return true;
+  };
+
+  for (const port of ports) {
+    const parsed = parsePortAddresses(port.addresses);
+    if (parsed === undefined) continue;
+    const { statefulSet } = port;
+    const address: Address = {
+      owner: port.owner,
+      uid: port.uid,
+      subnet: port.subnet,
+      ...parsed,
+      ...(statefulSet === undefined ? {} : { statefulSet }),
+    };
+    if (take(address, 'northbound port')) bind(state, address);
+  }
+  for (const record of state.list('IpRecord')) {
+    const address = addressOfRecord(record);
+    if (address === undefined) continue;
+    const held = allocator.held(address.owner);
+    if (held !== undefined && held.subnet === address.subnet) {
+      if (held.uid !== address.uid) stale.push(address.owner);
+      continue;
+    }
+    if (!isWanted(state, record, address)) {
+      stale.push(address.owner);
+      continue;
+    }
+    if (take(address, `IP ${record.name}`)) bind(state, address);
+    else stale.push(address.owner);
+  }
+  return { adopted, conflicts, stale };
+}
+
+/** The owner key of an IP object: the pod or node that it names, or, made by hand for nobody, itself. */
+export function ownerOfRecord(record: IpRecord): string {
+  if (record.podName !== undefined && record.podName !== '')
+    return ownerOf('Pod', `${record.namespace ?? ''}/${record.podName}`);
+  if (record.managed && record.nodeName !== undefined && record.nodeName !== '')
+    return ownerOf('Node', record.nodeName);
+  return ownerOf('IP', record.name);
+}
+
+export function addressOfRecord(record: IpRecord): Address | undefined {
+  if (record.v4 === undefined && record.v6 === undefined) return undefined;
+  return {
+    owner: ownerOfRecord(record),
+    uid: record.ownerUid ?? '',
+    subnet: record.subnet,
+    mac: record.mac ?? '',
+    ...(record.v4 === undefined ? {} : { v4: record.v4 }),
+    ...(record.v6 === undefined ? {} : { v6: record.v6 }),
+    ...(record.statefulSet === undefined ? {} : { statefulSet: record.statefulSet }),
+  };
+}
+
+/** Whether the record still stands for somebody: its owner lives, its StatefulSet does, or a person made it. */
+function isWanted(state: State, record: IpRecord, address: Address): boolean {
+  if (!record.managed) return true;
+  const [kind, key] = splitOwner(address.owner);
+  if (kind === 'Pod') {
+    const pod = state.get('Pod', key);
+    if (hasPort(pod) && pod.uid === address.uid) return true;
+    return address.statefulSet !== undefined && state.get('StatefulSet', address.statefulSet) !== undefined;
+  }
+  if (kind === 'Node') return state.get('Node', key)?.uid === address.uid;
+  return false;
+}
+
+export function splitOwner(owner: string): readonly [kind: string, key: Key] {
+  const slash = owner.indexOf('/');
+  return [owner.slice(0, slash), owner.slice(slash + 1)];
+}
+
+/** Makes an adopted address the current one of its pod or node, when that is still the same incarnation. */
+function bind(state: State, address: Address): void {
+  const [kind, key] = splitOwner(address.owner);
+  if (kind === 'Pod') {
+    const pod = state.get('Pod', key);
+    if (hasPort(pod) && pod.uid === address.uid) state.set('PodAddress', key, address);
+  } else if (kind === 'Node' && state.get('Node', key)?.uid === address.uid) state.set('NodeAddress', key, address);
+}

@@ -1,0 +1,234 @@
+import { Allocator } from './alloc/allocator.ts';
+import type { SubnetRules } from './alloc/choose-subnet.ts';
+import { type DurablePort, type LoadResult, loadAddresses } from './alloc/load.ts';
+import { CompileContext } from './compile/context.ts';
+import { Engine, type UnitSink } from './compile/engine.ts';
+import { ownerOf } from './compile/names.ts';
+import { allUnits } from './compile/units.ts';
+import { NodeLife } from './node/life.ts';
+import { bandwidthOf } from './pod/bandwidth.ts';
+import { PodLife } from './pod/life.ts';
+import type { IpRecord, Key, Kind, Node, Pod } from './store/model.ts';
+import { State } from './store/state.ts';
+import { SubnetLife } from './subnet/life.ts';
+import { Tick } from './tick.ts';
+
+/** The northbound writer, as far as the brain sees it. */
+export interface RowSink extends UnitSink {
+  /** Resolves when what the unit emitted last is in the database (gone, when it emitted nothing). */
+  committed(unit: string): Promise<void>;
+}
+
+/** Everything that follows from decisions and goes to the Kubernetes API; none of it is waited for. */
+export interface ApiEffects {
+  announcePod(key: Key): void;
+  announceNode(name: Key): void;
+  /** The IP object of an owner has to be brought up to date. */
+  writeRecord(owner: string): void;
+  recordChanged(name: Key): void;
+  event(object: { kind: 'Pod' | 'Node' | 'IP'; object: Pod | Node | IpRecord }, reason: string, message: string): void;
+  writeStatus(kind: 'Subnet' | 'Vpc', name: string): void;
+  writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
+}
+
+export interface BrainOptions {
+  readonly state: State;
+  readonly rules: SubnetRules;
+  readonly clusterUid: string;
+  readonly serviceCidrs: readonly string[];
+  /** What the northbound database holds at start. */
+  readonly live: { readonly subnets: ReadonlyMap<string, string>; readonly ports: readonly DurablePort[] };
+  readonly sink: RowSink;
+  readonly api: ApiEffects;
+  readonly onError: (what: string, error: unknown) => void;
+}
+
+/**
+ * From changed objects to decisions to rows: the synchronous middle of the controller, without any I/O of its own. Tests
+ * run it on a plain sink; production gives it the northbound writer.
+ */
+export class Brain {
+  readonly allocator: Allocator;
+  readonly pods: PodLife;
+  readonly nodes: NodeLife;
+  readonly subnets: SubnetLife;
+  readonly engine: Engine;
+  readonly #options: BrainOptions;
+  readonly #tick: Tick;
+  readonly #dirtyPods = new Set<Key>();
+  readonly #dirtyNodes = new Set<Key>();
+  #judge = true;
+  readonly #awaiting: { unit: string; then: () => void }[] = [];
+  readonly #finished = new Set<string>();
+
+  constructor(options: BrainOptions) {
+    this.#options = options;
+    const { state, rules, sink, api } = options;
+    this.#tick = new Tick(
+      () => this.run(),
+      (error) => options.onError('tick', error),
+    );
+    this.allocator = new Allocator({ joinSubnet: rules.joinSubnet });
+    const context = new CompileContext({ clusterUid: options.clusterUid, ...rules });
+    this.engine = new Engine(state, allUnits(context), sink, (unit, error) => options.onError(unit, error));
+    const committed = (unit: string, then: () => void): void => {
+      this.#awaiting.push({ unit, then });
+      this.#tick.schedule();
+    };
+    const recordChanged = (owner: string): void => api.writeRecord(owner);
+    this.pods = new PodLife(state, this.allocator, rules, {
+      committed,
+      announce: (key) => api.announcePod(key),
+      recordChanged,
+      warn: (pod, reason, message) => api.event({ kind: 'Pod', object: pod }, reason, message),
+      freed: (subnet) => this.freed(subnet),
+    });
+    this.nodes = new NodeLife(state, this.allocator, rules.joinSubnet, {
+      committed,
+      announceNode: (name) => api.announceNode(name),
+      recordChanged,
+      warnNode: (node, reason, message) => api.event({ kind: 'Node', object: node }, reason, message),
+      freed: (subnet) => this.freed(subnet),
+    });
+    this.subnets = new SubnetLife(state, this.allocator, rules, options.serviceCidrs, options.live.subnets, {
+      committed,
+      changed: (subnet) => this.#subnetChanged(subnet),
+      finished: (kind, name) => {
+        this.#finished.add(`${kind}/${name}`);
+        api.writeFinalizer(kind, name);
+      },
+      statusChanged: (kind, name) => api.writeStatus(kind, name),
+    });
+    state.onTouch(() => this.#tick.schedule());
+  }
+
+  /** Rebuilds alloc from what is durable, before the first tick. */
+  load(): LoadResult {
+    const { state, live } = this.#options;
+    const named = [...live.ports, ...state.list('IpRecord')].map((record) => record.subnet);
+    this.subnets.judgeBeforeLoad(new Set(named));
+    const result = loadAddresses(state, this.allocator, live.ports);
+    for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
+    for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
+    return result;
+  }
+
+  /** Owners that hold an address but have nobody who uses it: their ports are about to be removed. */
+  orphans(): string[] {
+    const { state } = this.#options;
+    const orphans: string[] = [];
+    for (const [owner] of this.allocator.owners()) {
+      const slash = owner.indexOf('/');
+      const key = owner.slice(slash + 1);
+      if (owner.startsWith('Pod/') && state.get('PodAddress', key) === undefined) orphans.push(owner);
+      if (owner.startsWith('Node/') && state.get('NodeAddress', key) === undefined) orphans.push(owner);
+    }
+    return orphans;
+  }
+
+  /** Objects changed in the state (reflectors call this with each batch). */
+  changed(kind: Kind, keys: readonly Key[]): void {
+    const { state, api } = this.#options;
+    for (const key of keys) {
+      switch (kind) {
+        case 'Pod':
+          this.#podChanged(key);
+          break;
+        case 'Node':
+          this.#dirtyNodes.add(key);
+          this.#judge = true;
+          if (state.get('NodeAddress', key) !== undefined) api.announceNode(key);
+          break;
+        case 'Subnet':
+        case 'Vpc':
+          this.#judge = true;
+          api.writeStatus(kind, key);
+          if (state.get(kind, key)?.deleting === false) api.writeFinalizer(kind, key);
+          break;
+        case 'Namespace':
+          for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
+          break;
+        case 'StatefulSet':
+          if (state.get('StatefulSet', key) === undefined) this.#releaseKept(key);
+          break;
+        case 'IpRecord':
+          api.recordChanged(key);
+          break;
+        case 'UsableSubnet':
+        case 'PodAddress':
+        case 'NodeAddress':
+          break;
+      }
+    }
+    this.#tick.schedule();
+  }
+
+  /** Addresses of a subnet were freed. */
+  freed(subnet: string): void {
+    for (const key of this.pods.waitingFor(subnet)) this.#dirtyPods.add(key);
+    this.subnets.freed(subnet);
+    this.#options.api.writeStatus('Subnet', subnet);
+    this.#tick.schedule();
+  }
+
+  /** Whether a deleted object's finalizer may go. */
+  isFinished(kind: 'Subnet' | 'Vpc', name: string): boolean {
+    return this.#finished.has(`${kind}/${name}`);
+  }
+
+  /** One round: judge, decide, compile, hand over. Also called directly by tests. */
+  run(): void {
+    if (this.#judge) {
+      this.#judge = false;
+      this.subnets.judge();
+    }
+    for (const key of this.#dirtyNodes) this.nodes.reconcile(key);
+    this.#dirtyNodes.clear();
+    for (const key of this.#dirtyPods) this.pods.reconcile(key);
+    this.#dirtyPods.clear();
+    this.engine.flush();
+    for (const { unit, then } of this.#awaiting.splice(0)) {
+      this.#options.sink.committed(unit).then(then, (error: unknown) => this.#options.onError(unit, error));
+    }
+  }
+
+  stop(): void {
+    this.#tick.stop();
+  }
+
+  #podChanged(key: Key): void {
+    const { state, api } = this.#options;
+    const pod = state.get('Pod', key);
+    this.#dirtyPods.add(key);
+    if (pod === undefined) return;
+    // Somebody else may have edited what was announced.
+    if (state.get('PodAddress', key)?.uid === pod.uid) api.announcePod(key);
+    for (const problem of bandwidthOf(pod.annotations).problems) {
+      api.event({ kind: 'Pod', object: pod }, 'InvalidAnnotation', problem);
+    }
+  }
+
+  #subnetChanged(name: string): void {
+    const { state, api, rules } = this.#options;
+    for (const key of this.pods.waitingFor(name)) this.#dirtyPods.add(key);
+    if (name === rules.joinSubnet) for (const node of state.keys('Node')) this.#dirtyNodes.add(node);
+    // What was announced (gateway, cidr) may have changed with it.
+    for (const address of state.index('PodAddress', 'subnet', name))
+      api.announcePod(address.owner.slice('Pod/'.length));
+    api.writeStatus('Subnet', name);
+  }
+
+  #releaseKept(statefulSet: Key): void {
+    for (const [owner, address] of this.allocator.owners()) {
+      if (address.statefulSet === statefulSet && owner.startsWith(ownerOf('Pod', '')))
+        this.pods.releaseKept(owner.slice('Pod/'.length));
+    }
+  }
+
+  #byAge(kind: 'Pod' | 'Node'): Key[] {
+    const { state } = this.#options;
+    return [...state.entries(kind)]
+      .sort(([, a], [, b]) => (a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1))
+      .map(([key]) => key);
+  }
+}

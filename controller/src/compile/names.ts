@@ -1,0 +1,38 @@
+/**
+ * Every name that Ovenbird gives in the northbound database, in one place (the table for people is docs/names.md).
+ *
+ * Kubernetes names hold no `_`, so parts joined with `_` cannot collide with a bare name: a switch is its subnet, a router
+ * its VPC, a pod's port `<pod>.<namespace>` (a namespace holds no dot, so the last dot splits it), and every other port has
+ * a `_` in it. Names used in matches (`@group`, `$set`) may hold only letters, digits, `_` and `.`
+ * (ovn-nb(5), Port_Group name), so `-` becomes `_` there and a kind prefix keeps the kinds apart.
+ */
+
+export const switchName = (subnet: string): string => subnet;
+export const routerName = (vpc: string): string => vpc;
+export const podPortName = (namespace: string, pod: string): string => `${pod}.${namespace}`;
+export const nodePortName = (node: string): string => `node_${node}`;
+/** The router's side of the link between a VPC's router and a subnet's switch. */
+export const routerPortName = (vpc: string, subnet: string): string => `${vpc}_${subnet}`;
+/** The switch's side of that link. */
+export const switchRouterPortName = (subnet: string, vpc: string): string => `${subnet}_${vpc}`;
+
+/**
+ * A Kubernetes name as an identifier: `-` → `_`, and a `.` (legal in node, subnet and VPC names) stays, so the mapping is
+ * injective for names without `_`. An identifier must not begin with a digit; the kind prefix sees to that.
+ */
+const identifier = (name: string): string => name.replaceAll('-', '_');
+
+/** Pods (and only pods) of the default VPC on one node. northd derives the address sets `<name>_ip4` and `<name>_ip6`. */
+export const nodePortGroupName = (node: string): string => `node_${identifier(node)}`;
+/** CIDRs inside the VPC, as destinations that never leave by a node. */
+export const internalSetName = (vpc: string, family: 4 | 6): string => `internal_${identifier(vpc)}_ip${family}`;
+
+/** `ovenbird/owner` of a row: the object it was compiled from. */
+export const ownerOf = (kind: string, key: string): string => `${kind}/${key}`;
+
+export const vendor = 'ovenbird';
+
+/** external_ids that every row of ours carries. */
+export function externalIds(owner: string, more: Readonly<Record<string, string>> = {}): ReadonlyMap<string, string> {
+  return new Map([['vendor', vendor], ['ovenbird/owner', owner], ...Object.entries(more)]);
+}

@@ -1,0 +1,63 @@
+import { bandwidthOf } from '../pod/bandwidth.ts';
+import { bandwidthPriority } from './bands.ts';
+import type { CompileContext } from './context.ts';
+import type { UnitDefinition } from './engine.ts';
+import { podPortName } from './names.ts';
+
+/** Pod → Logical_Switch_Port with its memberships and bandwidth, from the address that alloc decided. */
+export function podUnit(context: CompileContext): UnitDefinition {
+  return {
+    kind: 'Pod',
+    rank: 5,
+    lane: 'pod',
+    compile(key, reader) {
+      const address = reader.get('PodAddress', key);
+      const pod = reader.get('Pod', key);
+      if (address === undefined || pod === undefined || pod.uid !== address.uid) return [];
+      const subnet = reader.get('UsableSubnet', address.subnet);
+      if (subnet === undefined) return [];
+      const rows = context.builder('Pod', key);
+      const name = podPortName(pod.namespace, pod.name);
+      const addresses = [address.mac, address.v4, address.v6].filter((part) => part !== undefined).join(' ');
+      const logicalSwitch = context.switch(subnet.name);
+      // The UID is part of the key: a re-created pod of the same name is another port (delete + insert, one transaction).
+      const port = rows.row(
+        'Logical_Switch_Port',
+        `${name}@${pod.uid}`,
+        {
+          name,
+          addresses: [addresses],
+          port_security: [addresses],
+          // An old sandbox of the same name carries another iface-id-ver and cannot bind the port (ovn-nb(5)).
+          options: new Map([
+            ['iface-id-ver', pod.uid],
+            ['requested-chassis', pod.node],
+          ]),
+        },
+        {
+          pod: key,
+          'ovenbird/uid': pod.uid,
+          'ovenbird/subnet': subnet.name,
+          ...(pod.statefulSet === undefined ? {} : { 'ovenbird/statefulset': pod.statefulSet }),
+        },
+      );
+      rows.member(logicalSwitch, 'ports', port.uuid);
+      if (subnet.vpc === context.defaultVpc && reader.get('Node', pod.node) !== undefined) {
+        rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
+      }
+      for (const limit of bandwidthOf(pod.annotations).limits) {
+        const qos = rows.row('QoS', limit.direction, {
+          direction: limit.direction,
+          priority: bandwidthPriority,
+          match: `${limit.direction === 'from-lport' ? 'inport' : 'outport'} == "${name}"`,
+          bandwidth: new Map([
+            ['rate', limit.rateKbit],
+            ['burst', limit.burstKbit],
+          ]),
+        });
+        rows.member(logicalSwitch, 'qos_rules', qos.uuid);
+      }
+      return rows.outputs;
+    },
+  };
+}

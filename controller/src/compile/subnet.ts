@@ -1,0 +1,63 @@
+import type { FamilyNet, UsableSubnet } from '../store/model.ts';
+import { subnetAcls } from './acl.ts';
+import type { CompileContext } from './context.ts';
+import type { UnitDefinition } from './engine.ts';
+import { macFromName } from './mac.ts';
+import { routerName, routerPortName, switchName, switchRouterPortName } from './names.ts';
+
+/** The families of a subnet that exist, in the order v4, v6. */
+export function familiesOf(subnet: UsableSubnet): readonly (readonly [4 | 6, FamilyNet])[] {
+  const families: (readonly [4 | 6, FamilyNet])[] = [];
+  if (subnet.v4 !== undefined) families.push([4, subnet.v4]);
+  if (subnet.v6 !== undefined) families.push([6, subnet.v6]);
+  return families;
+}
+
+/** Subnet → Logical_Switch, its link to the VPC's router, and its ACLs. */
+export function subnetUnit(context: CompileContext): UnitDefinition {
+  return {
+    kind: 'Subnet',
+    rank: 1,
+    lane: 'bulk',
+    compile(name, reader) {
+      const subnet = reader.get('UsableSubnet', name);
+      if (subnet === undefined) return [];
+      const rows = context.builder('Subnet', name);
+      const { vpc } = subnet;
+      const families = familiesOf(subnet);
+      const cidr = families.map(([, net]) => net.cidr).join(',');
+      const logicalSwitch = rows.row('Logical_Switch', switchName(name), { name: switchName(name) }, { vpc, cidr });
+
+      const routerPort = rows.row('Logical_Router_Port', routerPortName(vpc, name), {
+        name: routerPortName(vpc, name),
+        mac: macFromName(routerPortName(vpc, name)),
+        networks: families.map(([, net]) => `${net.gateway}/${net.prefix}`),
+      });
+      rows.member(context.router(vpc), 'ports', routerPort.uuid);
+      const switchPort = rows.row(
+        'Logical_Switch_Port',
+        switchRouterPortName(name, vpc),
+        {
+          name: switchRouterPortName(name, vpc),
+          type: 'router',
+          addresses: ['router'],
+          options: new Map([['router-port', routerPortName(vpc, name)]]),
+        },
+        { router: routerName(vpc) },
+      );
+      rows.member(logicalSwitch, 'ports', switchPort.uuid);
+
+      if (vpc === context.defaultVpc) {
+        for (const [family, net] of families) {
+          rows.member(context.internalSet(vpc, family), 'addresses', net.cidr);
+        }
+      }
+      // Nodes live in the default VPC only, and the nodes' own network takes no isolation rules.
+      const join = vpc === context.defaultVpc ? reader.get('UsableSubnet', context.joinSubnet) : undefined;
+      for (const { key, ...acl } of name === context.joinSubnet ? [] : subnetAcls(subnet, join)) {
+        rows.member(logicalSwitch, 'acls', rows.row('ACL', key, acl).uuid);
+      }
+      return rows.outputs;
+    },
+  };
+}

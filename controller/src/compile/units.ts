@@ -1,0 +1,11 @@
+import type { CompileContext } from './context.ts';
+import type { UnitDefinition } from './engine.ts';
+import { nodeUnit } from './node.ts';
+import { podUnit } from './pod.ts';
+import { subnetUnit } from './subnet.ts';
+import { vpcUnit } from './vpc.ts';
+
+/** Every compile unit. A later feature is one file and one line here. */
+export function allUnits(context: CompileContext): readonly UnitDefinition[] {
+  return [vpcUnit(context), subnetUnit(context), nodeUnit(context), podUnit(context)];
+}

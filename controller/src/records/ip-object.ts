@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import type { IP } from '@ovenbird/crds';
+import { splitOwner } from '../alloc/load.ts';
+import type { Address, IpRecord, Pod } from '../store/model.ts';
+import { managedLabel, reservedLabel, statefulSetAnnotation } from '../store/projections.ts';
+
+/** Name of the IP object of an owner: the port's name for a pod (as in Kube-OVN), `node-<node>` for a node. */
+export function recordName(owner: string): string {
+  const [kind, key] = splitOwner(owner);
+  if (kind === 'Node') return `node-${key}`;
+  const slash = key.indexOf('/');
+  return slash < 0 ? key : `${key.slice(slash + 1)}.${key.slice(0, slash)}`;
+}
+
+/**
+ * The name when another owner's object sits on the plain one (a pod `node-a` in namespace `b` and a node `a.b` would share
+ * one). Kubernetes names leave no character that could keep them apart, hence a hash.
+ */
+export const distinctRecordName = (owner: string): string =>
+  `${recordName(owner).slice(0, 240)}.${createHash('sha256').update(owner).digest('hex').slice(0, 8)}`;
+
+/**
+ * The IP object that stands for an address.
+ * @param pod the owner's pod while it lives; without one the address is kept, and marked so.
+ */
+export function ipObject(name: string, address: Address, pod: Pod | undefined): IP {
+  const [kind, key] = splitOwner(address.owner);
+  const slash = key.indexOf('/');
+  const isPod = kind === 'Pod';
+  const node = isPod ? pod?.node : key;
+  return {
+    apiVersion: 'ovenbird.io/v1',
+    kind: 'IP',
+    metadata: {
+      name,
+      labels: {
+        [managedLabel]: 'true',
+        'ovn.kubernetes.io/subnet': address.subnet,
+        ...(node === undefined ? {} : { 'ovn.kubernetes.io/node-name': node }),
+        ...(isPod && pod === undefined ? { [reservedLabel]: 'true' } : {}),
+      },
+      ...(address.statefulSet === undefined ? {} : { annotations: { [statefulSetAnnotation]: address.statefulSet } }),
+    },
+    spec: {
+      podName: isPod ? key.slice(slash + 1) : '',
+      namespace: isPod ? key.slice(0, slash) : '',
+      podType: address.statefulSet === undefined ? '' : 'StatefulSet',
+      nodeName: node ?? '',
+      subnet: address.subnet,
+      ipAddress: [address.v4, address.v6].filter((text) => text !== undefined).join(','),
+      v4IpAddress: address.v4 ?? '',
+      v6IpAddress: address.v6 ?? '',
+      macAddress: address.mac,
+      ownerUID: address.uid,
+    },
+  };
+}
+
+/** Whether the stored object says what `ipObject` would. */
+export function isRecorded(record: IpRecord, address: Address, pod: Pod | undefined): boolean {
+  return (
+    record.managed &&
+    record.subnet === address.subnet &&
+    record.v4 === address.v4 &&
+    record.v6 === address.v6 &&
+    record.mac === address.mac &&
+    record.ownerUid === address.uid &&
+    record.statefulSet === address.statefulSet &&
+    record.reserved === (splitOwner(address.owner)[0] === 'Pod' && pod === undefined)
+  );
+}

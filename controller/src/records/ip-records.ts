@@ -1,0 +1,135 @@
+import type { IP } from '@ovenbird/crds';
+import type { Allocator } from '../alloc/allocator.ts';
+import { addressOfRecord, ownerOfRecord, splitOwner } from '../alloc/load.ts';
+import { hasPort } from '../pod/life.ts';
+import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
+import type { State } from '../store/state.ts';
+import { distinctRecordName, ipObject, isRecorded, recordName } from './ip-object.ts';
+
+/** Writes of IP objects; each throws a retryable error when it has to be tried again. */
+export interface IpApi {
+  create(object: IP): Promise<void>;
+  /** Merge patch of labels, annotations and spec. `reserved` absent removes the label. */
+  update(object: IP): Promise<void>;
+  /** Deletes this incarnation; none left is fine. */
+  remove(name: string, uid: string): Promise<void>;
+}
+
+export interface IpRecordEffects {
+  /** Addresses of the subnet were freed. */
+  freed(subnet: string): void;
+  /** The pod's kept address was released by a person. */
+  enqueue(owner: string): void;
+  warn(record: IpRecord, reason: string, message: string): void;
+}
+
+/**
+ * Keeps one IP object per address: what people list, and what reserves an address when they create one. Off every pod's
+ * critical path: it follows the northbound row (design §3.2, step 4).
+ */
+export class IpRecords {
+  readonly #state: State;
+  readonly #allocator: Allocator;
+  readonly #api: IpApi;
+  readonly #effects: IpRecordEffects;
+  /** Owner of each object seen, to know what a deletion meant. */
+  readonly #ownerByName = new Map<Key, string>();
+  readonly #conflicts = new Map<Key, string>();
+
+  constructor(state: State, allocator: Allocator, api: IpApi, effects: IpRecordEffects) {
+    this.#state = state;
+    this.#allocator = allocator;
+    this.#api = api;
+    this.#effects = effects;
+  }
+
+  /** Brings the IP object of an owner up to date. Idempotent; called from a work queue. */
+  async write(owner: string): Promise<void> {
+    const address = this.#allocator.held(owner);
+    const pod = this.#podOf(owner);
+    const [kind] = splitOwner(owner);
+    if (kind === 'IP') return; // A person's own object.
+    const plain = recordName(owner);
+    const found = [plain, distinctRecordName(owner)]
+      .map((name) => this.#state.get('IpRecord', name))
+      .find((record) => record !== undefined && ownerOfRecord(record) === owner);
+    if (address === undefined) {
+      if (found?.managed === true) await this.#api.remove(found.name, found.uid);
+      return;
+    }
+    if (found !== undefined) {
+      // A reservation made by hand for this pod stays the person's; it says what has to be said already.
+      if (found.managed && !isRecorded(found, address, pod)) await this.#api.update(ipObject(found.name, address, pod));
+      return;
+    }
+    const taken = this.#state.get('IpRecord', plain) !== undefined;
+    await this.#api.create(ipObject(taken ? distinctRecordName(owner) : plain, address, pod));
+  }
+
+  /** An IP object appeared, changed or went away. */
+  changed(name: Key): void {
+    const record = this.#state.get('IpRecord', name);
+    const known = this.#ownerByName.get(name);
+    if (record === undefined || record.deleting) {
+      if (known === undefined) return;
+      this.#ownerByName.delete(name);
+      this.#conflicts.delete(name);
+      this.#removed(known);
+      return;
+    }
+    const owner = ownerOfRecord(record);
+    this.#ownerByName.set(name, owner);
+    if (record.managed) {
+      const address = this.#allocator.held(owner);
+      if (address === undefined || !isRecorded(record, address, this.#podOf(owner))) this.#effects.enqueue(owner);
+      return;
+    }
+    this.#reserve(record, owner);
+  }
+
+  /** Remembers the objects listed at start. */
+  loaded(): void {
+    for (const record of this.#state.list('IpRecord')) this.#ownerByName.set(record.name, ownerOfRecord(record));
+  }
+
+  #removed(owner: string): void {
+    const address = this.#allocator.held(owner);
+    if (address === undefined) return;
+    const [kind, key] = splitOwner(owner);
+    const inUse = kind === 'Node' || (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined);
+    if (inUse) {
+      this.#effects.enqueue(owner);
+      return;
+    }
+    // Deleting the record of an address that nobody uses now releases it.
+    this.#allocator.release(owner);
+    this.#effects.freed(address.subnet);
+  }
+
+  #reserve(record: IpRecord, owner: string): void {
+    const wanted = addressOfRecord(record);
+    if (wanted === undefined) return;
+    const held = this.#allocator.held(owner);
+    if (held !== undefined && sameAddress(held, wanted)) return;
+    const [kind, key] = splitOwner(owner);
+    if (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined) return;
+    const holder = this.#allocator.adopt(wanted);
+    if (holder === undefined) {
+      this.#conflicts.delete(record.name);
+      return;
+    }
+    const message = `${[wanted.v4, wanted.v6].filter((text) => text !== undefined).join(',')} is held by ${holder}: this object reserves nothing; delete it or ask for another address`;
+    if (this.#conflicts.get(record.name) === message) return;
+    this.#conflicts.set(record.name, message);
+    this.#effects.warn(record, 'AddressTaken', message);
+  }
+
+  #podOf(owner: string): Pod | undefined {
+    const [kind, key] = splitOwner(owner);
+    const pod = kind === 'Pod' ? this.#state.get('Pod', key) : undefined;
+    return hasPort(pod) ? pod : undefined;
+  }
+}
+
+const sameAddress = (a: Address, b: Address): boolean =>
+  a.subnet === b.subnet && a.v4 === b.v4 && a.v6 === b.v6 && (b.mac === '' || a.mac === b.mac);

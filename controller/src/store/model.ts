@@ -1,0 +1,142 @@
+/**
+ * What the controller keeps of each watched object: only the fields it compiles from, so that a status heartbeat or a
+ * managedFields change is no change here, and 100,000 pods fit in memory.
+ */
+
+/** Namespaced objects are keyed `namespace/name`, cluster-scoped ones `name`. */
+export type Key = string;
+
+export interface Meta {
+  readonly name: string;
+  readonly uid: string;
+  /** RFC 3339; of two conflicting objects the older wins. */
+  readonly created: string;
+  readonly deleting: boolean;
+}
+
+export interface Pod extends Meta {
+  readonly namespace: string;
+  readonly node: string;
+  /** True when the pod shares the node's network, and so has no port. */
+  readonly hostNetwork: boolean;
+  /** Succeeded or Failed: a finished pod gives its address back. */
+  readonly finished: boolean;
+  /** Annotations with our prefixes only. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `namespace/name` of the StatefulSet that controls the pod. */
+  readonly statefulSet?: Key;
+}
+
+export interface Namespace extends Meta {
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Node extends Meta {
+  /** InternalIP addresses, canonical text. */
+  readonly addresses: readonly string[];
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface StatefulSet extends Meta {
+  readonly namespace: string;
+}
+
+export interface Vpc extends Meta {
+  readonly namespaces: readonly string[];
+  readonly finalizers: readonly string[];
+  readonly generation: number;
+}
+
+/** An ACL of a Subnet, as the user wrote it. */
+export interface SubnetAcl {
+  readonly direction: 'from-lport' | 'to-lport';
+  readonly priority: number;
+  readonly match: string;
+  readonly action: 'allow' | 'allow-related' | 'allow-stateless' | 'drop' | 'reject';
+}
+
+export interface Subnet extends Meta {
+  readonly vpc: string;
+  readonly cidrBlock: string;
+  readonly gateway: string;
+  readonly excludeIps: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly private: boolean;
+  readonly allowSubnets: readonly string[];
+  readonly acls: readonly SubnetAcl[];
+  readonly natOutgoing: boolean;
+  readonly mtu?: number;
+  readonly finalizers: readonly string[];
+  readonly generation: number;
+}
+
+/** The `IP` object: the durable record of an address, or a reservation made by hand. */
+export interface IpRecord extends Meta {
+  readonly subnet: string;
+  readonly v4?: string;
+  readonly v6?: string;
+  readonly mac?: string;
+  readonly podName?: string;
+  readonly namespace?: string;
+  readonly nodeName?: string;
+  readonly ownerUid?: string;
+  /** Written by the controller (label `ovenbird.io/managed`); anything else is a reservation by a person. */
+  readonly managed: boolean;
+  /** Kept for a StatefulSet pod that is gone for now. */
+  readonly reserved: boolean;
+  readonly statefulSet?: Key;
+}
+
+/** One address family of a subnet that passed the cross-object checks. */
+export interface FamilyNet {
+  readonly cidr: string;
+  readonly gateway: string;
+  readonly prefix: number;
+}
+
+/** A Subnet that may be used: parsed, defaults filled in, in conflict with nothing older. */
+export interface UsableSubnet {
+  readonly name: string;
+  readonly vpc: string;
+  readonly v4?: FamilyNet;
+  readonly v6?: FamilyNet;
+  readonly excludeIps: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly private: boolean;
+  readonly allowSubnets: readonly string[];
+  readonly acls: readonly SubnetAcl[];
+  readonly natOutgoing: boolean;
+  readonly deleting: boolean;
+  readonly mtu?: number;
+}
+
+/** What alloc decided for a pod or a node; an input to everything that is compiled. */
+export interface Address {
+  readonly owner: Key;
+  readonly uid: string;
+  readonly subnet: string;
+  readonly v4?: string;
+  readonly v6?: string;
+  readonly mac: string;
+  /** `namespace/name` of the StatefulSet whose pod this is: the address survives the pod. */
+  readonly statefulSet?: Key;
+}
+
+/** Kinds of objects that compile units may read. */
+export interface Tables {
+  Vpc: Vpc;
+  Subnet: Subnet;
+  UsableSubnet: UsableSubnet;
+  Pod: Pod;
+  Namespace: Namespace;
+  Node: Node;
+  StatefulSet: StatefulSet;
+  IpRecord: IpRecord;
+  PodAddress: Address;
+  NodeAddress: Address;
+}
+export type Kind = keyof Tables;
+
+export const podKey = (namespace: string, name: string): Key => `${namespace}/${name}`;

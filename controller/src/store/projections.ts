@@ -1,0 +1,131 @@
+import type { IP as IpObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
+import { isIp, parseIp } from '@ovenbird/crds';
+import type {
+  Namespace as KubeNamespace,
+  Node as KubeNode,
+  Pod as KubePod,
+  StatefulSet as KubeStatefulSet,
+  ObjectMeta,
+} from '@ovenbird/kube';
+import type { IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vpc } from './model.ts';
+import { podKey } from './model.ts';
+
+/** Annotation prefixes that the controller reads; others come and go without waking it. */
+const annotationPrefixes = ['ovn.kubernetes.io/', 'ovenbird.io/'];
+
+function ours(annotations: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
+  const kept: Record<string, string> = {};
+  for (const [key, value] of Object.entries(annotations ?? {})) {
+    if (annotationPrefixes.some((prefix) => key.startsWith(prefix))) kept[key] = value;
+  }
+  return kept;
+}
+
+const canonicalIp = (text: string): string | undefined => (isIp(text) ? parseIp(text) : undefined);
+
+function metaOf(metadata: ObjectMeta): Meta {
+  return {
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    created: metadata.creationTimestamp ?? '',
+    deleting: metadata.deletionTimestamp !== undefined,
+  };
+}
+
+export function projectPod(pod: KubePod): Pod {
+  const { metadata, spec, status } = pod;
+  const controller = metadata.ownerReferences?.find(
+    (owner) => owner.controller === true && owner.kind === 'StatefulSet',
+  );
+  return {
+    ...metaOf(metadata),
+    namespace: metadata.namespace ?? '',
+    node: spec.nodeName ?? '',
+    hostNetwork: spec.hostNetwork ?? false,
+    finished: status?.phase === 'Succeeded' || status?.phase === 'Failed',
+    annotations: ours(metadata.annotations),
+    labels: metadata.labels ?? {},
+    ...(controller === undefined ? {} : { statefulSet: podKey(metadata.namespace ?? '', controller.name) }),
+  };
+}
+
+export function projectNamespace(namespace: KubeNamespace): Namespace {
+  return {
+    ...metaOf(namespace.metadata),
+    annotations: ours(namespace.metadata.annotations),
+    labels: namespace.metadata.labels ?? {},
+  };
+}
+
+export function projectNode(node: KubeNode): Node {
+  const addresses = (node.status?.addresses ?? [])
+    .filter((address) => address.type === 'InternalIP')
+    .map((address) => canonicalIp(address.address))
+    .filter((address) => address !== undefined);
+  return { ...metaOf(node.metadata), addresses, annotations: ours(node.metadata.annotations) };
+}
+
+export function projectStatefulSet(set: KubeStatefulSet): StatefulSet {
+  return { ...metaOf(set.metadata), namespace: set.metadata.namespace ?? '' };
+}
+
+export function projectVpc(vpc: VpcObject): Vpc {
+  return {
+    ...metaOf(vpc.metadata),
+    namespaces: vpc.spec?.namespaces ?? [],
+    finalizers: vpc.metadata.finalizers ?? [],
+    generation: vpc.metadata.generation ?? 0,
+  };
+}
+
+export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet {
+  const { spec } = subnet;
+  return {
+    ...metaOf(subnet.metadata),
+    vpc: spec.vpc ?? defaultVpc,
+    cidrBlock: spec.cidrBlock,
+    gateway: spec.gateway ?? '',
+    excludeIps: spec.excludeIps ?? [],
+    namespaces: spec.namespaces ?? [],
+    private: spec.private ?? false,
+    allowSubnets: spec.allowSubnets ?? [],
+    acls: spec.acls ?? [],
+    natOutgoing: spec.natOutgoing ?? false,
+    ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),
+    finalizers: subnet.metadata.finalizers ?? [],
+    generation: subnet.metadata.generation ?? 0,
+  };
+}
+
+export const managedLabel = 'ovenbird.io/managed';
+export const reservedLabel = 'ovn.kubernetes.io/ip_reserved';
+export const statefulSetAnnotation = 'ovenbird.io/statefulset';
+
+export function projectIp(record: IpObject): IpRecord {
+  const { metadata, spec } = record;
+  const text = (value: string | undefined): string | undefined =>
+    value === undefined || value === '' ? undefined : value;
+  const v4 = text(spec.v4IpAddress) ?? familyOf(spec.ipAddress, false);
+  const v6 = text(spec.v6IpAddress) ?? familyOf(spec.ipAddress, true);
+  const optional = {
+    v4: v4 === undefined ? undefined : canonicalIp(v4),
+    v6: v6 === undefined ? undefined : canonicalIp(v6),
+    mac: text(spec.macAddress)?.toLowerCase(),
+    podName: text(spec.podName),
+    namespace: text(spec.namespace),
+    nodeName: text(spec.nodeName),
+    ownerUid: text(spec.ownerUID),
+    statefulSet: text(metadata.annotations?.[statefulSetAnnotation]),
+  };
+  return {
+    ...metaOf(metadata),
+    subnet: spec.subnet,
+    managed: metadata.labels?.[managedLabel] === 'true',
+    reserved: metadata.labels?.[reservedLabel] === 'true',
+    ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as Partial<IpRecord>),
+  };
+}
+
+function familyOf(csv: string | undefined, v6: boolean): string | undefined {
+  return csv?.split(',').find((part) => part !== '' && part.includes(':') === v6);
+}

@@ -1,0 +1,124 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Key, Kind, Tables } from './model.ts';
+
+/** Names what was read: an object, a whole kind, or one bucket of an index. */
+export type ReadKey = string;
+
+/** How compile units see the cluster. Every call is recorded (see `Engine`), so a unit re-runs when what it read changes. */
+export interface Reader {
+  get<K extends Kind>(kind: K, key: Key): Tables[K] | undefined;
+  list<K extends Kind>(kind: K): readonly Tables[K][];
+  /** Objects of `kind` whose index `name` has `value`. Unknown index names throw: they are programming errors. */
+  index<K extends Kind>(kind: K, name: string, value: string): readonly Tables[K][];
+}
+
+type IndexFunctions = { readonly [K in Kind]?: Readonly<Record<string, (object: Tables[K]) => readonly string[]>> };
+
+const indexFunctions: IndexFunctions = {
+  Pod: { namespace: (pod) => [pod.namespace], node: (pod) => [pod.node] },
+  PodAddress: { subnet: (address) => [address.subnet] },
+  Subnet: { vpc: (subnet) => [subnet.vpc] },
+  UsableSubnet: { vpc: (subnet) => [subnet.vpc], namespace: (subnet) => subnet.namespaces },
+};
+
+export const objectRead = (kind: Kind, key: Key): ReadKey => `${kind}/${key}`;
+export const listRead = (kind: Kind): ReadKey => `${kind}/*`;
+export const indexRead = (kind: Kind, name: string, value: string): ReadKey => `${kind}#${name}=${value}`;
+
+interface Table {
+  readonly objects: Map<Key, unknown>;
+  readonly indexes: Map<string, Map<string, Map<Key, unknown>>>;
+}
+
+export type TouchListener = (kind: Kind, key: Key, reads: readonly ReadKey[]) => void;
+
+/** The watched objects and alloc's decisions, with indexes; the single input of `compile/`. */
+export class State implements Reader {
+  readonly #tables = new Map<Kind, Table>();
+  readonly #listeners = new Set<TouchListener>();
+
+  /** Puts an object; nothing happens when it equals what is there. Returns whether something changed. */
+  set<K extends Kind>(kind: K, key: Key, object: Tables[K]): boolean {
+    const table = this.#table(kind);
+    const old = table.objects.get(key) as Tables[K] | undefined;
+    if (old !== undefined && isDeepStrictEqual(old, object)) return false;
+    this.#replace(kind, key, old, object);
+    return true;
+  }
+
+  delete(kind: Kind, key: Key): boolean {
+    const old = this.#table(kind).objects.get(key);
+    if (old === undefined) return false;
+    this.#replace(kind, key, old, undefined);
+    return true;
+  }
+
+  get<K extends Kind>(kind: K, key: Key): Tables[K] | undefined {
+    return this.#table(kind).objects.get(key) as Tables[K] | undefined;
+  }
+
+  list<K extends Kind>(kind: K): readonly Tables[K][] {
+    return [...(this.#table(kind).objects.values() as Iterable<Tables[K]>)];
+  }
+
+  entries<K extends Kind>(kind: K): IterableIterator<[Key, Tables[K]]> {
+    return this.#table(kind).objects.entries() as IterableIterator<[Key, Tables[K]]>;
+  }
+
+  keys(kind: Kind): IterableIterator<Key> {
+    return this.#table(kind).objects.keys();
+  }
+
+  index<K extends Kind>(kind: K, name: string, value: string): readonly Tables[K][] {
+    const index = this.#table(kind).indexes.get(name);
+    if (index === undefined) throw new Error(`no index ${name} on ${kind}; declare it in store/state.ts`);
+    return [...((index.get(value)?.values() ?? []) as Iterable<Tables[K]>)];
+  }
+
+  /** How many objects an index bucket holds, without copying it. */
+  countIndex(kind: Kind, name: string, value: string): number {
+    return this.#table(kind).indexes.get(name)?.get(value)?.size ?? 0;
+  }
+
+  onTouch(listener: TouchListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #table(kind: Kind): Table {
+    let table = this.#tables.get(kind);
+    if (table === undefined) {
+      const names = Object.keys(indexFunctions[kind] ?? {});
+      table = { objects: new Map(), indexes: new Map(names.map((name) => [name, new Map()])) };
+      this.#tables.set(kind, table);
+    }
+    return table;
+  }
+
+  #replace(kind: Kind, key: Key, old: unknown, object: unknown): void {
+    const table = this.#table(kind);
+    if (object === undefined) table.objects.delete(key);
+    else table.objects.set(key, object);
+    const reads: ReadKey[] = [objectRead(kind, key), listRead(kind)];
+    const functions = (indexFunctions[kind] ?? {}) as Readonly<Record<string, (object: unknown) => readonly string[]>>;
+    for (const [name, valuesOf] of Object.entries(functions)) {
+      const index = table.indexes.get(name);
+      if (index === undefined) continue;
+      const touched = new Set<string>();
+      for (const value of old === undefined ? [] : valuesOf(old)) {
+        touched.add(value);
+        const bucket = index.get(value);
+        bucket?.delete(key);
+        if (bucket?.size === 0) index.delete(value);
+      }
+      for (const value of object === undefined ? [] : valuesOf(object)) {
+        touched.add(value);
+        const bucket = index.get(value) ?? new Map<Key, unknown>();
+        bucket.set(key, object);
+        index.set(value, bucket);
+      }
+      for (const value of touched) reads.push(indexRead(kind, name, value));
+    }
+    for (const listener of this.#listeners) listener(kind, key, reads);
+  }
+}

@@ -1,0 +1,189 @@
+import { cidrRange, firstUsable, ipFamily, ipToBigint, parseCidr, splitDual, splitDualCidr } from '@ovenbird/crds';
+import type { FamilyNet, Subnet, UsableSubnet } from '../store/model.ts';
+
+/** Whether a Subnet may be used, and the text of its `Ready` condition. */
+export interface SubnetVerdict {
+  readonly usable?: UsableSubnet;
+  /** False when the spec as written is not (wholly) in force. */
+  readonly ok: boolean;
+  readonly reason: 'Usable' | 'VpcMissing' | 'Overlap' | 'Invalid';
+  readonly message: string;
+}
+
+export interface VerdictInput {
+  readonly subnets: readonly Subnet[];
+  readonly vpcs: ReadonlySet<string>;
+  readonly defaultVpc: string;
+  /** Service CIDRs: taken in the default VPC. */
+  readonly serviceCidrs: readonly string[];
+  /** Node name and address: taken in the default VPC. */
+  readonly nodeAddresses: readonly (readonly [node: string, address: string])[];
+  /** cidrBlock that is in force already (in the northbound database), by subnet name: it stays in force over a later conflict. */
+  readonly live: ReadonlyMap<string, string>;
+}
+
+interface Claim {
+  readonly first: bigint;
+  readonly last: bigint;
+  readonly holder: string;
+}
+
+/** Disjoint address ranges of one VPC and family, sorted, so that a check is a binary search. */
+class Claims {
+  readonly #claims: Claim[] = [];
+
+  conflict(first: bigint, last: bigint, holder: string): Claim | undefined {
+    let index = this.#position(first);
+    if (index > 0) index -= 1;
+    for (; index < this.#claims.length; index += 1) {
+      const claim = this.#claims[index];
+      if (claim === undefined || claim.first > last) return undefined;
+      if (claim.last >= first && claim.holder !== holder) return claim;
+    }
+    return undefined;
+  }
+
+  add(claim: Claim): void {
+    // A subnet that grew replaces what it claimed before.
+    const old = this.#claims.findIndex(
+      (other) => other.holder === claim.holder && other.first <= claim.last && other.last >= claim.first,
+    );
+    if (old >= 0) this.#claims.splice(old, 1);
+    this.#claims.splice(this.#position(claim.first), 0, claim);
+  }
+
+  #position(first: bigint): number {
+    let low = 0;
+    let high = this.#claims.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const claim = this.#claims[middle];
+      if (claim !== undefined && claim.first < first) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+interface Nets {
+  readonly v4?: FamilyNet;
+  readonly v6?: FamilyNet;
+}
+
+/** @throws AddressError when a CIDR or gateway is malformed (the API server's rules refuse that; a direct write may not). */
+function netsOf(cidrBlock: string, gateway: string): Nets {
+  const cidrs = splitDualCidr(cidrBlock);
+  const gateways = gateway === '' ? {} : splitDual(gateway);
+  const net = (cidr: string, wanted: string | undefined): FamilyNet => ({
+    cidr,
+    gateway: wanted ?? firstUsable(cidr),
+    prefix: Number(cidr.slice(cidr.indexOf('/') + 1)),
+  });
+  return {
+    ...(cidrs.v4 === undefined ? {} : { v4: net(cidrs.v4, gateways.v4) }),
+    ...(cidrs.v6 === undefined ? {} : { v6: net(cidrs.v6, gateways.v6) }),
+  };
+}
+
+/**
+ * Judges all Subnets together: what is in force stays in force, then the older wins (design §3, "Who may use what").
+ * Pure; the cost is that of sorting.
+ */
+export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVerdict> {
+  const claims = new Map<string, Claims>();
+  const claimsOf = (vpc: string, family: 4 | 6): Claims => {
+    const key = `${vpc}/${family}`;
+    const found = claims.get(key) ?? new Claims();
+    claims.set(key, found);
+    return found;
+  };
+  for (const cidr of input.serviceCidrs) {
+    const { first, last } = cidrRange(parseCidr(cidr));
+    claimsOf(input.defaultVpc, ipFamily(cidr)).add({ first, last, holder: `the Service CIDR ${cidr}` });
+  }
+  for (const [node, address] of input.nodeAddresses) {
+    const value = ipToBigint(address);
+    claimsOf(input.defaultVpc, ipFamily(address)).add({
+      first: value,
+      last: value,
+      holder: `node "${node}" (${address})`,
+    });
+  }
+  const byAge = [...input.subnets].sort((a, b) =>
+    a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1,
+  );
+  const holderOf = (subnet: Subnet): string => `subnet "${subnet.name}"`;
+  const conflictOf = (subnet: Subnet, nets: Nets): string | undefined => {
+    for (const net of [nets.v4, nets.v6]) {
+      if (net === undefined) continue;
+      const { first, last } = cidrRange(parseCidr(net.cidr));
+      const conflict = claimsOf(subnet.vpc, ipFamily(net.cidr)).conflict(first, last, holderOf(subnet));
+      if (conflict !== undefined) return `${net.cidr} overlaps ${conflict.holder}`;
+    }
+    return undefined;
+  };
+  const claim = (subnet: Subnet, nets: Nets): void => {
+    for (const net of [nets.v4, nets.v6]) {
+      if (net === undefined) continue;
+      const { first, last } = cidrRange(parseCidr(net.cidr));
+      claimsOf(subnet.vpc, ipFamily(net.cidr)).add({ first, last, holder: holderOf(subnet) });
+    }
+  };
+  const inForce = new Map<string, Nets>();
+  for (const subnet of byAge) {
+    const cidr = input.live.get(subnet.name);
+    if (cidr === undefined) continue;
+    try {
+      const nets = netsOf(cidr, subnet.gateway);
+      claim(subnet, nets);
+      inForce.set(subnet.name, nets);
+    } catch {
+      // What the database says is unreadable: judged below by the spec alone.
+    }
+  }
+  const verdicts = new Map<string, SubnetVerdict>();
+  for (const subnet of byAge) verdicts.set(subnet.name, judge(subnet));
+  return verdicts;
+
+  function judge(subnet: Subnet): SubnetVerdict {
+    if (!input.vpcs.has(subnet.vpc)) {
+      return {
+        ok: false,
+        reason: 'VpcMissing',
+        message: `vpc "${subnet.vpc}" does not exist; create it, the subnet follows`,
+      };
+    }
+    let nets: Nets;
+    try {
+      nets = netsOf(subnet.cidrBlock, subnet.gateway);
+    } catch (error) {
+      return { ok: false, reason: 'Invalid', message: error instanceof Error ? error.message : String(error) };
+    }
+    const conflict = conflictOf(subnet, nets);
+    if (conflict === undefined) {
+      claim(subnet, nets);
+      return { ok: true, reason: 'Usable', message: 'in the northbound database', usable: usable(subnet, nets) };
+    }
+    const old = inForce.get(subnet.name);
+    const advice = `${conflict}; give one of them another cidrBlock`;
+    if (old === undefined) return { ok: false, reason: 'Overlap', message: advice };
+    const kept = [old.v4?.cidr, old.v6?.cidr].filter((cidr) => cidr !== undefined).join(',');
+    return { ok: false, reason: 'Overlap', message: `${advice}. ${kept} stays in force`, usable: usable(subnet, old) };
+  }
+}
+
+function usable(subnet: Subnet, nets: Nets): UsableSubnet {
+  return {
+    name: subnet.name,
+    vpc: subnet.vpc,
+    ...nets,
+    excludeIps: subnet.excludeIps,
+    namespaces: subnet.namespaces,
+    private: subnet.private,
+    allowSubnets: subnet.allowSubnets,
+    acls: subnet.acls,
+    natOutgoing: subnet.natOutgoing,
+    deleting: subnet.deleting,
+    ...(subnet.mtu === undefined ? {} : { mtu: subnet.mtu }),
+  };
+}

@@ -1,0 +1,75 @@
+import type { DurablePort } from '../alloc/load.ts';
+import type { RowSink } from '../brain.ts';
+import type { DesiredRow, Output, Value } from '../northbound/rows.ts';
+
+const text = (row: DesiredRow, key: string): string | undefined => {
+  const ids = row.columns['external_ids'];
+  return ids instanceof Map ? (ids.get(key) as string | undefined) : undefined;
+};
+
+/** A northbound database that commits at once: for tests of everything above the writer. */
+export class MemorySink implements RowSink {
+  readonly units = new Map<string, readonly Output[]>();
+
+  setUnit(unit: string, outputs: readonly Output[]): void {
+    if (outputs.length === 0) this.units.delete(unit);
+    else this.units.set(unit, outputs);
+  }
+
+  async committed(): Promise<void> {
+    await Promise.resolve();
+  }
+
+  rows(table?: string): DesiredRow[] {
+    const rows: DesiredRow[] = [];
+    for (const outputs of this.units.values()) {
+      for (const output of outputs)
+        if (output.kind === 'row' && (table === undefined || output.table === table)) rows.push(output);
+    }
+    return rows;
+  }
+
+  /** Set members, as `table uuid column value`. */
+  members(): string[] {
+    const members = new Set<string>();
+    for (const outputs of this.units.values()) {
+      for (const output of outputs) {
+        if (output.kind === 'member') members.add(`${output.table} ${output.uuid} ${output.column} ${output.value}`);
+      }
+    }
+    return [...members].sort();
+  }
+
+  column(row: DesiredRow, column: string): Value {
+    return row.columns[column];
+  }
+
+  /** The whole content, comparable. */
+  content(): unknown {
+    const rows = this.rows()
+      .map((row) => ({ table: row.table, uuid: row.uuid, columns: row.columns }))
+      .sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
+    return { rows, members: this.members() };
+  }
+
+  /** What a restarted controller would read back. */
+  live(): { subnets: Map<string, string>; ports: DurablePort[] } {
+    const subnets = new Map<string, string>();
+    for (const row of this.rows('Logical_Switch')) subnets.set(String(row.columns['name']), text(row, 'cidr') ?? '');
+    const ports: DurablePort[] = [];
+    for (const row of this.rows('Logical_Switch_Port')) {
+      const uid = text(row, 'ovenbird/uid');
+      if (uid === undefined) continue;
+      const addresses = row.columns['addresses'];
+      const statefulSet = text(row, 'ovenbird/statefulset');
+      ports.push({
+        owner: row.owner,
+        uid,
+        subnet: text(row, 'ovenbird/subnet') ?? '',
+        addresses: Array.isArray(addresses) ? String(addresses[0]) : '',
+        ...(statefulSet === undefined ? {} : { statefulSet }),
+      });
+    }
+    return { subnets, ports };
+  }
+}

@@ -1,0 +1,148 @@
+import { type ApiEffects, Brain } from '../brain.ts';
+import type { Key, Namespace, Node, Pod, Subnet, Tables, Vpc } from '../store/model.ts';
+import { State } from '../store/state.ts';
+import { MemorySink } from './memory-sink.ts';
+
+export const rules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'ovn-default', joinSubnet: 'join' } as const;
+const clusterUid = '11111111-2222-4333-8444-555555555555';
+
+let uidCounter = 0;
+const meta = (name: string): { name: string; uid: string; created: string; deleting: boolean } => {
+  uidCounter += 1;
+  return {
+    name,
+    uid: `uid-${uidCounter}`,
+    created: `2026-01-01T00:00:${String(uidCounter % 60).padStart(2, '0')}Z`,
+    deleting: false,
+  };
+};
+
+export const makeVpc = (name: string, more: Partial<Vpc> = {}): Vpc => ({
+  ...meta(name),
+  namespaces: [],
+  finalizers: [],
+  generation: 1,
+  ...more,
+});
+
+export const makeSubnet = (name: string, cidrBlock: string, more: Partial<Subnet> = {}): Subnet => ({
+  ...meta(name),
+  vpc: rules.defaultVpc,
+  cidrBlock,
+  gateway: '',
+  excludeIps: [],
+  namespaces: [],
+  private: false,
+  allowSubnets: [],
+  acls: [],
+  natOutgoing: false,
+  finalizers: [],
+  generation: 1,
+  ...more,
+});
+
+export const makeNode = (name: string, addresses: readonly string[]): Node => ({
+  ...meta(name),
+  addresses,
+  annotations: {},
+});
+
+export const makeNamespace = (name: string, annotations: Record<string, string> = {}): Namespace => ({
+  ...meta(name),
+  annotations,
+  labels: {},
+});
+
+export const makePod = (namespace: string, name: string, node: string, more: Partial<Pod> = {}): Pod => ({
+  ...meta(name),
+  namespace,
+  node,
+  hostNetwork: false,
+  finished: false,
+  annotations: {},
+  labels: {},
+  ...more,
+});
+
+/** A brain on a memory sink, with what it tells the API recorded. */
+export class World {
+  readonly state = new State();
+  readonly sink = new MemorySink();
+  readonly events: string[] = [];
+  readonly announced = new Set<Key>();
+  readonly finalized = new Set<string>();
+  readonly errors: unknown[] = [];
+  brain: Brain;
+
+  constructor(live?: ReturnType<MemorySink['live']>) {
+    this.brain = this.#makeBrain(live ?? { subnets: new Map(), ports: [] });
+  }
+
+  /** The objects every cluster begins with. */
+  static standard(): World {
+    const world = new World();
+    world.set('Vpc', makeVpc(rules.defaultVpc));
+    world.set('Subnet', makeSubnet('ovn-default', '10.16.0.0/16,fd00:10:16::/112', { natOutgoing: true }));
+    world.set('Subnet', makeSubnet('join', '100.64.0.0/16,fd00:100:64::/112'));
+    world.set('Namespace', makeNamespace('default'));
+    for (const index of [1, 2, 3])
+      world.set('Node', makeNode(`node-${index}`, [`172.30.1.${index}`, `fd00:172:30::1:${index}`]));
+    return world;
+  }
+
+  set<K extends 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord'>(
+    kind: K,
+    object: Tables[K],
+  ): void {
+    const key = 'namespace' in object && kind !== 'IpRecord' ? `${object.namespace}/${object.name}` : object.name;
+    this.state.set(kind, key, object);
+    this.brain.changed(kind, [key]);
+  }
+
+  delete(kind: 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord', key: Key): void {
+    this.state.delete(kind, key);
+    this.brain.changed(kind, [key]);
+  }
+
+  /** Runs until nothing is left to do: each committed promise may make more work. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 20; round += 1) {
+      this.brain.run();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (this.errors.length > 0) throw this.errors[0];
+  }
+
+  /** A new controller process that finds these objects and this northbound database. */
+  async restarted(): Promise<World> {
+    const next = new World(this.sink.live());
+    for (const kind of ['Vpc', 'Subnet', 'Namespace', 'Node', 'Pod', 'StatefulSet', 'IpRecord'] as const) {
+      for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
+    }
+    next.brain.load();
+    await next.settle();
+    return next;
+  }
+
+  #makeBrain(live: ReturnType<MemorySink['live']>): Brain {
+    const api: ApiEffects = {
+      announcePod: (key) => void this.announced.add(key),
+      announceNode: () => undefined,
+      writeRecord: () => undefined,
+      recordChanged: () => undefined,
+      event: ({ object }, reason, message) => void this.events.push(`${object.name} ${reason}: ${message}`),
+      writeStatus: () => undefined,
+      writeFinalizer: (kind, name) => void (this.brain.isFinished(kind, name) && this.finalized.add(`${kind}/${name}`)),
+    };
+    return new Brain({
+      state: this.state,
+      rules,
+      clusterUid,
+      serviceCidrs: ['10.96.0.0/12', 'fd00:10:96::/112'],
+      live,
+      sink: this.sink,
+      api,
+      onError: (_what, error) => this.errors.push(error),
+    });
+  }
+}
