@@ -131,10 +131,9 @@ function transactionError(
   const known = new Set(operations.map((each) => each.table));
   const table = operation?.table ?? named.find((name) => known.has(name));
   const columnMatch = COLUMN_IN_TEXT.exec(text);
-  const where =
-    operation === undefined || op === undefined
-      ? 'at commit'
-      : `operation ${op} (${operation.op}${operation.table === undefined ? '' : ` ${operation.table}`})`;
+  const culprit =
+    operation === undefined ? '' : `operation ${op} (${operation.op} ${operation.table ?? ''})`.replace(' )', ')');
+  const where = ofIndex !== undefined ? culprit : `at commit${culprit === '' ? '' : `, likely by ${culprit}`}`;
   return new OvsdbError(
     serverErrorCode(serverError),
     `${where}: ${serverError}${details === undefined ? '' : `: ${details}`}`,
