@@ -1,5 +1,14 @@
 /** Custom resources of the group ovenbird.io, and the addresses in them. */
 export { AddressError, type AddressErrorCode } from './address-error.ts';
+export {
+  ALLOW_UNSAFE_PORTS,
+  announcement,
+  CONTROLLER_FINALIZER,
+  ipObject,
+  OVENBIRD_PREFIX,
+  OVN_PREFIX,
+  request,
+} from './annotations.ts';
 export { type Dual, dualValues, joinDual, splitDual, splitDualCidr } from './dual.ts';
 export {
   type AddressRange,
@@ -24,4 +33,20 @@ export {
   parseIpRange,
   prefixLength,
 } from './ip.ts';
+export { type IP, IPS, type IPSpec, type IPStatus } from './ip-address.ts';
+export type { CustomResourceDefinition, FieldProblem, Kind, PrinterColumn } from './kind.ts';
 export { isMac, type Mac, parseMac } from './mac.ts';
+export type { Condition, CustomResource, ObjectMeta } from './metadata.ts';
+export type { KubernetesValidation } from './rule.ts';
+export type { StructuralSchema } from './structural.ts';
+export {
+  MAX_COUNT,
+  SUBNETS,
+  type Subnet,
+  type SubnetAcl,
+  type SubnetSpec,
+  type SubnetStatus,
+  statusCount,
+} from './subnet.ts';
+export { prefixLimits, protocolOf } from './subnet-rules.ts';
+export { VPCS, type Vpc, type VpcSpec, type VpcStatus } from './vpc.ts';

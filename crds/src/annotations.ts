@@ -1,0 +1,85 @@
+/**
+ * Every annotation, label and finalizer key.
+ *
+ * The prefix `ovn.kubernetes.io/` is Kube-OVN's, so that manifests carry over; what Ovenbird adds has its own prefix.
+ * Values are strings; units and forms are given with each key.
+ */
+
+/** Prefix of keys shared with Kube-OVN. */
+export const OVN_PREFIX = 'ovn.kubernetes.io/';
+/** Prefix of Ovenbird's own keys, and its API group. */
+export const OVENBIRD_PREFIX = 'ovenbird.io/';
+
+/**
+ * Announced by the controller on a Pod, and (without `routed` and `pod_nic_type`) on a Node for `ovn0`. The keys
+ * `ip_address`, `mac_address` and `logical_switch` are requests as long as the pod has no port.
+ */
+export const announcement = {
+  /** `"true"` once an address is held. */
+  allocated: 'ovn.kubernetes.io/allocated',
+  /** `"true"` once the northbound database holds the port. */
+  routed: 'ovn.kubernetes.io/routed',
+  /** `v4`, `v6` or `v4,v6`. */
+  ipAddress: 'ovn.kubernetes.io/ip_address',
+  macAddress: 'ovn.kubernetes.io/mac_address',
+  /** CIDR of the subnet: `v4`, `v6` or `v4,v6`. */
+  cidr: 'ovn.kubernetes.io/cidr',
+  gateway: 'ovn.kubernetes.io/gateway',
+  /** Subnet name. */
+  logicalSwitch: 'ovn.kubernetes.io/logical_switch',
+  /** Vpc name. */
+  logicalRouter: 'ovn.kubernetes.io/logical_router',
+  /** `veth-pair`. */
+  podNicType: 'ovn.kubernetes.io/pod_nic_type',
+  /** Node only: name of the logical switch port, `node_<node>`. */
+  portName: 'ovn.kubernetes.io/port_name',
+  /** UID of the pod that the other keys are about: a template may carry those, but not this. */
+  announcedUid: 'ovenbird.io/announced-uid',
+} as const;
+
+/** What a Pod or its namespace asks for. */
+export const request = {
+  /** Subnet name; on a Pod or a Namespace. */
+  logicalSwitch: 'ovn.kubernetes.io/logical_switch',
+  /** Fixed address: `v4`, `v6` or `v4,v6`. */
+  ipAddress: 'ovn.kubernetes.io/ip_address',
+  /** Unicast MAC of one's own. */
+  macAddress: 'ovn.kubernetes.io/mac_address',
+  /** `IPv4`, `IPv6` or `Dual`: which families to take of a dual-stack subnet. */
+  ipFamily: 'ovn.kubernetes.io/ip_family',
+  /** Addresses to choose from, separated by commas (`;` between dual-stack pairs); a StatefulSet takes them by ordinal. */
+  ipPool: 'ovn.kubernetes.io/ip_pool',
+  /** Limit of traffic to the pod, whole Mbit/s. */
+  ingressRate: 'ovn.kubernetes.io/ingress_rate',
+  /** Limit of traffic from the pod, whole Mbit/s. */
+  egressRate: 'ovn.kubernetes.io/egress_rate',
+  /** Whole Mbit. */
+  ingressBurst: 'ovn.kubernetes.io/ingress_burst',
+  /** Whole Mbit. */
+  egressBurst: 'ovn.kubernetes.io/egress_burst',
+  /** `"false"` turns it off, where the namespace allows unsafe ports. */
+  portSecurity: 'ovn.kubernetes.io/port_security',
+  /** Further addresses the port may use, separated by commas, where the namespace allows unsafe ports. */
+  portVips: 'ovn.kubernetes.io/port_vips',
+  /** `"true"`: accept frames for any MAC, where the namespace allows unsafe ports. */
+  layer2Forward: 'ovn.kubernetes.io/layer2_forward',
+} as const;
+
+/** Namespace label: `"true"` lets its pods turn port security off, forward layer 2, and name port VIPs. */
+export const ALLOW_UNSAFE_PORTS = 'ovenbird.io/allow-unsafe-ports';
+/** Finalizer on Subnets and Vpcs that are in use. */
+export const CONTROLLER_FINALIZER = 'ovenbird.io/controller';
+
+/** Labels and annotations of IP objects. */
+export const ipObject = {
+  /** Label, `"true"`: written by the controller; anything else is a reservation by a person. */
+  managed: 'ovenbird.io/managed',
+  /** Label, `"true"`: keep the address when its pod is gone. */
+  reserved: 'ovn.kubernetes.io/ip_reserved',
+  /** Label: subnet name. */
+  subnet: 'ovn.kubernetes.io/subnet',
+  /** Label: node name. */
+  nodeName: 'ovn.kubernetes.io/node-name',
+  /** Annotation: `namespace/name` of the StatefulSet whose pods keep the address. */
+  statefulSet: 'ovenbird.io/statefulset',
+} as const;

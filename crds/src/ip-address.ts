@@ -1,0 +1,146 @@
+/** IP: one address in use or reserved. The controller writes one per port; people write one to reserve an address. */
+import * as z from 'zod';
+import { after, before, legalIps } from './cel-text.ts';
+import { anyText, conditions, notBuilt, resourceName, text } from './fields.ts';
+import { ipFamily, isCanonicalIp } from './ip.ts';
+import { defineKind, type Kind } from './kind.ts';
+import { isMac } from './mac.ts';
+import type { Condition, CustomResource } from './metadata.ts';
+import { type Rule, type TransitionRule, withRules, withTransitions } from './rule.ts';
+
+/** The fields of an IP; `docs/ip.md` describes them. Empty strings are as good as absent fields. */
+export interface IPSpec {
+  /** Name of the Subnet. */
+  readonly subnet: string;
+  /** `v4`, `v6` or `v4,v6`: the same as the two fields below together. */
+  readonly ipAddress?: string;
+  readonly v4IpAddress?: string;
+  readonly v6IpAddress?: string;
+  /** Unicast, lower case, colons. */
+  readonly macAddress?: string;
+  /** Pod that has or shall have the address; empty for a reservation that anybody of the subnet may claim by name. */
+  readonly podName?: string;
+  readonly namespace?: string;
+  /** Kind of the pod's owner, `StatefulSet` for one, or empty. */
+  readonly podType?: string;
+  readonly containerID?: string;
+  readonly nodeName?: string;
+  /** UID of the Pod or Node that holds the address; absent on reservations. */
+  readonly ownerUID?: string;
+}
+
+/** What the controller says about a reservation. */
+export interface IPStatus {
+  readonly conditions?: readonly Condition[];
+}
+
+/** An IP object. */
+export type IP = CustomResource<IPSpec, IPStatus>;
+
+const canonical = (family: 4 | 6, example: string): Rule<string> => ({
+  rule: `self == '' || (isIP(self) && ip(self).family() == ${family} && ip.isCanonical(self))`,
+  message: `write an IPv${family} address in its shortest form, such as ${example}`,
+  holds: (value) => value === '' || (isCanonicalIp(value) && ipFamily(value) === family),
+});
+
+const parts = (csv: string): string[] => csv.split(',');
+const csvRule: Rule<string> = {
+  rule: `self == '' || (${legalIps('self')} && ip.isCanonical(${before('self')}) && ip.isCanonical(${after('self')}) && (!self.contains(',') || (ip(${before('self')}).family() == 4 && ip(${after('self')}).family() == 6)))`,
+  message:
+    'write one address in its shortest form, or an IPv4 and an IPv6 address joined by a comma, IPv4 first, such as 10.16.0.5,fd00:10:16::5',
+  holds(value) {
+    if (value === '') return true;
+    const [one = '', two, ...more] = parts(value);
+    if (more.length > 0 || !isCanonicalIp(one) || (two !== undefined && !isCanonicalIp(two))) return false;
+    return two === undefined || (ipFamily(one) === 4 && ipFamily(two) === 6);
+  },
+};
+const macRule: Rule<string> = {
+  rule: `self == '' || (self.matches('^[0-9a-f][02468ace](:[0-9a-f][0-9a-f]){5}$') && self != '00:00:00:00:00:00')`,
+  message: 'write a unicast MAC in lower case, such as 02:00:00:00:00:01 (the second digit is even)',
+  holds: (value) => value === '' || (isMac(value) && value === value.toLowerCase() && !value.includes('-')),
+};
+
+const field = (name: string, of = 'self'): string => `(has(${of}.${name}) ? ${of}.${name} : '')`;
+const specRules: readonly Rule<IPSpec>[] = [
+  {
+    rule: `${field('ipAddress')} != '' || ${field('v4IpAddress')} != '' || ${field('v6IpAddress')} != ''`,
+    message: 'an IP needs an address: write spec.v4IpAddress, spec.v6IpAddress, or both',
+    holds: (value) =>
+      [value.ipAddress, value.v4IpAddress, value.v6IpAddress].some((ip) => ip !== undefined && ip !== ''),
+  },
+  {
+    rule: `${field('ipAddress')} == '' || (${field('v4IpAddress')} == '' && ${field('v6IpAddress')} == '') || ${field('ipAddress')} == ${field('v4IpAddress')} + (${field('v4IpAddress')} != '' && ${field('v6IpAddress')} != '' ? ',' : '') + ${field('v6IpAddress')}`,
+    message: 'spec.ipAddress must say the same as spec.v4IpAddress and spec.v6IpAddress together; or remove it',
+    holds(value) {
+      const given = [value.v4IpAddress ?? '', value.v6IpAddress ?? ''].filter((ip) => ip !== '');
+      return (value.ipAddress ?? '') === '' || given.length === 0 || value.ipAddress === given.join(',');
+    },
+  },
+];
+
+const frozen = ['ipAddress', 'v4IpAddress', 'v6IpAddress', 'macAddress'] as const;
+const sameOwner: TransitionRule<IPSpec> = {
+  rule: `${field('ownerUID')} != ${field('ownerUID', 'oldSelf')} || (self.subnet == oldSelf.subnet && ${frozen
+    .map((name) => `(${field(name, 'oldSelf')} == '' || ${field(name)} == ${field(name, 'oldSelf')})`)
+    .join(' && ')})`,
+  message: 'the subnet and addresses of an IP cannot change while its owner stays; delete it and make a new one',
+  allows: (value, old) =>
+    (value.ownerUID ?? '') !== (old.ownerUID ?? '') ||
+    (value.subnet === old.subnet &&
+      frozen.every((name) => (old[name] ?? '') === '' || (value[name] ?? '') === (old[name] ?? ''))),
+};
+
+const spec = withTransitions(
+  withRules(
+    z
+      .strictObject({
+        subnet: resourceName('Name of the Subnet.'),
+        ipAddress: withRules(
+          text('v4, v6 or v4,v6: the same as v4IpAddress and v6IpAddress together.', 64),
+          csvRule,
+        ).exactOptional(),
+        v4IpAddress: withRules(text('IPv4 address.', 15), canonical(4, '10.16.0.5')).exactOptional(),
+        v6IpAddress: withRules(text('IPv6 address.', 39), canonical(6, 'fd00:10:16::5')).exactOptional(),
+        macAddress: withRules(
+          text('MAC address of the port; made by the controller when absent.', 17),
+          macRule,
+        ).exactOptional(),
+        podName: text('Pod that has or shall have the address.', 253).exactOptional(),
+        namespace: text('Namespace of that pod.', 63).exactOptional(),
+        podType: text('Kind of the owner of the pod, such as StatefulSet.', 64).exactOptional(),
+        containerID: text('Container that uses the address.', 128).exactOptional(),
+        nodeName: text('Node of the pod.', 253).exactOptional(),
+        ownerUID: text('UID of the Pod or Node that holds the address; absent on a reservation.', 64).exactOptional(),
+        attachSubnets: notBuilt.list('spec.attachSubnets', 'Subnets of further interfaces.', anyText()).exactOptional(),
+        attachIps: notBuilt.list('spec.attachIps', 'Addresses of further interfaces.', anyText()).exactOptional(),
+        attachMacs: notBuilt.list('spec.attachMacs', 'MACs of further interfaces.', anyText()).exactOptional(),
+      })
+      .meta({ description: 'Which address it is, and whose.' }),
+    ...specRules,
+  ),
+  sameOwner,
+);
+
+const status = z
+  .strictObject({ conditions: conditions().exactOptional() })
+  .meta({ description: 'Whether a reservation holds; written by the controller.' });
+
+/** The kind IP. */
+export const IPS: Kind<IP> = defineKind<IPSpec, IPStatus>({
+  kind: 'IP',
+  plural: 'ips',
+  shortNames: ['ip'],
+  description: 'One address in use, or reserved by hand.',
+  columns: [
+    { name: 'V4IP', type: 'string', jsonPath: '.spec.v4IpAddress' },
+    { name: 'V6IP', type: 'string', jsonPath: '.spec.v6IpAddress' },
+    { name: 'MAC', type: 'string', jsonPath: '.spec.macAddress' },
+    { name: 'Node', type: 'string', jsonPath: '.spec.nodeName' },
+    { name: 'Subnet', type: 'string', jsonPath: '.spec.subnet' },
+    { name: 'Namespace', type: 'string', jsonPath: '.spec.namespace', priority: 1 },
+    { name: 'Pod', type: 'string', jsonPath: '.spec.podName', priority: 1 },
+  ],
+  spec,
+  status,
+});
