@@ -11,7 +11,7 @@ import type { Status } from './types/meta.ts';
  * | not-found | 404: no such object, or no such kind (CRD not installed) |
  * | unsupported | 405, 406, 415: the resource has no such verb or content type |
  * | already-exists | 409 `AlreadyExists`: create of a name that is taken |
- * | conflict | 409: resourceVersion or UID precondition failed; read again, then decide again |
+ * | conflict | 409: resourceVersion or UID precondition failed (a UID mismatch also as 422); read again, then decide again |
  * | gone | 410: resourceVersion or continue token too old; list again |
  * | too-large | 413: the request body is over the server's limit |
  * | invalid | 422: the object breaks its schema; the message lists the fields |
@@ -150,6 +150,14 @@ function classify(thrown: unknown): { code: KubeErrorCode; message: string } {
   return { code: 'internal', message: thrown.message };
 }
 
+/**
+ * A patch with `metadata.uid` as precondition: some servers answer a mismatch with 409, others find that the immutable
+ * field uid was changed (422).
+ */
+function isUidMismatch(status: number, body: Status | undefined): boolean {
+  return status === 422 && body?.details?.causes?.some((cause) => cause.field === 'metadata.uid') === true;
+}
+
 function codeOfStatus(status: number, reason: string | undefined): KubeErrorCode {
   switch (status) {
     case 400:
@@ -201,7 +209,7 @@ export function errorOfResponse(
   const body = parseStatus(text);
   const excerpt = text.trim().slice(0, 200);
   const message = body?.message ?? (excerpt === '' ? `HTTP status ${status}` : `HTTP status ${status}: ${excerpt}`);
-  return new KubeError(codeOfStatus(status, body?.reason), message, {
+  return new KubeError(isUidMismatch(status, body) ? 'conflict' : codeOfStatus(status, body?.reason), message, {
     subject,
     status,
     reason: body?.reason,
