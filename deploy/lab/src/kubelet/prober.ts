@@ -59,7 +59,7 @@ export async function probeAll(probes: readonly Probe[]): Promise<ProbeResult[]>
 
 /** Parse the prober's lines into the order of the probes. Exported for its test. */
 export function parseResults(output: string, count: number): ProbeResult[] {
-  const results = new Array<ProbeResult | undefined>(count).fill(undefined);
+  const results = Array.from<ProbeResult | undefined>({ length: count });
   for (const line of output.split('\n')) {
     const match = /^(\d+) (\w+) ([\d.]+) ?(.*)$/.exec(line);
     if (!match) continue;

@@ -1,0 +1,94 @@
+import { type Change, Reflector, Store } from '@ovenbird/kube';
+import { LAB_PODS, type LabPod } from '../workloads/objects.ts';
+import type { PodRecord } from './pod-record.ts';
+import { isHealthy, type KubeletContext, PodWorker } from './pod-worker.ts';
+import { signalGroup } from './process.ts';
+
+/** Watches the pods of all nodes with one watch and gives each UID a worker. */
+export class PodManager {
+  readonly #context: KubeletContext;
+  /** By UID: the old and the new pod of one name live side by side for a moment. */
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #store = new Store<LabPod>();
+  #records = new Map<string, PodRecord>();
+
+  constructor(context: KubeletContext) {
+    this.#context = context;
+  }
+
+  /** The worker of the pod that has this name now. */
+  find(namespace: string, name: string): PodWorker | undefined {
+    return this.#workers.get(this.#store.get(`${namespace}/${name}`)?.metadata.uid ?? '');
+  }
+
+  /** Number of pods being looked after. */
+  get size(): number {
+    return this.#workers.size;
+  }
+
+  /** Takes over what an earlier kubelet left, then follows the API until the signal fires. */
+  async run(): Promise<void> {
+    const { client, signal, records, log } = this.#context;
+    for (const record of records.load((problem) => log.error({ problem }, 'unreadable record'))) {
+      this.#records.set(record.uid, record);
+    }
+    this.#store.onChange((changes) => {
+      for (const change of changes) this.#apply(change);
+    });
+    const reflector = new Reflector({
+      client,
+      kind: LAB_PODS,
+      sink: this.#store,
+      signal,
+      onNotice: (notice) => {
+        if (notice.type === 'error') log.warn({ error: notice.error.message }, 'watching pods');
+        if (notice.type === 'handler-error') log.error({ error: String(notice.error) }, 'watching pods');
+      },
+    });
+    reflector.start();
+    try {
+      await reflector.synced;
+    } catch {
+      return; // stopped before the first list
+    }
+    // What is recorded and not listed belongs to pods that went while no kubelet was looking.
+    for (const uid of this.#records.keys()) this.#start(uid, undefined);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    for (const worker of this.#workers.values()) worker.poke();
+    await Promise.all(this.#running);
+  }
+
+  #apply(change: Change<LabPod>): void {
+    const before = change.old?.metadata.uid;
+    const now = change.new?.metadata.uid;
+    if (before !== undefined && before !== now) this.#workers.get(before)?.update(undefined);
+    const pod = change.new;
+    if (!pod || now === undefined) return;
+    const worker = this.#workers.get(now);
+    if (worker) worker.update(pod);
+    else if (this.#context.node(pod.spec.nodeName ?? '')) this.#start(now, pod);
+  }
+
+  #start(uid: string, pod: LabPod | undefined): void {
+    const record = this.#records.get(uid);
+    this.#records.delete(uid);
+    const worker = new PodWorker(this.#context, pod, record && this.#usable(record), () => {
+      if (this.#workers.get(uid) === worker) this.#workers.delete(uid);
+    });
+    this.#workers.set(uid, worker);
+    const running = worker.run();
+    this.#running.add(running);
+    void running.finally(() => this.#running.delete(running));
+  }
+
+  /** A sandbox that lost its namespace, or whose ADD did not finish, is made anew; its processes are of no use. */
+  #usable(record: PodRecord): PodRecord {
+    if (record.sandbox === 'gone' || isHealthy(record)) return record;
+    for (const { process } of record.containers) if (process) signalGroup(process, 'SIGKILL');
+    return { ...record, sandbox: 'adding', containers: [] };
+  }
+}
