@@ -1,0 +1,239 @@
+import type { Node } from '@ovenbird/kube';
+import type { Logger } from 'pino';
+import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
+import { installCni } from './cni-install.ts';
+import type { AgentConfig } from './config.ts';
+import { AgentError } from './error.ts';
+import { type ForwardingReport, openForwarding } from './host/forward.ts';
+import { linkExists, listLinks, overlayMtu } from './host/link.ts';
+import { applyNat, natPresent, natRuleset } from './host/nat.ts';
+import { followChains } from './host/nft-monitor.ts';
+import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
+import { hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
+import { commit, integrationBridge, interfaceNamed, type Ovs, type OvsChange } from './ovs/database.ts';
+import { Attachments } from './pod/attachments.ts';
+import { podKeyOf } from './pod/collect.ts';
+import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
+import { type ReconcileLoop, startLoop } from './reconcile-loop.ts';
+import type { Watches } from './watches.ts';
+
+/** What an agent is made of. */
+export interface AgentParts {
+  readonly config: AgentConfig;
+  readonly ovs: Ovs;
+  readonly watches: Watches;
+  readonly log: Logger;
+  /** Reports on the Node object (a warning Event). */
+  readonly warnNode: (reason: string, message: string) => void;
+  /** Ends the agent. */
+  readonly signal: AbortSignal;
+}
+
+type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'install';
+
+/**
+ * The agent of one node: loops that keep the host as it should be, each woken by what it depends on, and the attachments
+ * of pods.
+ */
+export class Agent {
+  /** Pods' attachments, for the CNI server. */
+  readonly attachments: Attachments;
+  readonly #parts: AgentParts;
+  readonly #loops: Readonly<Record<LoopName, ReconcileLoop>>;
+  /** MTU that the underlay leaves for pods, once known. */
+  #overlayMtu: number | undefined;
+  #encapIp: string | undefined;
+  #appliedNat = '';
+  #forwarding: ForwardingReport = { opened: [], blocking: [] };
+  #installed = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    const { config, ovs, watches, log, signal } = parts;
+    this.attachments = new Attachments({ config, ovs, pods: watches.pods, mtuOf: (subnet) => this.mtuOf(subnet), log });
+    const loop = (name: LoopName, reconcile: (signal: AbortSignal) => Promise<void>): ReconcileLoop =>
+      startLoop({ name, reconcile, log, signal, onRun: () => name !== 'install' && this.#loops.install.trigger() });
+    this.#loops = {
+      bootstrap: loop('bootstrap', (signal) => this.#bootstrap(signal)),
+      ovn0: loop('ovn0', (signal) => this.#hostPort(signal)),
+      nat: loop('nat', () => this.#nat()),
+      forward: loop('forward', () => this.#forward()),
+      collect: loop('collect', () => this.attachments.collectAbandoned()),
+      install: loop('install', () => this.#install()),
+    };
+  }
+
+  /**
+   * Connects the loops to their causes and waits for the first snapshot of the local database. Left-overs of an agent
+   * that died are removed before this resolves: serve CNI requests only then.
+   */
+  async start(): Promise<void> {
+    const { ovs, watches, log, signal } = this.#parts;
+    ovs.replica.onChange((changes) => this.#onOvsChange(changes));
+    watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat'));
+    watches.subnets.onChange(() => this.#trigger('ovn0', 'nat'));
+    watches.pods.onChange((changes) => {
+      if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
+    });
+    await ovs.synced(signal);
+    await this.attachments.collectOrphanLinks();
+    this.#trigger('bootstrap', 'forward', 'collect');
+    void followChains((line) => this.#onChainChange(line), log, signal);
+    void watches.synced.then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'install')).catch(() => {});
+  }
+
+  /** Why pods cannot be attached now; undefined when they can. */
+  notReady(): string | undefined {
+    const { ovs, watches, config } = this.#parts;
+    if (ovs.state !== 'synced') return `the local Open vSwitch database (${config.ovsdb}) is not connected`;
+    if (watches.pods.generation === 0) return 'the API server has not been reached yet';
+    const bridge = integrationBridge(ovs);
+    if (bridge === undefined) return `the bridge br-int does not exist: ${this.#reason('bootstrap')}`;
+    if (this.#encapIp === undefined) return `the chassis is not configured: ${this.#reason('bootstrap')}`;
+    if ((interfaceNamed(ovs, 'br-int')?.ofport ?? -1) < 0) return 'ovs-vswitchd has not created br-int: is it running?';
+    const node = watches.nodes.get(config.nodeName);
+    if (node === undefined) return `the Node ${config.nodeName} does not exist`;
+    if (this.#loops.ovn0.successes === 0)
+      return `the node's port ${HOST_PORT} is not connected: ${this.#reason('ovn0')}`;
+    return undefined;
+  }
+
+  /** MTU for pods of a Subnet. @throws AgentError `try-again` while the underlay's is not known */
+  mtuOf(subnet: string): number {
+    const mtu = this.#parts.watches.subnets.get(subnet)?.spec.mtu ?? this.#parts.config.mtu ?? this.#overlayMtu;
+    if (mtu === undefined) throw new AgentError('try-again', 'the MTU of the underlay is not known yet');
+    return mtu;
+  }
+
+  /** Everything about this agent, for the query socket. */
+  status(): unknown {
+    const { config, ovs, watches } = this.#parts;
+    return {
+      node: config.nodeName,
+      notReady: this.notReady() ?? null,
+      ovsdb: { state: ovs.state, remote: ovs.remote ?? null },
+      encapIp: this.#encapIp ?? null,
+      overlayMtu: this.#overlayMtu ?? null,
+      watched: { pods: watches.pods.size, subnets: watches.subnets.size },
+      busy: this.attachments.busy,
+      forwarding: this.#forwarding,
+      loops: Object.fromEntries(
+        Object.entries(this.#loops).map(([name, { successes, lastError }]) => [
+          name,
+          { successes, lastError: lastError?.message ?? null },
+        ]),
+      ),
+      pods: podInterfaces(ovs).map((row) => ({
+        pod: podKeyOf(row),
+        link: row.name,
+        ...attachmentOf(row),
+        addresses: row.external_ids.get('ip_addresses') ?? '',
+        ofport: row.ofport ?? null,
+        installed: row.external_ids.get('ovn-installed') === 'true',
+        error: row.error ?? null,
+      })),
+    };
+  }
+
+  #trigger(...names: readonly LoopName[]): void {
+    for (const name of names) this.#loops[name].trigger();
+  }
+
+  #reason(name: LoopName): string {
+    return this.#loops[name].lastError?.message ?? 'not tried yet';
+  }
+
+  #onOvsChange(changes: readonly OvsChange[]): void {
+    for (const change of changes) {
+      if (change.table === 'Open_vSwitch') this.#trigger('bootstrap');
+      else if (change.table === 'Bridge' && (change.new ?? change.old)?.name === 'br-int') {
+        if (change.new === undefined || change.old === undefined) this.#trigger('bootstrap', 'ovn0', 'install');
+        else if (
+          change.new.fail_mode !== change.old.fail_mode ||
+          change.new.datapath_type !== change.old.datapath_type
+        ) {
+          this.#trigger('bootstrap');
+        }
+      } else if (change.table === 'Interface') {
+        const row = change.new ?? change.old;
+        if (row?.name === HOST_PORT) this.#trigger('ovn0');
+        else if (row?.name === 'br-int') this.#trigger('install');
+        // vswitchd says so when a link it had open is gone.
+        else if (change.new?.error !== undefined && change.new.external_ids.has('container_id'))
+          this.#trigger('collect');
+      }
+    }
+  }
+
+  #onChainChange(line: string): void {
+    if (line.startsWith('delete chain inet ovenbird ')) this.#trigger('nat');
+    else if (line.includes('hook forward')) this.#trigger('forward');
+  }
+
+  #node(): Node | undefined {
+    return this.#parts.watches.nodes.get(this.#parts.config.nodeName);
+  }
+
+  async #bootstrap(signal: AbortSignal): Promise<void> {
+    const { config, ovs } = this.#parts;
+    const encapIp =
+      config.encapIp ?? this.#node()?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+    if (encapIp === undefined) {
+      throw new AgentError(
+        'try-again',
+        `the Node ${config.nodeName} has no InternalIP; set encapIp in the configuration`,
+      );
+    }
+    this.#overlayMtu = overlayMtu(await listLinks(), encapIp);
+    await commit(ovs, () => bootstrapTransaction(ovs, config, chassisSettings(config, encapIp)), signal);
+    const isNew = this.#encapIp !== encapIp;
+    this.#encapIp = encapIp;
+    if (isNew) this.#trigger('ovn0');
+  }
+
+  async #hostPort(signal: AbortSignal): Promise<void> {
+    const { ovs, watches, log } = this.#parts;
+    const node = nodeNetwork(this.#node());
+    if (node === undefined)
+      throw new AgentError('try-again', 'the controller has not announced its address on the Node yet');
+    const mtu = this.mtuOf(node.subnet);
+    await commit(ovs, () => hostPortTransaction(ovs, node, mtu), signal);
+    if (integrationBridge(ovs) === undefined) throw new AgentError('try-again', 'br-int does not exist yet');
+    if (!linkExists(HOST_PORT)) throw new AgentError('try-again', `ovs-vswitchd has not created ${HOST_PORT} yet`);
+    configureForwarding(node.addresses.some(({ address }) => address.includes(':')));
+    const networks = hostNetworks(watches.subnets, node.subnet);
+    const did = await configureHostPort(node, hostRoutes(networks, node));
+    if (did.length > 0) log.info({ did }, `${HOST_PORT} configured`);
+  }
+
+  async #nat(): Promise<void> {
+    const { watches, config, log } = this.#parts;
+    if (watches.subnets.generation === 0) return;
+    const join = nodeNetwork(this.#node())?.subnet;
+    if (join === undefined) return;
+    const ruleset = natRuleset(hostNetworks(watches.subnets, join), config.serviceCidr.split(','));
+    if (ruleset === this.#appliedNat && (await natPresent())) return;
+    await applyNat(ruleset);
+    this.#appliedNat = ruleset;
+    log.info('masquerade rules written');
+  }
+
+  async #forward(): Promise<void> {
+    const { log, warnNode } = this.#parts;
+    const before = new Set(this.#forwarding.blocking);
+    this.#forwarding = await openForwarding();
+    for (const message of this.#forwarding.blocking) {
+      if (before.has(message)) continue;
+      log.warn({ message }, 'a firewall drops traffic of pods');
+      warnNode('ForwardingBlocked', message);
+    }
+  }
+
+  async #install(): Promise<void> {
+    const { config, log } = this.#parts;
+    if (this.#installed || this.notReady() !== undefined) return;
+    await installCni(config);
+    this.#installed = true;
+    log.info('ready: pods can be attached');
+  }
+}

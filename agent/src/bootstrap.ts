@@ -1,0 +1,63 @@
+import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
+import type { AgentConfig } from './config.ts';
+import { INTEGRATION_BRIDGE, integrationBridge, newTransaction, type Ovs } from './ovs/database.ts';
+
+/**
+ * What the agent wants in `Open_vSwitch.external_ids` (ovn-controller(8), "CONFIGURATION"). Keys that are not named here
+ * belong to others and are left alone.
+ * @param encapIp address of this node in the underlay
+ */
+export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyMap<string, string> {
+  return new Map([
+    // The chassis is called like the node, so that `requested-chassis` and people find it.
+    ['system-id', config.nodeName],
+    ['hostname', config.nodeName],
+    ['ovn-remote', config.ovnRemote],
+    ['ovn-encap-type', config.encapType],
+    ['ovn-encap-ip', encapIp],
+    ['ovn-bridge-datapath-type', config.datapathType],
+    ['ovn-ofctrl-wait-before-clear', String(config.ofctrlWaitBeforeClear)],
+    ['ovn-monitor-all', String(config.monitorAll)],
+    // The default of 5 s makes a briefly overloaded southbound server lose all its clients at once, which then reload
+    // everything; TCP reports a server that really went away at once.
+    ['ovn-remote-probe-interval', '30000'],
+  ]);
+}
+
+/**
+ * The transaction that brings the local database to what the agent needs: br-int and the chassis settings, or undefined
+ * when both are right. br-int fails secure: without flows it forwards nothing instead of acting as a learning switch.
+ */
+export function bootstrapTransaction(
+  ovs: Ovs,
+  config: AgentConfig,
+  settings: ReadonlyMap<string, string>,
+): Transaction<OpenVswitch> | undefined {
+  const [root] = ovs.replica.table('Open_vSwitch').rows();
+  if (root === undefined) return undefined;
+  const transaction = newTransaction();
+  let needed = false;
+  const wrong = new Map([...settings].filter(([key, value]) => root.external_ids.get(key) !== value));
+  if (wrong.size > 0) {
+    needed = true;
+    transaction.mutate('Open_vSwitch', root._uuid, 'external_ids', 'delete', [...wrong.keys()]);
+    transaction.mutate('Open_vSwitch', root._uuid, 'external_ids', 'insert', wrong);
+  }
+  const bridge = integrationBridge(ovs);
+  if (bridge === undefined) {
+    needed = true;
+    const iface = transaction.insert('Interface', { name: INTEGRATION_BRIDGE, type: 'internal' });
+    const port = transaction.insert('Port', { name: INTEGRATION_BRIDGE, interfaces: [iface] });
+    const inserted = transaction.insert('Bridge', {
+      name: INTEGRATION_BRIDGE,
+      ports: [port],
+      fail_mode: 'secure',
+      datapath_type: config.datapathType,
+    });
+    transaction.mutate('Open_vSwitch', root._uuid, 'bridges', 'insert', [inserted]);
+  } else if (bridge.fail_mode !== 'secure' || bridge.datapath_type !== config.datapathType) {
+    needed = true;
+    transaction.update('Bridge', bridge._uuid, { fail_mode: 'secure', datapath_type: config.datapathType });
+  }
+  return needed ? transaction.comment(`ovenbird agent of ${config.nodeName}: bootstrap`) : undefined;
+}

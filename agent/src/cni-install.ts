@@ -1,0 +1,45 @@
+import { chmod, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AgentConfig } from './config.ts';
+
+/** Sorts before what distributions ship (podman: 87-podman-bridge.conflist); runtimes take the first name. */
+export const CONFLIST_NAME = '10-ovenbird.conflist';
+
+/**
+ * The network configuration for runtimes. Version 1.0.0 because containerd 1.6 hands a 1.1.0 configuration to plugins
+ * that refuse it, and 1.7 cannot read a 1.1.0 result.
+ */
+export function conflist(cniSocket: string): string {
+  const list = { cniVersion: '1.0.0', name: 'ovenbird', plugins: [{ type: 'ovenbird', socket: cniSocket }] };
+  return `${JSON.stringify(list, undefined, 2)}\n`;
+}
+
+async function contentOf(path: string): Promise<string | undefined> {
+  return await readFile(path, 'utf8').catch(() => undefined);
+}
+
+/**
+ * Copies the shim and then writes the configuration, each by rename: a runtime that sees the configuration takes the node
+ * for ready at that moment, and may already be executing an older shim.
+ */
+export async function installCni(
+  config: Pick<AgentConfig, 'cniBinDir' | 'cniConfDir' | 'cniShim' | 'cniSocket'>,
+): Promise<void> {
+  if (config.cniBinDir !== undefined) {
+    await mkdir(config.cniBinDir, { recursive: true });
+    const temporary = join(config.cniBinDir, `.ovenbird.${process.pid}`);
+    await copyFile(config.cniShim, temporary);
+    await chmod(temporary, 0o755);
+    await rename(temporary, join(config.cniBinDir, 'ovenbird'));
+  }
+  if (config.cniConfDir !== undefined) {
+    await mkdir(config.cniConfDir, { recursive: true });
+    const path = join(config.cniConfDir, CONFLIST_NAME);
+    const wanted = conflist(config.cniSocket);
+    if ((await contentOf(path)) === wanted) return;
+    // Runtimes load every *.conflist in the directory: the temporary name must not end so.
+    const temporary = join(config.cniConfDir, `.${CONFLIST_NAME}.${process.pid}`);
+    await writeFile(temporary, wanted, { mode: 0o644 });
+    await rename(temporary, path);
+  }
+}

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { isIPv4, isIPv6 } from 'node:net';
+import { AgentError } from '../error.ts';
+import { run } from './run.ts';
+
+/**
+ * Whether this network namespace has a link of that name. /proc/sys/net follows the reader's namespace; /sys/class/net
+ * would show the namespace in which sysfs was mounted, which in a container or under nsenter is another one.
+ */
+export function linkExists(name: string): boolean {
+  return existsSync(`/proc/sys/net/ipv4/conf/${name}`) || existsSync(`/proc/sys/net/ipv6/conf/${name}`);
+}
+
+/** Deletes a link if it is there; one that went away meanwhile (its namespace ended) is no error. */
+export async function deleteLink(name: string): Promise<void> {
+  if (!linkExists(name)) return;
+  try {
+    await run('ip', ['link', 'delete', 'dev', name]);
+  } catch (error) {
+    if (linkExists(name)) throw error;
+  }
+}
+
+/** One link as `ip -json address show` prints it (ip-address(8)), the fields we read. */
+export interface LinkState {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly address?: string;
+  readonly ifalias?: string;
+  readonly addr_info?: readonly { readonly family: string; readonly local?: string; readonly prefixlen?: number }[];
+}
+
+/** Links of this namespace with their addresses, one `ip` call. */
+export async function listLinks(): Promise<readonly LinkState[]> {
+  return JSON.parse(await run('ip', ['-json', 'address', 'show'])) as LinkState[];
+}
+
+/**
+ * Bytes that Geneve adds to an inner IP packet, so that the outer packet still fits the underlay:
+ * inner Ethernet 14 + Geneve base header 8 (RFC 8926 §3.4) + OVN's option TLV 8 (ovn-architecture(7), tunnel
+ * encapsulations) + UDP 8 + outer IPv4 20 = 58, or outer IPv6 40 = 78. The outer Ethernet header is not part of an MTU.
+ */
+export function geneveOverhead(encapIp: string): number {
+  return 14 + 8 + 8 + 8 + (isIPv6(encapIp) ? 40 : 20);
+}
+
+/**
+ * MTU for pods when nobody sets one: that of the link which carries the encapsulation address, less the tunnel's
+ * overhead.
+ * @throws AgentError `invalid-config` when no link carries the address.
+ */
+export function overlayMtu(links: readonly LinkState[], encapIp: string): number {
+  if (!isIPv4(encapIp) && !isIPv6(encapIp)) {
+    throw new AgentError('invalid-config', `encapIp "${encapIp}" is not an IP address`);
+  }
+  const underlay = links.find((link) => link.addr_info?.some((address) => address.local === encapIp));
+  if (underlay === undefined) {
+    throw new AgentError(
+      'invalid-config',
+      `no link of this node has the encapsulation address ${encapIp}; set encapIp to an address of the underlay NIC`,
+    );
+  }
+  return underlay.mtu - geneveOverhead(encapIp);
+}

@@ -1,0 +1,60 @@
+import { isIPv4 } from 'node:net';
+import type { HostNetworks } from '../networks.ts';
+import { HOST_PORT } from './ovn0.ts';
+import { run, runRaw } from './run.ts';
+
+/** The agent's only nftables table, family `inet`. */
+export const NAT_TABLE = 'ovenbird';
+
+const family = (cidrs: readonly string[], version: 4 | 6): readonly string[] =>
+  cidrs.filter((cidr) => isIPv4(cidr.split('/')[0] ?? '') === (version === 4));
+
+function set(name: string, version: 4 | 6, cidrs: readonly string[]): string {
+  const elements = family(cidrs, version);
+  // An empty `elements = { }` is a syntax error; auto-merge because a subnet may lie inside another entry.
+  const list = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`;
+  return `  set ${name} { type ipv${version}_addr; flags interval; auto-merge;${list} }`;
+}
+
+/**
+ * The input of `nft -f -` that replaces the table as one transaction: there is no moment without masquerade.
+ * Masqueraded is what pods of `natOutgoing` subnets send out of the cluster, that is by another link than `ovn0` and to
+ * none of the cluster's own networks. Traffic to this node's addresses never leaves it; traffic to other nodes is
+ * masqueraded, because their reply, and their or the cloud's source checks, know nothing of pod addresses.
+ * @param serviceCidrs Service addresses
+ */
+export function natRuleset(networks: HostNetworks, serviceCidrs: readonly string[]): string {
+  const internal = [...new Set([...networks.cidrs, ...serviceCidrs])];
+  return [
+    `table inet ${NAT_TABLE}`,
+    `delete table inet ${NAT_TABLE}`,
+    `table inet ${NAT_TABLE} {`,
+    set('nat4', 4, networks.natOutgoing),
+    set('nat6', 6, networks.natOutgoing),
+    set('internal4', 4, internal),
+    set('internal6', 6, internal),
+    '  chain postrouting {',
+    '    type nat hook postrouting priority srcnat; policy accept;',
+    `    oifname "${HOST_PORT}" return`,
+    '    ip saddr @nat4 ip daddr != @internal4 counter masquerade',
+    '    ip6 saddr @nat6 ip6 daddr != @internal6 counter masquerade',
+    '  }',
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** Replaces the table. @throws AgentError `host-command` */
+export async function applyNat(ruleset: string): Promise<void> {
+  await run('nft', ['-f', '-'], { input: ruleset });
+}
+
+/** Whether our chain is there; a foreign `flush ruleset` takes it away. */
+export async function natPresent(): Promise<boolean> {
+  return (await runRaw('nft', ['list', 'chain', 'inet', NAT_TABLE, 'postrouting'])).status === 0;
+}
+
+/** Removes the table, if it is there. */
+export async function removeNat(): Promise<void> {
+  await run('nft', ['-f', '-'], { input: `table inet ${NAT_TABLE}\ndelete table inet ${NAT_TABLE}\n` });
+}

@@ -1,0 +1,114 @@
+import { writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { parseArgs } from 'node:util';
+import { KubeClient } from '@ovenbird/kube';
+import { connect, openVswitch } from '@ovenbird/ovsdb';
+import pino from 'pino';
+import { Agent } from './agent.ts';
+import { handleCni } from './cni-server.ts';
+import { type AgentConfig, loadConfig } from './config.ts';
+import { AgentError } from './error.ts';
+import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
+import { handleQuery } from './query-server.ts';
+import { closeServer, listenUnix } from './unix-server.ts';
+import { startWatches } from './watches.ts';
+
+/** How long requests in progress get to undo what they began, milliseconds; the process ends within 5 s of SIGTERM. */
+const SHUTDOWN_MS = 4000;
+
+async function listenTcp(address: string, handler: Parameters<typeof createServer>[1]): Promise<Server> {
+  const colon = address.lastIndexOf(':');
+  const server = createServer({ requestTimeout: 10_000 }, handler);
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new AgentError('invalid-config', `cannot listen on ${address}: ${cause.message}`, { cause })),
+    );
+    server.listen(Number(address.slice(colon + 1)), host, resolve);
+  });
+  return server;
+}
+
+async function serve(config: AgentConfig): Promise<void> {
+  const log = pino({ level: config.logLevel, base: { node: config.nodeName } });
+  const stop = new AbortController();
+  const { signal } = stop;
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      log.info({ signal: name }, 'stopping');
+      stop.abort(new AgentError('try-again', 'the agent is stopping'));
+    });
+  }
+  if (config.pidFile !== undefined) writeFileSync(config.pidFile, `${process.pid}\n`);
+  const client = await KubeClient.load({ kubeconfig: config.kubeconfig, userAgent: 'ovenbird-agent' });
+  const ovs = connect({
+    remotes: [config.ovsdb],
+    database: openVswitch,
+    monitor: ovsMonitor,
+    indexes: ovsIndexes,
+    signal,
+    onEvent: (event) => log.debug(event, 'ovsdb'),
+  });
+  const watches = startWatches(client, config.nodeName, log, signal);
+  const agent = new Agent({
+    config,
+    ovs,
+    watches,
+    log,
+    signal,
+    warnNode: (reason, message) => log.warn({ reason }, message),
+  });
+  const answer = (request: Parameters<typeof handleQuery>[1], response: Parameters<typeof handleQuery>[2]): void =>
+    handleQuery({ status: () => agent.status(), notReady: () => agent.notReady() }, request, response);
+  const servers: Server[] = [];
+  servers.push(
+    await listenUnix(config.querySocket, { socket: 0o660 }, async (request, response) => answer(request, response)),
+  );
+  if (config.listen !== undefined) servers.push(await listenTcp(config.listen, answer));
+  await agent.start();
+  servers.push(
+    await listenUnix(config.cniSocket, { socket: 0o600, directory: 0o700 }, (request, response) =>
+      handleCni(
+        {
+          attachments: agent.attachments,
+          signal,
+          notReady: () => agent.notReady(),
+          onFinished: (command, milliseconds, cni, error) => {
+            const fields = {
+              command,
+              ms: Math.round(milliseconds * 10) / 10,
+              containerId: cni?.containerId.slice(0, 13),
+              pod:
+                cni === undefined
+                  ? undefined
+                  : `${cni.args['K8S_POD_NAMESPACE'] ?? ''}/${cni.args['K8S_POD_NAME'] ?? ''}`,
+            };
+            if (error === undefined) log.info(fields, 'cni');
+            else log.warn({ ...fields, err: error }, 'cni');
+          },
+        },
+        request,
+        response,
+      ),
+    ),
+  );
+  log.info({ cniSocket: config.cniSocket }, 'serving');
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  await Promise.race([
+    Promise.all(servers.map(closeServer)),
+    new Promise((resolve) => setTimeout(resolve, SHUTDOWN_MS).unref()),
+  ]);
+  await Promise.all([ovs.close(), client.close()]);
+}
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } });
+try {
+  if (values.config === undefined)
+    throw new AgentError('invalid-config', 'usage: agent/src/main.ts --config FILE.json');
+  await serve(loadConfig(values.config, process.env));
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`ovenbird agent: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (!(error instanceof AgentError)) process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`);
+  process.exit(1);
+}

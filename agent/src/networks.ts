@@ -1,0 +1,88 @@
+import { cidrContains, dualValues, ipFamily, splitDualCidr } from '@ovenbird/crds';
+import { type KubeObject, type Node, type ResourceKind, resourceKind, type Store } from '@ovenbird/kube';
+import { type AddressAnnotations, RESULT_PREFIX, readAddresses } from './pod/announcement.ts';
+
+/** A Subnet, the fields the agent reads. */
+export interface AgentSubnet extends KubeObject {
+  readonly spec: {
+    readonly vpc?: string | undefined;
+    readonly cidrBlock?: string | undefined;
+    readonly natOutgoing?: boolean | undefined;
+    readonly mtu?: number | undefined;
+  };
+}
+
+/** Where Subnets live in the API. */
+export const SUBNETS: ResourceKind<AgentSubnet> = resourceKind<AgentSubnet>({
+  group: 'ovenbird.io',
+  version: 'v1',
+  kind: 'Subnet',
+  plural: 'subnets',
+  namespaced: false,
+});
+
+/** The VPC of Subnets that name none. */
+const DEFAULT_VPC = 'ovn-cluster';
+
+/** A subnet's CIDRs by family; what the API server let pass and we cannot read counts as none. */
+function cidrsOf(subnet: AgentSubnet): readonly string[] {
+  try {
+    return dualValues(splitDualCidr(subnet.spec.cidrBlock ?? ''));
+  } catch {
+    return [];
+  }
+}
+
+/** What the controller announced for this node: how `ovn0` is connected. */
+export interface NodeNetwork extends AddressAnnotations {
+  /** Logical switch port of `ovn0`. */
+  readonly portName: string;
+}
+
+/**
+ * Reads the announcement on a Node; undefined while there is none.
+ * @throws Error, AddressError when it cannot be read
+ */
+export function nodeNetwork(node: Node | undefined): NodeNetwork | undefined {
+  const annotations = node?.metadata.annotations ?? {};
+  const portName = annotations[`${RESULT_PREFIX}port_name`];
+  if (annotations[`${RESULT_PREFIX}allocated`] !== 'true' || portName === undefined) return undefined;
+  return { portName, ...readAddresses(annotations) };
+}
+
+/** The networks of this node's (default) VPC as the host sees them. */
+export interface HostNetworks {
+  /** CIDRs of all its subnets, the join subnet included. */
+  readonly cidrs: readonly string[];
+  /** Those whose pods leave the cluster with the node's address. */
+  readonly natOutgoing: readonly string[];
+}
+
+/** Collects the CIDRs of the VPC that the join subnet belongs to, in a stable order. */
+export function hostNetworks(subnets: Store<AgentSubnet>, joinSubnet: string): HostNetworks {
+  const vpc = subnets.get(joinSubnet)?.spec.vpc ?? DEFAULT_VPC;
+  const members = [...subnets.values()].filter((subnet) => (subnet.spec.vpc ?? DEFAULT_VPC) === vpc);
+  const nat = members.filter((subnet) => subnet.spec.natOutgoing === true && subnet.metadata.name !== joinSubnet);
+  return {
+    cidrs: members.flatMap(cidrsOf).sort(),
+    natOutgoing: nat.flatMap(cidrsOf).sort(),
+  };
+}
+
+/** One route of the host into the overlay. */
+export interface HostRoute {
+  readonly cidr: string;
+  readonly gateway: string;
+}
+
+/**
+ * Routes over `ovn0`: every CIDR of the VPC by the join network's router, except what `ovn0` is connected to itself, and
+ * except families that `ovn0` has no address of.
+ */
+export function hostRoutes(networks: HostNetworks, node: NodeNetwork): readonly HostRoute[] {
+  return networks.cidrs.flatMap((cidr) => {
+    const own = node.addresses.find(({ address }) => ipFamily(address) === ipFamily(cidr));
+    if (own === undefined || cidrContains(cidr, own.address)) return [];
+    return [{ cidr, gateway: own.gateway }];
+  });
+}

@@ -1,0 +1,103 @@
+import {
+  type Client,
+  type IndexSpec,
+  type MonitorSpec,
+  type OpenVswitch,
+  openVswitch,
+  type Ref,
+  type Row,
+  type RowChange,
+  Transaction,
+} from '@ovenbird/ovsdb';
+import { AgentError } from '../error.ts';
+
+/** The integration bridge (ovn-controller(8), `external_ids:ovn-bridge`, its default). */
+export const INTEGRATION_BRIDGE = 'br-int';
+
+/** external_ids:vendor of every row the agent writes; rows without it are not ours to touch. */
+export const VENDOR = 'ovenbird';
+
+/** The agent's connection to the local Open_vSwitch database. */
+export type Ovs = Client<OpenVswitch>;
+/** A Port row as the replica holds it. */
+export type PortRow = Row<OpenVswitch, 'Port'>;
+/** An Interface row as the replica holds it. */
+export type InterfaceRow = Row<OpenVswitch, 'Interface'>;
+/** A Bridge row as the replica holds it. */
+export type BridgeRow = Row<OpenVswitch, 'Bridge'>;
+/** A change of some row of the local database. */
+export type OvsChange = RowChange<OpenVswitch>;
+
+/** Tables and columns the agent reads. Statistics columns change every few seconds and are left out. */
+export const ovsMonitor: MonitorSpec<OpenVswitch> = {
+  Open_vSwitch: ['bridges', 'external_ids', 'cur_cfg', 'next_cfg', 'ovs_version'],
+  Bridge: ['name', 'ports', 'datapath_type', 'fail_mode', 'external_ids'],
+  Port: ['name', 'interfaces'],
+  Interface: ['name', 'type', 'external_ids', 'ofport', 'ifindex', 'mac', 'mac_in_use', 'mtu_request', 'error'],
+};
+
+/** Indexes of the replica. */
+export const ovsIndexes: IndexSpec<OpenVswitch> = {
+  Bridge: [['name']],
+  Port: [['interfaces']],
+  Interface: [['name'], ['external_ids:iface-id'], ['external_ids:vendor']],
+};
+
+/** The integration bridge's row, or undefined while it does not exist. */
+export function integrationBridge(ovs: Ovs): BridgeRow | undefined {
+  return ovs.replica.table('Bridge').find('name', INTEGRATION_BRIDGE)[0];
+}
+
+/** The Interface of that name. */
+export function interfaceNamed(ovs: Ovs, name: string): InterfaceRow | undefined {
+  return ovs.replica.table('Interface').find('name', name)[0];
+}
+
+/** The Port that holds an Interface. */
+export function portOf(ovs: Ovs, iface: Ref<'Interface'>): PortRow | undefined {
+  return ovs.replica.table('Port').find('interfaces', iface)[0];
+}
+
+/**
+ * Adds to `transaction` what removes an Interface's Port from its bridge. Port and Interface rows vanish by themselves
+ * when nothing refers to them (ovs-vswitchd.conf.db(5): neither table is a root).
+ */
+export function removePort(ovs: Ovs, transaction: Transaction<OpenVswitch>, iface: InterfaceRow): void {
+  const port = portOf(ovs, iface._uuid);
+  if (port === undefined) return;
+  transaction.mutate('Bridge', [['ports', 'includes', [port._uuid]]], 'ports', 'delete', [port._uuid]);
+}
+
+/** A new, empty transaction on the local database. */
+export function newTransaction(): Transaction<OpenVswitch> {
+  return new Transaction(openVswitch);
+}
+
+/**
+ * Commits `build()`; when it was refused for a reason that may pass (connection lost, a row changed meanwhile) builds it
+ * anew from the replica and tries again, at most five times.
+ * @throws OvsdbError what the last try failed with; AgentError `try-again` while the database is not connected
+ */
+export async function commit(
+  ovs: Ovs,
+  build: () => Transaction<OpenVswitch> | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    signal.throwIfAborted();
+    await ovs.synced(signal);
+    const transaction = build();
+    if (transaction === undefined) return;
+    try {
+      await ovs.transact(transaction);
+      return;
+    } catch (error) {
+      if (attempt === 5 || !(error instanceof Error && 'retryable' in error && error.retryable === true)) throw error;
+    }
+  }
+}
+
+/** The database's error for people who wait for a pod. */
+export function databaseUnavailable(cause: unknown): AgentError {
+  return new AgentError('try-again', `the local Open vSwitch database does not answer: ${String(cause)}`, { cause });
+}

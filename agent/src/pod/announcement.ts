@@ -1,0 +1,112 @@
+import { dualValues, parseMac, prefixLength, splitDual, splitDualCidr } from '@ovenbird/crds';
+import type { Pod } from '@ovenbird/kube';
+import { AgentError } from '../error.ts';
+import type { CniRequest } from './request.ts';
+import type { PodAddress } from './veth.ts';
+
+/** Prefix of the result annotations (docs/architecture.md §4). */
+export const RESULT_PREFIX = 'ovn.kubernetes.io/';
+/** Marks the result annotations as the controller's own for this very pod: a template could carry the others. */
+export const ANNOUNCED_UID = 'ovenbird.io/announced-uid';
+
+/** What the controller decided for a pod. */
+export interface Announcement {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** Name of the Subnet. */
+  readonly subnet: string;
+  /** Lower case, with colons. */
+  readonly mac: string;
+  /** IPv4 first. */
+  readonly addresses: readonly PodAddress[];
+}
+
+/** Addresses, prefixes, gateways and MAC of a set of result annotations; Nodes carry them like Pods. */
+export type AddressAnnotations = Pick<Announcement, 'mac' | 'addresses' | 'subnet'>;
+
+/**
+ * Reads result annotations.
+ * @throws AddressError when one is malformed, Error when one is missing
+ */
+export function readAddresses(annotations: Readonly<Record<string, string>>): AddressAnnotations {
+  const text = (key: string): string => {
+    const value = annotations[RESULT_PREFIX + key];
+    if (value === undefined || value === '') throw new Error(`the annotation ${RESULT_PREFIX}${key} is missing`);
+    return value;
+  };
+  const addresses = splitDual(text('ip_address'));
+  const cidrs = splitDualCidr(text('cidr'));
+  const gateways = splitDual(text('gateway'));
+  const read = (family: 'v4' | 'v6'): PodAddress | undefined => {
+    const address = addresses[family];
+    const cidr = cidrs[family];
+    const gateway = gateways[family];
+    if (address === undefined) return undefined;
+    if (cidr === undefined || gateway === undefined) throw new Error(`${address} has no cidr or no gateway`);
+    return { address, prefix: prefixLength(cidr), gateway };
+  };
+  const v4 = read('v4');
+  const v6 = read('v6');
+  return {
+    subnet: text('logical_switch'),
+    mac: parseMac(text('mac_address')),
+    addresses: dualValues({ ...(v4 === undefined ? {} : { v4 }), ...(v6 === undefined ? {} : { v6 }) }),
+  };
+}
+
+/**
+ * What the controller announced on a pod; undefined while it has not.
+ * @throws AgentError `pod-refused` when the annotations cannot be read
+ */
+export function readAnnouncement(pod: Pod): Announcement | undefined {
+  const annotations = pod.metadata.annotations ?? {};
+  const { namespace = '', name, uid } = pod.metadata;
+  if (uid === undefined || annotations[ANNOUNCED_UID] !== uid) return undefined;
+  if (annotations[`${RESULT_PREFIX}allocated`] !== 'true' || annotations[`${RESULT_PREFIX}routed`] !== 'true')
+    return undefined;
+  try {
+    return { namespace, name, uid, ...readAddresses(annotations) };
+  } catch (cause) {
+    throw new AgentError(
+      'pod-refused',
+      `cannot read what the controller announced on pod ${namespace}/${name}: ${String(cause)}`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Refuses a request for another address or MAC than the pod has: Ovenbird takes them from the pod's annotations, and a
+ * runtime that asks for one (`--ip`, capabilities `ips` and `mac`) must not silently get another.
+ * @throws AgentError `address-mismatch`
+ */
+export function checkRequestedAddress(pod: Announcement, request: CniRequest): void {
+  const { runtimeConfig } = request.config;
+  const ips = runtimeConfig?.ips ?? (request.args['IP'] === undefined ? [] : [request.args['IP']]);
+  const own = new Set(pod.addresses.map(({ address }) => address));
+  for (const requested of ips) {
+    const { v4, v6 } = readRequested(requested);
+    const wanted = v4 ?? v6 ?? '';
+    if (own.has(wanted)) continue;
+    throw new AgentError(
+      'address-mismatch',
+      `the address ${requested} was asked for, but pod ${pod.namespace}/${pod.name} has ${[...own].join(', ')}; ask with the pod annotation ${RESULT_PREFIX}ip_address`,
+    );
+  }
+  const mac = runtimeConfig?.mac ?? request.args['MAC'];
+  if (mac !== undefined && mac.toLowerCase() !== pod.mac) {
+    throw new AgentError(
+      'address-mismatch',
+      `the MAC ${mac} was asked for, but pod ${pod.namespace}/${pod.name} has ${pod.mac}; ask with the pod annotation ${RESULT_PREFIX}mac_address`,
+    );
+  }
+}
+
+function readRequested(text: string): ReturnType<typeof splitDual> {
+  try {
+    return splitDual(text.split('/', 1)[0] ?? '');
+  } catch (cause) {
+    throw new AgentError('address-mismatch', `the requested address "${text}" is not an IP address`, { cause });
+  }
+}

@@ -1,0 +1,93 @@
+import type { Ref } from '@ovenbird/ovsdb';
+import { AgentError } from '../error.ts';
+import { deleteLink, linkExists } from '../host/link.ts';
+import { commit, interfaceNamed, type Ovs } from '../ovs/database.ts';
+import { type Announcement, checkRequestedAddress } from './announcement.ts';
+import { podEndProblem } from './check.ts';
+import { type PodContext, vethPlan } from './context.ts';
+import { detach } from './detach.ts';
+import { attachmentOf, attachTransaction, newInterfaceUuid } from './interface-row.ts';
+import { openNetns, type PodNetns } from './netns.ts';
+import { type CniRequest, podIdentity } from './request.ts';
+import { addResult, type CniAddResult } from './result.ts';
+import { configurePodEnd, createVeth, type VethPlan } from './veth.ts';
+import { waitAnnounced } from './wait-announced.ts';
+import { waitInstalled } from './wait-installed.ts';
+
+/** The Interface row of an earlier, complete ADD of the same attachment, or undefined. */
+async function earlierAttachment(
+  ovs: Ovs,
+  pod: Announcement,
+  request: CniRequest,
+  plan: VethPlan,
+  netns: PodNetns,
+): Promise<Ref<'Interface'> | undefined> {
+  const row = interfaceNamed(ovs, plan.hostName);
+  if (row === undefined || !linkExists(plan.hostName)) return undefined;
+  const attachment = attachmentOf(row);
+  if (attachment?.containerId !== request.containerId || attachment.netns !== request.netns) return undefined;
+  if (row.external_ids.get('iface-id-ver') !== pod.uid) return undefined;
+  return (await podEndProblem(plan, netns)) === undefined ? row._uuid : undefined;
+}
+
+/** Connects the pair to br-int and configures the pod end; the two do not depend on each other and overlap. */
+async function connect(
+  context: PodContext,
+  pod: Announcement,
+  request: CniRequest,
+  plan: VethPlan,
+  netns: PodNetns,
+  signal: AbortSignal,
+): Promise<void> {
+  const uuid = newInterfaceUuid();
+  const { containerId, ifname } = request;
+  const attachment = { containerId, ifname, network: request.config.name, netns: request.netns };
+  const bind = async (): Promise<void> => {
+    // A try whose reply was lost may have been carried out.
+    const done = (): boolean => context.ovs.replica.table('Interface').get(uuid) !== undefined;
+    await commit(
+      context.ovs,
+      () => (done() ? undefined : attachTransaction(context.ovs, uuid, pod, attachment, plan)),
+      signal,
+    );
+    await waitInstalled(context.ovs, uuid, signal);
+  };
+  // Both have to be over before anything is undone.
+  const outcomes = await Promise.allSettled([bind(), configurePodEnd(plan, netns, signal)]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/**
+ * CNI ADD: waits for the pod's addresses, creates its interface and waits until OVN forwards for it. The same ADD again
+ * returns the same result and changes nothing. What a failing ADD began is undone.
+ * @throws AgentError
+ */
+export async function attach(context: PodContext, request: CniRequest, signal: AbortSignal): Promise<CniAddResult> {
+  const identity = podIdentity(request);
+  if (request.config.prevResult !== undefined && request.config.prevResult !== null) {
+    throw new AgentError('invalid-config', 'ovenbird must be the first plugin of its chain, but got a prevResult');
+  }
+  await using netns = await openNetns(request.netns, context.config.netnsDirs);
+  const pod = await waitAnnounced(context.pods, identity, context.config.nodeName, signal);
+  checkRequestedAddress(pod, request);
+  const plan = vethPlan(context, pod, request.containerId, request.ifname);
+  const result = addResult(request.config.cniVersion, request.netns, plan, request.config.dns);
+  const earlier = await earlierAttachment(context.ovs, pod, request, plan, netns);
+  if (earlier !== undefined) {
+    await waitInstalled(context.ovs, earlier, signal);
+    return result;
+  }
+  // A leftover of an ADD that the agent did not survive. Its other end is in this pod or in none.
+  await deleteLink(plan.hostName);
+  await createVeth(plan, netns, signal);
+  try {
+    await connect(context, pod, request, plan, netns, signal);
+  } catch (error) {
+    await detach(context, request.containerId, request.ifname).catch((failure: unknown) => {
+      // The runtime sends DEL after a failed ADD, which tries this again.
+      context.log.warn({ err: failure, pod: `${pod.namespace}/${pod.name}` }, 'could not undo a failed ADD');
+    });
+    throw error;
+  }
+  return result;
+}

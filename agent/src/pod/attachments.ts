@@ -1,0 +1,90 @@
+import { AgentError } from '../error.ts';
+import { deleteLink } from '../host/link.ts';
+import { attach } from './attach.ts';
+import { check } from './check.ts';
+import { abandonedAttachments, invalidAttachments, orphanLinks } from './collect.ts';
+import type { PodContext } from './context.ts';
+import { detach } from './detach.ts';
+import { KeyedLock } from './keyed-lock.ts';
+import type { CniRequest } from './request.ts';
+import type { CniAddResult } from './result.ts';
+import { hostVethName } from './veth.ts';
+
+/**
+ * All attachments of this node. Requests for one attachment run one after the other; those for different ones at the
+ * same time. A DEL does not wait behind an ADD that waits for something: it aborts it.
+ */
+export class Attachments {
+  readonly #context: PodContext;
+  readonly #lock = new KeyedLock();
+  readonly #adding = new Map<string, AbortController>();
+
+  constructor(context: PodContext) {
+    this.#context = context;
+  }
+
+  /** Attachments with a request in progress. */
+  get busy(): number {
+    return this.#lock.size;
+  }
+
+  /** CNI ADD. @param signal aborted when the client went away or the agent ends; the ADD is then undone */
+  add(request: CniRequest, signal: AbortSignal): Promise<CniAddResult> {
+    const key = hostVethName(request.containerId, request.ifname);
+    return this.#lock.run(key, async () => {
+      const aborter = new AbortController();
+      this.#adding.set(key, aborter);
+      try {
+        return await attach(this.#context, request, AbortSignal.any([signal, aborter.signal]));
+      } finally {
+        this.#adding.delete(key);
+      }
+    });
+  }
+
+  /** CNI DEL. Succeeds for attachments that do not exist. */
+  async delete(containerId: string, ifname: string): Promise<void> {
+    const key = hostVethName(containerId, ifname);
+    this.#adding.get(key)?.abort(new AgentError('try-again', 'the runtime sent DEL while ADD was in progress'));
+    await this.#lock.run(key, () => detach(this.#context, containerId, ifname));
+  }
+
+  /** CNI CHECK. */
+  check(request: CniRequest, signal: AbortSignal): Promise<void> {
+    return this.#lock.run(hostVethName(request.containerId, request.ifname), () =>
+      check(this.#context, request, signal),
+    );
+  }
+
+  /**
+   * CNI GC: removes what the runtime does not list and what was abandoned. Goes on after a failure.
+   * @throws AgentError the failures together
+   */
+  async collectGarbage(request: CniRequest): Promise<void> {
+    const valid = request.config['cni.dev/valid-attachments'];
+    const invalid = invalidAttachments(this.#context.ovs, request.config.name, valid);
+    await this.#deleteAll([...invalid, ...abandonedAttachments(this.#context.ovs, this.#context.pods)]);
+  }
+
+  /** Removes attachments that have no container any more. @throws AgentError the failures together */
+  async collectAbandoned(): Promise<void> {
+    await this.#deleteAll(abandonedAttachments(this.#context.ovs, this.#context.pods));
+  }
+
+  /** Removes pairs that an agent which died left unconnected. Only before requests are served: it would race with ADD. */
+  async collectOrphanLinks(): Promise<void> {
+    for (const name of await orphanLinks(this.#context.ovs)) {
+      this.#context.log.info({ link: name }, 'removing a veth pair that was never connected');
+      await deleteLink(name);
+    }
+  }
+
+  async #deleteAll(attachments: readonly { readonly containerId: string; readonly ifname: string }[]): Promise<void> {
+    const failures: string[] = [];
+    for (const { containerId, ifname } of attachments) {
+      this.#context.log.info({ containerId, ifname }, 'removing an attachment whose container is gone');
+      await this.delete(containerId, ifname).catch((error: unknown) => failures.push(String(error)));
+    }
+    if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
+  }
+}

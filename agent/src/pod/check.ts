@@ -1,0 +1,94 @@
+import { isIPv6 } from 'node:net';
+import { AgentError } from '../error.ts';
+import { type LinkState, linkExists } from '../host/link.ts';
+import { runRaw } from '../host/run.ts';
+import { interfaceNamed } from '../ovs/database.ts';
+import { type PodContext, vethPlan } from './context.ts';
+import { attachmentOf } from './interface-row.ts';
+import { INHERITED_NETNS, openNetns, type PodNetns } from './netns.ts';
+import { type CniRequest, podIdentity } from './request.ts';
+import type { VethPlan } from './veth.ts';
+import { waitAnnounced } from './wait-announced.ts';
+
+interface RouteState {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+}
+
+async function inPod<T>(netns: PodNetns, args: readonly string[]): Promise<readonly T[]> {
+  const result = await runRaw('nsenter', [`--net=${INHERITED_NETNS}`, 'ip', '-json', ...args], { fds: [netns.fd] });
+  return result.status === 0 && result.stdout.trim() !== '' ? (JSON.parse(result.stdout) as T[]) : [];
+}
+
+/**
+ * What is wrong with the pod's end of the cable, or undefined. Additional addresses and routes are none of our business.
+ * @param mac expected address of the link, when a later plugin of the chain was allowed to change it
+ */
+export async function podEndProblem(
+  plan: VethPlan,
+  netns: PodNetns,
+  mac: string = plan.mac,
+): Promise<string | undefined> {
+  const { ifname } = plan;
+  const [link] = await inPod<LinkState>(netns, ['address', 'show', 'dev', ifname]);
+  if (link === undefined) return `${netns.path} has no interface ${ifname}`;
+  if (!link.flags.includes('UP')) return `${ifname} in ${netns.path} is down`;
+  if (link.address !== mac) return `${ifname} has the MAC ${link.address ?? 'none'} instead of ${mac}`;
+  for (const { address, prefix, gateway } of plan.addresses) {
+    if (link.addr_info?.some((one) => one.local === address && one.prefixlen === prefix) !== true) {
+      return `${ifname} does not have the address ${address}/${prefix}`;
+    }
+    const family = isIPv6(address) ? '-6' : '-4';
+    const routes = await inPod<RouteState>(netns, [family, 'route', 'show', 'default', 'dev', ifname]);
+    if (!routes.some((route) => route.gateway === gateway)) return `the default route via ${gateway} is missing`;
+  }
+  return undefined;
+}
+
+/** The MAC that `prevResult` gives the container's interface. */
+function previousMac(prevResult: unknown, ifname: string): string | undefined {
+  if (typeof prevResult !== 'object' || prevResult === null) {
+    throw new AgentError('invalid-config', 'CHECK needs the result of ADD as prevResult');
+  }
+  const { interfaces } = prevResult as { interfaces?: unknown };
+  if (!Array.isArray(interfaces)) return undefined;
+  for (const one of interfaces as unknown[]) {
+    if (typeof one !== 'object' || one === null) continue;
+    const { name, sandbox, mac } = one as { name?: unknown; sandbox?: unknown; mac?: unknown };
+    if (name === ifname && typeof sandbox === 'string' && sandbox !== '' && typeof mac === 'string')
+      return mac.toLowerCase();
+  }
+  return undefined;
+}
+
+/**
+ * CNI CHECK: compares the attachment with what ADD made.
+ * @throws AgentError `check-failed` naming the first difference; `try-again` when ovs-vswitchd does not run it
+ */
+export async function check(context: PodContext, request: CniRequest, signal: AbortSignal): Promise<void> {
+  const mac = previousMac(request.config.prevResult, request.ifname);
+  const identity = podIdentity(request);
+  await using netns = await openNetns(request.netns, context.config.netnsDirs);
+  // What is there was announced long ago: no patience.
+  const pod = await waitAnnounced(context.pods, identity, context.config.nodeName, signal, {
+    announceMs: 0,
+    appearMs: 0,
+  });
+  const plan = vethPlan(context, pod, request.containerId, request.ifname);
+  const failed = (what: string): never => {
+    throw new AgentError('check-failed', `pod ${pod.namespace}/${pod.name}: ${what}`);
+  };
+  if (!linkExists(plan.hostName)) failed(`the host's end ${plan.hostName} of its interface is missing`);
+  const row = interfaceNamed(context.ovs, plan.hostName);
+  if (row === undefined || attachmentOf(row)?.containerId !== request.containerId) {
+    return failed(`${plan.hostName} is not a port of br-int`);
+  }
+  if (row.external_ids.get('iface-id-ver') !== pod.uid)
+    failed(`${plan.hostName} belongs to an earlier pod of this name`);
+  if (row.ofport === undefined || row.ofport < 0)
+    failed(`ovs-vswitchd has not opened ${plan.hostName}: ${row.error ?? ''}`);
+  if (row.external_ids.get('ovn-installed') !== 'true') failed(`OVN has not installed the flows of ${plan.hostName}`);
+  const problem = await podEndProblem(plan, netns, mac ?? plan.mac);
+  if (problem !== undefined) failed(problem);
+}

@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import type { Pod, Store } from '@ovenbird/kube';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../config.ts';
+import type { Ovs } from '../ovs/database.ts';
+import type { Announcement } from './announcement.ts';
+import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
+
+/** What attaching and detaching pods needs of the agent. */
+export interface PodContext {
+  readonly config: Pick<AgentConfig, 'nodeName' | 'netnsDirs' | 'datapathType'>;
+  readonly ovs: Ovs;
+  /** The pods of this node. */
+  readonly pods: Store<Pod>;
+  /** MTU for pods of a Subnet. @throws AgentError `try-again` while it cannot be known */
+  readonly mtuOf: (subnet: string) => number;
+  readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>;
+}
+
+/** What the cable of a pod has to look like. */
+export function vethPlan(context: PodContext, pod: Announcement, containerId: string, ifname: string): VethPlan {
+  return {
+    hostName: hostVethName(containerId, ifname),
+    hostMac: hostVethMac(containerId, ifname),
+    ifname,
+    mac: pod.mac,
+    mtu: context.mtuOf(pod.subnet),
+    addresses: pod.addresses,
+    disableOffload: context.config.datapathType === 'netdev',
+    ipv6: existsSync('/proc/net/if_inet6'),
+  };
+}

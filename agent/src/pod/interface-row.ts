@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { type OpenVswitch, type Ref, type Transaction, toRef } from '@ovenbird/ovsdb';
+import { AgentError } from '../error.ts';
+import {
+  type InterfaceRow,
+  integrationBridge,
+  interfaceNamed,
+  newTransaction,
+  type Ovs,
+  removePort,
+  VENDOR,
+} from '../ovs/database.ts';
+import type { Announcement } from './announcement.ts';
+import type { VethPlan } from './veth.ts';
+
+/** One attachment of a container, as its Interface row records it. */
+export interface Attachment {
+  readonly containerId: string;
+  readonly ifname: string;
+  /** `name` of the network configuration that created it; GC is confined to one network (SPEC.md, "GC"). */
+  readonly network: string;
+  readonly netns: string;
+}
+
+/** `iface-id` of a pod's interface = name of its logical switch port. */
+export function podPortName(namespace: string, name: string): string {
+  return `${name}.${namespace}`;
+}
+
+/** Reads back what {@link attachTransaction} wrote; undefined for rows that are not a pod's interface of ours. */
+export function attachmentOf(row: InterfaceRow): Attachment | undefined {
+  const ids = row.external_ids;
+  const containerId = ids.get('container_id');
+  if (ids.get('vendor') !== VENDOR || containerId === undefined) return undefined;
+  return {
+    containerId,
+    ifname: ids.get('container_ifname') ?? '',
+    network: ids.get('cni_network') ?? '',
+    netns: ids.get('pod_netns') ?? '',
+  };
+}
+
+/** Every pod interface of ours. */
+export function podInterfaces(ovs: Ovs): readonly InterfaceRow[] {
+  return ovs.replica
+    .table('Interface')
+    .find('external_ids:vendor', VENDOR)
+    .filter((row) => attachmentOf(row) !== undefined);
+}
+
+/**
+ * The transaction that puts a pod's host veth on br-int. Rows in the way (a sandbox of the same pod that was never
+ * deleted, an earlier try of this one) go in the same transaction: two Interfaces with one iface-id would make
+ * ovn-controller choose either.
+ * @param uuid of the new Interface row, so that an ambiguous commit cannot make a twin
+ * @throws AgentError `try-again` while br-int does not exist
+ */
+export function attachTransaction(
+  ovs: Ovs,
+  uuid: Ref<'Interface'>,
+  pod: Announcement,
+  attachment: Attachment,
+  plan: VethPlan,
+): Transaction<OpenVswitch> {
+  const bridge = integrationBridge(ovs);
+  if (bridge === undefined) throw new AgentError('try-again', 'the bridge br-int does not exist yet');
+  const transaction = newTransaction();
+  const ifaceId = podPortName(pod.namespace, pod.name);
+  const inTheWay = new Set([
+    ...ovs.replica.table('Interface').find('external_ids:iface-id', ifaceId),
+    ...ovs.replica.table('Interface').find('name', plan.hostName),
+  ]);
+  for (const row of inTheWay) removePort(ovs, transaction, row);
+  transaction.insert(
+    'Interface',
+    {
+      name: plan.hostName,
+      external_ids: new Map([
+        ['vendor', VENDOR],
+        ['iface-id', ifaceId],
+        ['iface-id-ver', pod.uid],
+        ['attached-mac', plan.mac],
+        ['ip_addresses', plan.addresses.map(({ address }) => address).join(',')],
+        ['pod_name', pod.name],
+        ['pod_namespace', pod.namespace],
+        ['pod_netns', attachment.netns],
+        ['container_id', attachment.containerId],
+        ['container_ifname', attachment.ifname],
+        ['cni_network', attachment.network],
+      ]),
+    },
+    { uuid },
+  );
+  const port = transaction.insert('Port', {
+    name: plan.hostName,
+    interfaces: [uuid],
+    // Namespaces do not outlive a boot but conf.db does: ovs-ctl(8) deletes transient ports when the system starts.
+    other_config: new Map([['transient', 'true']]),
+  });
+  transaction.mutate('Bridge', bridge._uuid, 'ports', 'insert', [port]);
+  return transaction.comment(`ovenbird: attach ${pod.namespace}/${pod.name}`);
+}
+
+/** A fresh uuid for {@link attachTransaction}. */
+export function newInterfaceUuid(): Ref<'Interface'> {
+  return toRef('Interface', randomUUID());
+}
+
+/** The transaction that takes an attachment's port away, or undefined when there is none. */
+export function detachTransaction(
+  ovs: Ovs,
+  hostName: string,
+  containerId: string,
+): Transaction<OpenVswitch> | undefined {
+  const row = interfaceNamed(ovs, hostName);
+  if (row === undefined || attachmentOf(row)?.containerId !== containerId) return undefined;
+  const transaction = newTransaction();
+  removePort(ovs, transaction, row);
+  return transaction.comment(`ovenbird: detach ${hostName}`);
+}

@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import { AgentError } from '../error.ts';
+
+/** Versions of the CNI specification we speak, oldest first. */
+export const CNI_VERSIONS: readonly string[] = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'];
+
+/** The network configuration a runtime passes on standard input; keys we do not know are tolerated (SPEC.md §1). */
+export interface CniNetworkConfig {
+  readonly cniVersion: string;
+  readonly name: string;
+  readonly prevResult?: unknown;
+  readonly dns?: Record<string, unknown> | undefined;
+  readonly runtimeConfig?:
+    | { readonly ips?: readonly string[] | undefined; readonly mac?: string | undefined }
+    | undefined;
+  readonly 'cni.dev/valid-attachments'?:
+    | readonly { readonly containerID: string; readonly ifname: string }[]
+    | null
+    | undefined;
+}
+
+/** One invocation of the shim (docs/architecture.md §5). */
+export interface CniRequest {
+  readonly command: 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS';
+  readonly containerId: string;
+  /** CNI_NETNS as the runtime gave it; empty when it gave none. */
+  readonly netns: string;
+  readonly ifname: string;
+  /** CNI_ARGS, split. */
+  readonly args: Readonly<Record<string, string>>;
+  readonly config: CniNetworkConfig;
+}
+
+const attachments = z.array(z.looseObject({ containerID: z.string(), ifname: z.string() }));
+const config: z.ZodType<CniNetworkConfig> = z.looseObject({
+  cniVersion: z.string(),
+  // The pattern of the reference library (containernetworking/cni, pkg/utils).
+  name: z
+    .string()
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 'must start with a letter or digit and hold only those and _ . -'),
+  prevResult: z.unknown().optional(),
+  dns: z.record(z.string(), z.unknown()).optional(),
+  runtimeConfig: z
+    .looseObject({ ips: z.array(z.string()).optional(), mac: z.string().optional() })
+    .nullish()
+    .transform((value) => value ?? undefined),
+  'cni.dev/valid-attachments': attachments.nullish(),
+});
+const envelope = z.looseObject({
+  command: z.enum(['ADD', 'DEL', 'CHECK', 'GC', 'STATUS']),
+  containerId: z.string().max(512).default(''),
+  netns: z.string().max(4096).default(''),
+  ifname: z.string().default(''),
+  args: z.record(z.string(), z.string()).default({}),
+  config: z.looseObject({}),
+});
+
+/** CNI_CONTAINERID (SPEC.md, "Parameters"). */
+const CONTAINER_ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+/**
+ * CNI_IFNAME: SPEC.md forbids 16 and more characters, `.`, `..`, `/`, `:` and white space. We also refuse the characters
+ * that mean something to `ip -batch` (quotes, `#`, `\`) and a leading `-`.
+ */
+const IFNAME = /^(?!\.{1,2}$)[A-Za-z0-9_.@+=][A-Za-z0-9_.@+=-]{0,14}$/;
+
+/** First version of the specification that has a command. */
+const SINCE = { ADD: '0.3.1', DEL: '0.3.1', CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' } as const;
+
+function explain(error: z.ZodError): string {
+  return error.issues.map((issue) => `${issue.path.join('.') || 'request'}: ${issue.message}`).join('; ');
+}
+
+/**
+ * Checks what came over the socket.
+ * @throws AgentError `decode`, `invalid-environment`, `invalid-config` or `incompatible-version`
+ */
+export function parseRequest(body: unknown): CniRequest {
+  const outer = envelope.safeParse(body);
+  if (!outer.success) throw new AgentError('decode', explain(outer.error));
+  const { command, containerId, netns, ifname, args } = outer.data;
+  const inner = config.safeParse(outer.data.config);
+  if (!inner.success) throw new AgentError('invalid-config', `network configuration: ${explain(inner.error)}`);
+  const version = inner.data.cniVersion;
+  if (!CNI_VERSIONS.includes(version) || CNI_VERSIONS.indexOf(version) < CNI_VERSIONS.indexOf(SINCE[command])) {
+    const usable = CNI_VERSIONS.slice(CNI_VERSIONS.indexOf(SINCE[command])).join(', ');
+    throw new AgentError(
+      'incompatible-version',
+      `${command} with cniVersion ${version} is not supported; use ${usable}`,
+    );
+  }
+  if (command === 'ADD' || command === 'DEL' || command === 'CHECK') {
+    if (!CONTAINER_ID.test(containerId)) {
+      throw new AgentError('invalid-environment', `CNI_CONTAINERID ${JSON.stringify(containerId)} is not valid`);
+    }
+    if (!IFNAME.test(ifname)) {
+      throw new AgentError('invalid-environment', `CNI_IFNAME ${JSON.stringify(ifname)} is not a valid interface name`);
+    }
+    if (netns === '' && command !== 'DEL') throw new AgentError('invalid-environment', 'CNI_NETNS is missing');
+  }
+  return { command, containerId, netns, ifname, args, config: inner.data };
+}
+
+/** The pod a request is for. `uid` is absent when the runtime does not pass it (containerd before 1.6, CRI-O before 1.23). */
+export interface PodIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid?: string;
+}
+
+/**
+ * Which pod CNI_ARGS names.
+ * @throws AgentError `pod-unnamed` naming the missing key
+ */
+export function podIdentity(request: CniRequest): PodIdentity {
+  const { K8S_POD_NAMESPACE: namespace = '', K8S_POD_NAME: name = '', K8S_POD_UID: uid = '' } = request.args;
+  for (const [key, value] of [
+    ['K8S_POD_NAMESPACE', namespace],
+    ['K8S_POD_NAME', name],
+  ] as const) {
+    if (value === '') {
+      throw new AgentError('pod-unnamed', `CNI_ARGS does not hold ${key}: Ovenbird attaches Kubernetes pods only`);
+    }
+  }
+  return uid === '' ? { namespace, name } : { namespace, name, uid };
+}

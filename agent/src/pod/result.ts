@@ -1,0 +1,53 @@
+import { isIPv6 } from 'node:net';
+import type { VethPlan } from './veth.ts';
+
+/** A CNI error object (SPEC.md, "Error"). */
+export interface CniErrorResult {
+  readonly cniVersion: string;
+  readonly code: number;
+  readonly msg: string;
+  readonly details?: string;
+}
+
+/** A CNI ADD result (SPEC.md, "ADD Success"), any version from 0.3.1 to 1.1.0. */
+export interface CniAddResult {
+  readonly cniVersion: string;
+  readonly interfaces: readonly { name: string; mac: string; sandbox?: string; mtu?: number }[];
+  readonly ips: readonly { version?: '4' | '6'; address: string; gateway: string; interface: number }[];
+  readonly routes: readonly { dst: string; gw: string }[];
+  readonly dns: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The answer to ADD.
+ * @param cniVersion of the request: `ips[].version` exists only before 1.0.0, `interfaces[].mtu` only since 1.1.0
+ * @param sandbox CNI_NETNS exactly as the runtime wrote it
+ * @param dns the `dns` object of the network configuration, passed on
+ */
+export function addResult(
+  cniVersion: string,
+  sandbox: string,
+  plan: VethPlan,
+  dns: Readonly<Record<string, unknown>> | undefined,
+): CniAddResult {
+  const legacy = cniVersion.startsWith('0.');
+  const mtu = cniVersion === '1.1.0' ? { mtu: plan.mtu } : {};
+  return {
+    cniVersion,
+    interfaces: [
+      { name: plan.hostName, mac: plan.hostMac, ...mtu },
+      { name: plan.ifname, mac: plan.mac, sandbox, ...mtu },
+    ],
+    ips: plan.addresses.map(({ address, prefix, gateway }) => ({
+      ...(legacy ? { version: isIPv6(address) ? ('6' as const) : ('4' as const) } : {}),
+      address: `${address}/${prefix}`,
+      gateway,
+      interface: 1,
+    })),
+    routes: plan.addresses.map(({ address, gateway }) => ({
+      dst: isIPv6(address) ? '::/0' : '0.0.0.0/0',
+      gw: gateway,
+    })),
+    dns: dns ?? {},
+  };
+}

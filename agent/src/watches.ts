@@ -1,0 +1,93 @@
+import {
+  dropBulk,
+  type KubeClient,
+  NODES,
+  type Node,
+  PODS,
+  type Pod,
+  Reflector,
+  type ReflectorNotice,
+  Store,
+} from '@ovenbird/kube';
+import type { Logger } from 'pino';
+import { type AgentSubnet, SUBNETS } from './networks.ts';
+
+/** What the agent watches: its own pods, its Node, the Subnets. Nothing here grows with the number of nodes. */
+export interface Watches {
+  readonly pods: Store<Pod>;
+  readonly nodes: Store<Node>;
+  readonly subnets: Store<AgentSubnet>;
+  /** Resolves when all three were listed. */
+  readonly synced: Promise<unknown>;
+}
+
+/** Annotations the agent reads; the others can be large. */
+const OWN_ANNOTATION = /^(ovn\.kubernetes\.io|ovenbird\.io)\//;
+
+function ownAnnotations(annotations: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => OWN_ANNOTATION.test(key)));
+}
+
+/** The part of a Pod that the agent reads. */
+export function projectPod(pod: Pod): Pod {
+  const { namespace, name, uid, resourceVersion, deletionTimestamp, annotations } = pod.metadata;
+  return {
+    metadata: { namespace, name, uid, resourceVersion, deletionTimestamp, annotations: ownAnnotations(annotations) },
+    spec: { nodeName: pod.spec.nodeName, hostNetwork: pod.spec.hostNetwork },
+    status: { phase: pod.status?.phase },
+  };
+}
+
+/** The part of a Node that the agent reads; kubelet rewrites the rest every few minutes. */
+export function projectNode(node: Node): Node {
+  const { name, uid, resourceVersion, annotations } = node.metadata;
+  return {
+    metadata: { name, uid, resourceVersion, annotations: ownAnnotations(annotations) },
+    status: { addresses: node.status?.addresses },
+  };
+}
+
+/** Starts the three watches. */
+export function startWatches(client: KubeClient, nodeName: string, log: Logger, signal: AbortSignal): Watches {
+  const onListenerError = (err: unknown): void => log.error({ err }, 'a change listener failed');
+  const pods = new Store<Pod>({ onListenerError });
+  const nodes = new Store<Node>({ onListenerError });
+  const subnets = new Store<AgentSubnet>({ onListenerError });
+  const noticed =
+    (kind: string) =>
+    (notice: ReflectorNotice): void => {
+      if (notice.type === 'error') log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'cannot watch');
+      else if (notice.type === 'handler-error') log.error({ kind, err: notice.error }, 'cannot read an object');
+      else log.debug({ kind, ...notice }, 'watch');
+    };
+  const reflectors = [
+    new Reflector<Pod, Pod>({
+      client,
+      kind: PODS,
+      fieldSelector: `spec.nodeName=${nodeName}`,
+      project: projectPod,
+      sink: pods,
+      signal,
+      onNotice: noticed('Pod'),
+    }),
+    new Reflector<Node, Node>({
+      client,
+      kind: NODES,
+      fieldSelector: `metadata.name=${nodeName}`,
+      project: projectNode,
+      sink: nodes,
+      signal,
+      onNotice: noticed('Node'),
+    }),
+    new Reflector<AgentSubnet, AgentSubnet>({
+      client,
+      kind: SUBNETS,
+      project: dropBulk,
+      sink: subnets,
+      signal,
+      onNotice: noticed('Subnet'),
+    }),
+  ];
+  for (const reflector of reflectors) reflector.start();
+  return { pods, nodes, subnets, synced: Promise.all(reflectors.map((reflector) => reflector.synced)) };
+}
