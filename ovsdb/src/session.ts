@@ -76,7 +76,9 @@ export class Session {
     this.#stream.on('error', (error: Error) =>
       this.close(new OvsdbError('disconnected', error.message, { cause: error })),
     );
-    this.#stream.on('close', () => this.close(new OvsdbError('disconnected', 'the peer closed the connection')));
+    const gone = (): void => this.close(new OvsdbError('disconnected', 'the peer closed the connection'));
+    this.#stream.on('end', gone);
+    this.#stream.on('close', gone);
     this.#armProbe();
   }
 
