@@ -13,6 +13,7 @@ export {
   run,
   runAny,
 } from '../lab/src/fabric/run.ts';
+export { type Probe, type ProbeResult, probeAll, type Verdict } from '../lab/src/kubelet/prober.ts';
 export { ownNamespaces } from '../lab/src/lab/clean.ts';
 export { restartProcess, startProcess, stopProcess } from '../lab/src/lab/control.ts';
 export { LabError, type LabErrorCode } from '../lab/src/lab/error.ts';
@@ -27,6 +28,8 @@ export {
 export { isUp, managerOf } from '../lab/src/lab/manager.ts';
 export { logTail, ProcessManager, type ProcessSpec, type ProcessState } from '../lab/src/lab/process.ts';
 export { processesOf, processOf } from '../lab/src/lab/processes.ts';
+export { type LiveProcess, liveProcess, type ProcessRecord, RecordDirectory } from '../lab/src/lab/record.ts';
+export { kubectlPath, repository } from '../lab/src/lab/repository.ts';
 export { readState, requireState } from '../lab/src/lab/state.ts';
 export { down, type Progress, up } from '../lab/src/lab/up.ts';
 export { accepts, type WaitOptions, waitFor } from '../lab/src/lab/wait.ts';

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LabNode, Layout } from '../lab/layout.ts';
 import type { ProcessSpec } from '../lab/process.ts';
@@ -11,6 +11,17 @@ import { addressNode } from './underlay.ts';
 function nodeEnvironment(layout: Layout, node: LabNode): Record<string, string> {
   const { run: directory } = layout.node(node.name);
   return { OVS_RUNDIR: directory, OVN_RUNDIR: directory };
+}
+
+/** Ready when the daemon answers on its control socket, `<program>.<pid>.ctl` beside its `<program>.pid`. */
+async function controlReady(pidFile: string): Promise<true | string> {
+  let pid: string;
+  try {
+    pid = readFileSync(pidFile, 'utf8').trim();
+  } catch {
+    return `${pidFile} does not exist`;
+  }
+  return await socketReady(pidFile.replace(/\.pid$/, `.${pid}.ctl`));
 }
 
 /** The node's Open_vSwitch database. */
@@ -43,7 +54,7 @@ export function nodeSwitch(layout: Layout, node: LabNode): ProcessSpec {
     env: nodeEnvironment(layout, node),
     workerPidFile: pidFile,
     stale: [pidFile],
-    ready: () => existsSync(pidFile) || `${pidFile} does not exist`,
+    ready: () => controlReady(pidFile),
     deadline: daemonDeadline,
   };
 }
@@ -60,7 +71,7 @@ export function nodeController(layout: Layout, node: LabNode): ProcessSpec {
     argv: ['ovn-controller', ...daemonOptions(logFile, pidFile), `unix:${files.db}`],
     env: nodeEnvironment(layout, node),
     stale: [pidFile],
-    ready: () => existsSync(pidFile) || `${pidFile} does not exist`,
+    ready: () => controlReady(pidFile),
     deadline: daemonDeadline,
   };
 }

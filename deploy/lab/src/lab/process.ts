@@ -3,7 +3,14 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from '
 import { dirname } from 'node:path';
 import { commandEnvironment, inNamespace } from '../fabric/run.ts';
 import { LabError } from './error.ts';
-import { isRunning, liveProcess, type ProcessRecord, type RecordDirectory, workerOf } from './record.ts';
+import {
+  isRunning,
+  type LiveProcess,
+  liveProcess,
+  type ProcessRecord,
+  type RecordDirectory,
+  workerOf,
+} from './record.ts';
 import { waitFor } from './wait.ts';
 
 /** How to start one process of the lab and how to know that it works. */
@@ -67,6 +74,12 @@ export class ProcessManager {
     const record = this.records.get(name);
     if (record === undefined) return 'stopped';
     return isRunning(record) ? 'running' : 'dead';
+  }
+
+  /** The process that does the work (of a daemon under a monitor, the child); `undefined` when there is none. */
+  worker(name: string): LiveProcess | undefined {
+    const record = this.records.get(name);
+    return record === undefined ? undefined : workerOf(record);
   }
 
   /**
