@@ -101,7 +101,8 @@ function checkedRow(row: DesiredRow, members: Map<string, MemberAtom>): DesiredR
       throw invalid(row, column, 'has no default: the row must give it');
     }
   }
-  if (ownership.mark === 'name prefix' && !String(row.columns['name']).startsWith(NAME_PREFIX)) {
+  const name = row.columns['name'];
+  if (ownership.mark === 'name prefix' && !(typeof name === 'string' && name.startsWith(NAME_PREFIX))) {
     throw invalid(row, 'name', `must begin with "${NAME_PREFIX}": the table has no external_ids to mark it as ours`);
   }
   if (ownership.mark === 'uuid version' && !isVersion5(row.uuid)) {

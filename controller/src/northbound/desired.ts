@@ -1,5 +1,6 @@
 import { type Atoms, type MemberAtom, NO_ATOMS, sameAtoms } from './atoms.ts';
 import { NorthboundError } from './error.ts';
+import type { Orphan } from './orphans.ts';
 import type { DesiredRow } from './rows.ts';
 
 /** Which queue a unit waits in: pods before everything else, look-overs of what should be right last. */
@@ -24,9 +25,9 @@ export interface Unit {
   version: number;
   atoms: Atoms;
   /** Rows emitted before and not now: UUID → table. */
-  staleRows: Map<string, string>;
+  readonly staleRows: Map<string, string>;
   /** Members emitted before and not now. */
-  staleMembers: Map<string, MemberAtom>;
+  readonly staleMembers: Map<string, MemberAtom>;
   inferred: boolean;
   /** Version that the database is known to hold; below `version` while there is something to send. */
   writtenVersion: number;
@@ -37,6 +38,8 @@ export class DesiredState {
   readonly #units = new Map<string, Unit>();
   readonly #rows = new Map<string, { readonly row: DesiredRow; readonly unit: Unit }>();
   readonly #members = new Map<string, Set<Unit>>();
+  /** Rows (by UUID) and members (by key) that a unit is about to remove. */
+  readonly #leaving = new Map<string, Unit>();
 
   get units(): Iterable<Unit> {
     return this.#units.values();
@@ -55,6 +58,11 @@ export class DesiredState {
     return this.#rows.get(uuid);
   }
 
+  /** Whether some unit is about to remove the row (by UUID) or member (by key). */
+  isLeaving(atom: string): boolean {
+    return this.#leaving.has(atom);
+  }
+
   /** Units that emit a member, by {@link memberKey}. */
   emitters(key: string): ReadonlySet<Unit> | undefined {
     return this.#members.get(key);
@@ -63,7 +71,7 @@ export class DesiredState {
   /**
    * Replaces what a unit wants.
    * @returns the unit when that changed anything, else undefined.
-   * @throws NorthboundError `invalid_output` when another unit emits one of the rows; nothing is changed then.
+   * @throws NorthboundError `conflict` when another unit emits one of the rows; nothing is changed then.
    */
   set(name: string, atoms: Atoms, options: UnitOptions = {}): Unit | undefined {
     const known = this.#units.get(name);
@@ -73,7 +81,7 @@ export class DesiredState {
       if (other !== undefined && other.unit !== known) {
         const row = atoms.rows.get(uuid);
         throw new NorthboundError(
-          'invalid_output',
+          'conflict',
           `${name}: ${row?.table} row "${row?.key}" (${uuid}) is emitted by ${other.unit.name} as well: one row has one unit`,
         );
       }
@@ -88,15 +96,32 @@ export class DesiredState {
     return unit;
   }
 
-  /** Makes a unit without wishes for atoms found in the database that nobody wants. */
-  orphan(name: string, staleRows: ReadonlyMap<string, string>, staleMembers: ReadonlyMap<string, MemberAtom>): Unit {
-    const unit = this.#units.get(name) ?? this.#create(name);
+  /**
+   * Makes a unit without wishes for atoms found in the database that nobody wants.
+   * @returns undefined when it is known already.
+   */
+  orphan({ name, rows, members }: Orphan): Unit | undefined {
+    const known = this.#units.get(name);
+    if (known !== undefined) return undefined;
+    const unit = this.#create(name);
     // After everything wanted, so that what refers to an orphan has let go of it.
     unit.rank = Number.MAX_SAFE_INTEGER;
-    unit.version += 1;
     unit.inferred = true;
-    for (const [uuid, table] of staleRows) unit.staleRows.set(uuid, table);
-    for (const [key, member] of staleMembers) unit.staleMembers.set(key, member);
+    for (const [uuid, table] of rows) {
+      unit.staleRows.set(uuid, table);
+      this.#leaving.set(uuid, unit);
+    }
+    for (const [key, member] of members) {
+      unit.staleMembers.set(key, member);
+      this.#leaving.set(key, unit);
+    }
+    return unit;
+  }
+
+  /** The unit, made if need be, marked as not being in the database: its outputs were not accepted. */
+  reject(name: string): Unit {
+    const unit = this.#units.get(name) ?? this.#create(name);
+    unit.version += 1;
     return unit;
   }
 
@@ -104,6 +129,9 @@ export class DesiredState {
   written(unit: Unit, version: number): void {
     unit.writtenVersion = Math.max(unit.writtenVersion, version);
     if (version !== unit.version) return;
+    for (const atom of [...unit.staleRows.keys(), ...unit.staleMembers.keys()]) {
+      if (this.#leaving.get(atom) === unit) this.#leaving.delete(atom);
+    }
     unit.staleRows.clear();
     unit.staleMembers.clear();
     unit.inferred = false;
@@ -131,6 +159,7 @@ export class DesiredState {
       if (atoms.rows.has(uuid)) continue;
       this.#rows.delete(uuid);
       unit.staleRows.set(uuid, row.table);
+      this.#leaving.set(uuid, unit);
     }
     for (const [key, member] of unit.atoms.members) {
       if (atoms.members.has(key)) continue;
@@ -138,19 +167,21 @@ export class DesiredState {
       emitters?.delete(unit);
       if (emitters?.size === 0) this.#members.delete(key);
       unit.staleMembers.set(key, member);
+      this.#leaving.set(key, unit);
     }
     for (const [uuid, row] of atoms.rows) {
       this.#rows.set(uuid, { row, unit });
       unit.staleRows.delete(uuid);
+      this.#leaving.delete(uuid);
     }
     for (const key of atoms.members.keys()) {
       const emitters = this.#members.get(key);
       if (emitters === undefined) this.#members.set(key, new Set([unit]));
       else emitters.add(unit);
       unit.staleMembers.delete(key);
+      this.#leaving.delete(key);
     }
     unit.atoms = atoms;
     unit.version += 1;
   }
 }
-

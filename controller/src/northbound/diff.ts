@@ -177,7 +177,8 @@ function collectNeeds(row: DesiredRow, written: NbRow, unit: Unit, needs: Map<st
     const reference = referenceOf(rule);
     const value = written[column];
     if (reference === undefined || value === undefined) continue;
-    for (const target of Array.isArray(value) ? (value as readonly string[]) : [String(value as Scalar)]) {
+    const targets = (Array.isArray(value) ? value : [value]) as readonly string[];
+    for (const target of targets) {
       if (!unit.atoms.rows.has(target)) needs.set(target, reference.table);
     }
   }

@@ -1,6 +1,7 @@
 /**
  * Why the northbound writer refuses.
  * - `invalid_output`: a unit emitted something that cannot be written; a defect in compile or a column this OVN lacks.
+ * - `conflict`: two units emit one row.
  * - `needs_newer_ovn`: the connected schema lacks a table or column that a unit needs.
  * - `refused`: ovsdb-server refused the unit's rows.
  * - `waiting`: a row that the unit refers to is not in the database yet.
@@ -11,6 +12,7 @@
  */
 export type NorthboundErrorCode =
   | 'invalid_output'
+  | 'conflict'
   | 'needs_newer_ovn'
   | 'refused'
   | 'waiting'
@@ -29,6 +31,6 @@ export class NorthboundError extends Error {
   constructor(code: NorthboundErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.retryable = code === 'refused' || code === 'waiting' || code === 'safety_stop';
+    this.retryable = code === 'conflict' || code === 'refused' || code === 'waiting' || code === 'safety_stop';
   }
 }

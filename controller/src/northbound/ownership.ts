@@ -53,6 +53,8 @@ const READABLE = [
   'node',
   'subnet',
   'vpc',
+  'cidr',
+  'router',
   'uid',
   'kind',
   'name',

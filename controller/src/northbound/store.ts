@@ -32,7 +32,12 @@ export type NbOp =
   /** `wait`, timeout 0, until the row exists. */
   | { readonly op: 'exists'; readonly table: string; readonly uuid: string }
   /** `wait`, timeout 0, until the row exists and its external_ids hold these pairs (whatever else they hold). */
-  | { readonly op: 'fence'; readonly table: string; readonly uuid: string; readonly includes: ReadonlyMap<string, string> }
+  | {
+      readonly op: 'fence';
+      readonly table: string;
+      readonly uuid: string;
+      readonly includes: ReadonlyMap<string, string>;
+    }
   /** `wait`, timeout 0, until the row's external_ids are exactly these: a compare for a compare-and-set. */
   | {
       readonly op: 'unchanged';
@@ -43,11 +48,12 @@ export type NbOp =
 
 /**
  * Why a transaction did not commit.
- * - `disconnected`: no answer; it may or may not have been committed. Compare again once `synced` resolves.
+ * - `unknown`: no (usable) answer; it may or may not have been committed. Compare again once `synced` resolves.
  * - `wait_failed`: a `wait` did not hold; nothing was written.
- * - `refused`: the server refused it (constraint, integrity, permission ...); nothing was written.
+ * - `unavailable`: the server refuses everybody just now (disk, permission, conversion); nothing was written.
+ * - `refused`: the server refused it (constraint, integrity ...); nothing was written.
  */
-export type NbFailure = 'disconnected' | 'wait_failed' | 'refused';
+export type NbFailure = 'unknown' | 'wait_failed' | 'unavailable' | 'refused';
 
 /** A transaction that did not commit. */
 export class NbTransactError extends Error {

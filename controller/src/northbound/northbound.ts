@@ -1,0 +1,411 @@
+import { setImmediate as immediate } from 'node:timers/promises';
+import { Backoff, type Clock, sleep } from '@ovenbird/kube';
+import type { Logger } from 'pino';
+import { toAtoms } from './atoms.ts';
+import { type Commit, Committer } from './committer.ts';
+import { DesiredState, type Unit, type UnitOptions } from './desired.ts';
+import { MembershipCache } from './diff.ts';
+import { type Drift, DriftBackoff, inspectChanges } from './drift.ts';
+import { NorthboundError } from './error.ts';
+import type { Fence } from './fence.ts';
+import { type HeldUnit, HoldBook } from './holds.ts';
+import { findOrphans, type Orphan } from './orphans.ts';
+import { type BatchLimits, type QueueLane, UnitQueue } from './queue.ts';
+import type { Output } from './rows.ts';
+import { CONFIRM_KEY, SafetyCatch, type SafetyStop } from './safety.ts';
+import type { NbChange, NbStore } from './store.ts';
+
+export interface NorthboundOptions {
+  readonly store: NbStore;
+  /** Acquired before {@link Northbound.start}. */
+  readonly fence: Fence;
+  readonly clock: Clock;
+  /** Uniform in [0, 1), for the jitter of backoffs. */
+  readonly random?: () => number;
+  readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  /** Size of one transaction. */
+  readonly limits?: BatchLimits;
+  /** A unit was put aside (again). */
+  readonly onHeld?: (held: HeldUnit) => void;
+  /** These units' outputs are in the database now. */
+  readonly onCommitted?: (units: readonly string[]) => void;
+  /** Somebody changed rows of ours; they are being put right. */
+  readonly onDrift?: (unit: string, drifts: readonly Drift[]) => void;
+  readonly onSafetyStop?: (stop: SafetyStop) => void;
+  /** Writing ended for good: another leader took over, or the database became another cluster's. */
+  readonly onFenced?: (error: NorthboundError) => void;
+}
+
+/** Counters since the start, for metrics. */
+export interface NorthboundStats {
+  /** Committed transactions and their operations. */
+  readonly transactions: number;
+  readonly operations: number;
+  /** Transactions that did not commit. */
+  readonly failures: number;
+  readonly queued: number;
+  readonly held: number;
+  readonly units: number;
+}
+
+interface Waiter {
+  readonly version: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A transaction takes what came while the one before it was on its way; more than this would only delay the reply. */
+const LIMITS: BatchLimits = { units: 500, atoms: 5_000 };
+const RETRY = { initialMs: 50, maxMs: 30_000 };
+
+/**
+ * Brings the northbound database to what units want and keeps it there: compares with the replica, sends only the
+ * difference, one transaction at a time.
+ */
+export class Northbound {
+  readonly #options: NorthboundOptions;
+  readonly #desired = new DesiredState();
+  readonly #cache = new MembershipCache();
+  readonly #queue = new UnitQueue();
+  readonly #holds: HoldBook;
+  readonly #safety: SafetyCatch;
+  readonly #committer: Committer;
+  readonly #driftBackoff = new DriftBackoff();
+  readonly #healing = new Map<Unit, () => void>();
+  /** Outputs that could not become a unit's atoms. */
+  readonly #rejected = new Map<Unit, { outputs: readonly Output[]; options: UnitOptions }>();
+  readonly #waiters = new Map<Unit, Waiter[]>();
+  #idlers: (() => void)[] = [];
+  #wake: () => void = () => undefined;
+  #started = false;
+  #busy = false;
+  #ended: NorthboundError | undefined;
+  /** Changes that came while a transaction was on its way. */
+  #deferred: NbChange[] = [];
+  /** Rows touched since the batch on its way was planned. */
+  readonly #touched = new Set<string>();
+  #generation = 0;
+  #spentConfirmation = false;
+  #unsubscribe: () => void = () => undefined;
+
+  constructor(options: NorthboundOptions) {
+    this.#options = options;
+    const { store, clock } = options;
+    this.#holds = new HoldBook(clock, options.random ?? Math.random, (unit) => this.#retry(unit));
+    this.#safety = new SafetyCatch(store, this.#desired, clock, (stop) => {
+      options.log.error(
+        stop,
+        `deleting ${stop.count} of ${stop.total} ports that a list no longer holds: to go on, ovenbird confirm-deletion ${stop.token}`,
+      );
+      options.onSafetyStop?.(stop);
+    });
+    this.#committer = new Committer({
+      desired: this.#desired,
+      cache: this.#cache,
+      store,
+      fence: options.fence,
+      pull: (unit) => this.#pull(unit),
+    });
+  }
+
+  /**
+   * Replaces what a unit emitted before; `[]` = the unit is gone. Sent soon after {@link start}, together with what comes
+   * in the same turn of the event loop. Outputs that cannot be written are reported by `onHeld`; what the unit emitted
+   * before stays until better ones come.
+   */
+  setUnit(name: string, outputs: readonly Output[], options: UnitOptions = {}): void {
+    let unit: Unit | undefined;
+    try {
+      unit = this.#desired.set(name, toAtoms(outputs), options);
+    } catch (error) {
+      if (!(error instanceof NorthboundError)) throw error;
+      const rejected = this.#desired.reject(name);
+      this.#queue.remove(rejected);
+      if (!this.#rejected.has(rejected)) this.#holds.forget(rejected);
+      this.#rejected.set(rejected, { outputs, options });
+      this.#hold(rejected, error, [], error.retryable);
+      return;
+    }
+    const known = unit ?? this.#desired.get(name);
+    const wasRejected = known !== undefined && this.#rejected.delete(known);
+    if (known === undefined || (unit === undefined && !wasRejected)) return;
+    this.#holds.forget(known);
+    this.#safety.note(known);
+    this.#enqueue(known, known.lane);
+  }
+
+  /** The unit is gone: `setUnit` without outputs. */
+  removeUnit(name: string, options: UnitOptions = {}): void {
+    this.setUnit(name, [], options);
+  }
+
+  /**
+   * Call once every unit was set for the first time: compares everything, and removes rows of ours that no unit wants
+   * (as inferred deletions). Runs until `signal` aborts or the fence is lost.
+   */
+  start(signal: AbortSignal): void {
+    if (this.#started) throw new Error('the northbound writer was started already');
+    this.#started = true;
+    this.#unsubscribe = this.#options.store.onChange((changes) => this.#observe(changes));
+    signal.addEventListener('abort', () => this.#wake(), { once: true });
+    this.#run(signal).then(
+      () => this.#end(new NorthboundError('closed', 'the northbound writer was stopped')),
+      (error: unknown) => this.#fail(error, signal),
+    );
+  }
+
+  /**
+   * Resolves when what the unit emits now is in the database (is gone from it, when it emits nothing); stays pending
+   * while the unit is held.
+   * @throws NorthboundError `fenced`, `closed`: it never will be.
+   */
+  committed(name: string): Promise<void> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const unit = this.#desired.get(name);
+    if (unit === undefined || unit.writtenVersion >= unit.version) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const waiters = this.#waiters.get(unit);
+      const waiter: Waiter = { version: unit.version, resolve, reject };
+      if (waiters === undefined) this.#waiters.set(unit, [waiter]);
+      else waiters.push(waiter);
+    });
+  }
+
+  /** Resolves when nothing is queued or on its way; held units do not count. */
+  idle(): Promise<void> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#started && !this.#busy && this.#queue.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idlers.push(resolve));
+  }
+
+  /** Compares everything with the replica again, at the lowest priority. */
+  audit(): void {
+    this.#driftBackoff.prune(this.#options.clock.monotonicMs());
+    for (const unit of this.#desired.units) {
+      if (this.#holds.get(unit) === undefined) this.#enqueue(unit, 'audit');
+    }
+    for (const orphan of findOrphans(this.#options.store, this.#desired)) this.#adoptOrphan(orphan);
+  }
+
+  /** Units that are not in the database as they want to be, with reasons. */
+  held(): readonly HeldUnit[] {
+    return this.#holds.units;
+  }
+
+  get stats(): NorthboundStats {
+    const { transactions, operations, failures } = this.#committer;
+    const { size: queued } = this.#queue;
+    return { transactions, operations, failures, queued, held: this.#holds.size, units: this.#desired.size };
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { store, fence, clock } = this.#options;
+    const backoff = new Backoff(RETRY);
+    this.#busy = true;
+    await store.synced(signal);
+    this.#generation = store.generation;
+    this.audit();
+    while (!signal.aborted) {
+      // One turn of the event loop, so that a whole list or watch chunk becomes one batch.
+      await immediate();
+      this.#inspect(this.#deferred.splice(0));
+      if (fence.state() === 'held' && this.#queue.size === 0 && !this.#spentConfirmation) {
+        await this.#rest();
+        continue;
+      }
+      await store.synced(signal);
+      if (fence.state() !== 'held') {
+        await fence.restore(signal);
+        this.#options.log.warn({ epoch: fence.epoch }, 'the northbound database lost its content: rebuilding');
+        this.#rebuild();
+      } else if (store.generation !== this.#generation) this.#rebuild();
+      if (await this.#round(signal)) backoff.reset();
+      else await sleep(clock, backoff.next(), signal);
+    }
+  }
+
+  /** Everything is compared as if for the first time: what is missing is nobody's edit of single rows. */
+  #rebuild(): void {
+    this.#generation = this.#options.store.generation;
+    for (const unit of this.#desired.units) unit.writtenVersion = -1;
+    this.#holds.releaseAll();
+    this.audit();
+  }
+
+  /** Waits for something to do. */
+  async #rest(): Promise<void> {
+    this.#busy = false;
+    for (const resolve of this.#idlers.splice(0)) resolve();
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#busy = true;
+  }
+
+  /** One batch. @returns false when the next should wait a little. */
+  async #round(signal: AbortSignal): Promise<boolean> {
+    if (this.#spentConfirmation) {
+      this.#spentConfirmation = false;
+      return (await this.#committer.dropKey(CONFIRM_KEY, signal)) === undefined;
+    }
+    const batch = this.#queue.take(this.#options.limits ?? LIMITS);
+    const parked = this.#safety.park(batch);
+    const stop = this.#safety.stopped;
+    for (const unit of parked) {
+      const text = `${unit.name}: its deletions wait for "ovenbird confirm-deletion ${stop?.token}"`;
+      this.#hold(unit, new NorthboundError('safety_stop', text), [], false);
+    }
+    this.#touched.clear();
+    const commit = await this.#committer.commit(
+      batch.filter((unit) => !parked.has(unit)),
+      signal,
+    );
+    this.#settle(commit);
+    return !commit.pause;
+  }
+
+  /** Does the book-keeping of what became of a batch. */
+  #settle(commit: Commit): void {
+    const { log, onCommitted, onDrift } = this.#options;
+    const committed: string[] = [];
+    for (const [unit, version] of commit.written) {
+      const fresh = unit.writtenVersion < version;
+      this.#desired.written(unit, version);
+      this.#safety.committed(unit);
+      if (unit.writtenVersion < unit.version) continue;
+      this.#holds.forget(unit);
+      if (fresh) committed.push(unit.name);
+      this.#resolve(unit);
+    }
+    for (const [unit, drifts] of commit.drifts) {
+      log.warn({ unit: unit.name, drifts }, 'put right what somebody else changed');
+      onDrift?.(unit.name, drifts);
+    }
+    for (const { unit, error, waitsFor } of commit.held) {
+      // A unit that changed meanwhile is queued with its new outputs; the verdict was on the old ones.
+      if (this.#queue.has(unit) || this.#rejected.has(unit)) continue;
+      unit.writtenVersion = Math.min(unit.writtenVersion, unit.version - 1);
+      if (waitsFor.isDisjointFrom(this.#touched)) this.#hold(unit, error, waitsFor, true);
+      else this.#enqueue(unit, unit.lane);
+    }
+    for (const unit of commit.again) this.#enqueue(unit, unit.lane);
+    if (committed.length > 0) onCommitted?.(committed);
+  }
+
+  #resolve(unit: Unit): void {
+    const waiters = this.#waiters.get(unit);
+    if (waiters === undefined) return;
+    this.#waiters.delete(unit);
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  #hold(unit: Unit, error: NorthboundError, waitsFor: Iterable<string>, timer: boolean): void {
+    const held = this.#holds.hold(unit, error, waitsFor, timer);
+    const { attempts } = held;
+    if (error.code !== 'waiting') this.#options.log.warn({ unit: unit.name, attempts, err: error }, 'unit held');
+    this.#options.onHeld?.(held);
+  }
+
+  #retry(unit: Unit): void {
+    const rejected = this.#rejected.get(unit);
+    if (rejected === undefined) this.#enqueue(unit, unit.lane);
+    else this.setUnit(unit.name, rejected.outputs, rejected.options);
+  }
+
+  #enqueue(unit: Unit, lane: QueueLane): void {
+    if (this.#rejected.has(unit)) return;
+    this.#healing.get(unit)?.();
+    this.#healing.delete(unit);
+    this.#queue.add(unit, lane);
+    this.#wake();
+  }
+
+  /** Whether a unit that provides what another needs may join its transaction. */
+  #pull(unit: Unit): boolean {
+    // The safety catch has not seen it in this batch.
+    if (unit.inferred) return false;
+    if (this.#queue.remove(unit)) return true;
+    const held = this.#holds.get(unit);
+    // Two units that wait for each other get nowhere unless they are tried together.
+    if (held?.error.code !== 'waiting') return false;
+    this.#holds.release(unit);
+    return this.#queue.remove(unit);
+  }
+
+  #observe(changes: readonly NbChange[]): void {
+    for (const { uuid, new: now, table } of changes) {
+      this.#touched.add(uuid);
+      this.#holds.touched(uuid);
+      if (table === 'NB_Global') this.#globalChanged(now?.['external_ids']);
+    }
+    // Our own changes are complete only with the reply; until then a row looks half done.
+    if (this.#busy) this.#deferred.push(...changes);
+    else this.#inspect(changes);
+  }
+
+  #globalChanged(ids: unknown): void {
+    const token = ids instanceof Map ? (ids as ReadonlyMap<string, unknown>).get(CONFIRM_KEY) : undefined;
+    if (typeof token === 'string') {
+      const units = this.#safety.confirm(token);
+      this.#spentConfirmation ||= units.length > 0;
+      for (const unit of units) this.#holds.release(unit);
+    }
+    this.#wake();
+  }
+
+  #inspect(changes: readonly NbChange[]): void {
+    if (changes.length === 0) return;
+    const { store, clock } = this.#options;
+    const { differing, orphans } = inspectChanges(changes, this.#desired, store, this.#cache);
+    for (const { unit, atom } of differing) {
+      // What is queued or held is compared anyway.
+      if (unit.writtenVersion < unit.version || this.#queue.has(unit)) continue;
+      const delay = this.#driftBackoff.delayMs(atom, clock.monotonicMs());
+      if (delay === 0) this.#enqueue(unit, unit.lane);
+      else if (!this.#healing.has(unit)) {
+        this.#healing.set(
+          unit,
+          clock.schedule(delay, () => this.#enqueue(unit, unit.lane)),
+        );
+      }
+    }
+    for (const orphan of orphans) this.#adoptOrphan(orphan);
+  }
+
+  #adoptOrphan(orphan: Orphan): void {
+    const unit = this.#desired.orphan(orphan);
+    if (unit === undefined) return;
+    this.#safety.note(unit);
+    const delay = this.#driftBackoff.delayMs(orphan.name, this.#options.clock.monotonicMs());
+    if (delay === 0) this.#enqueue(unit, 'bulk');
+    else
+      this.#healing.set(
+        unit,
+        this.#options.clock.schedule(delay, () => this.#enqueue(unit, 'bulk')),
+      );
+  }
+
+  #fail(error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) {
+      this.#end(new NorthboundError('closed', 'the northbound writer was stopped', error));
+      return;
+    }
+    const fatal =
+      error instanceof NorthboundError
+        ? error
+        : new NorthboundError('closed', `the northbound writer failed: ${String(error)}`, error);
+    this.#options.log.error({ err: fatal }, 'writing to the northbound database has ended');
+    this.#end(fatal);
+    this.#options.onFenced?.(fatal);
+  }
+
+  #end(error: NorthboundError): void {
+    this.#ended = error;
+    this.#unsubscribe();
+    this.#holds.stop();
+    for (const cancel of this.#healing.values()) cancel();
+    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(error);
+    this.#waiters.clear();
+    for (const resolve of this.#idlers.splice(0)) resolve();
+  }
+}
