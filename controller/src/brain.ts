@@ -60,6 +60,8 @@ export class Brain {
   #judge = true;
   readonly #awaiting: { unit: string; then: () => void }[] = [];
   readonly #finished = new Set<string>();
+  /** UID of each owner whose rows are in the database: nothing is announced before. */
+  readonly #published = new Map<string, string>();
 
   constructor(options: BrainOptions) {
     this.#options = options;
@@ -78,14 +80,14 @@ export class Brain {
     const recordChanged = (owner: string): void => api.writeRecord(owner);
     this.pods = new PodLife(state, this.allocator, rules, {
       committed,
-      announce: (key) => api.announcePod(key),
+      announce: (key) => this.#publish('Pod', key),
       recordChanged,
       warn: (pod, reason, message) => api.event({ kind: 'Pod', object: pod }, reason, message),
       freed: (subnet) => this.freed(subnet),
     });
     this.nodes = new NodeLife(state, this.allocator, rules.joinSubnet, {
       committed,
-      announceNode: (name) => api.announceNode(name),
+      announceNode: (name) => this.#publish('Node', name),
       recordChanged,
       warnNode: (node, reason, message) => api.event({ kind: 'Node', object: node }, reason, message),
       freed: (subnet) => this.freed(subnet),
@@ -113,17 +115,25 @@ export class Brain {
     return result;
   }
 
-  /** Owners that hold an address but have nobody who uses it: their ports are about to be removed. */
-  orphans(): string[] {
+  /** The row of a port that was there at start is gone: if nobody took its address over, it is free. */
+  portGone(owner: string): void {
+    const slash = owner.indexOf('/');
+    const key = owner.slice(slash + 1);
+    if (owner.startsWith('Pod/')) this.pods.portGone(key);
+    else if (owner.startsWith('Node/')) this.nodes.portGone(key);
+    this.#tick.schedule();
+  }
+
+  /** The database agrees with what was loaded: everything adopted may be announced (again). */
+  publishLoaded(): void {
     const { state } = this.#options;
-    const orphans: string[] = [];
-    for (const [owner] of this.allocator.owners()) {
-      const slash = owner.indexOf('/');
-      const key = owner.slice(slash + 1);
-      if (owner.startsWith('Pod/') && state.get('PodAddress', key) === undefined) orphans.push(owner);
-      if (owner.startsWith('Node/') && state.get('NodeAddress', key) === undefined) orphans.push(owner);
-    }
-    return orphans;
+    for (const key of state.keys('PodAddress')) this.#awaitPublish('Pod', key);
+    for (const key of state.keys('NodeAddress')) this.#awaitPublish('Node', key);
+  }
+
+  #awaitPublish(kind: 'Pod' | 'Node', key: Key): void {
+    this.#awaiting.push({ unit: ownerOf(kind, key), then: () => this.#publish(kind, key) });
+    this.#tick.schedule();
   }
 
   /** Objects changed in the state (reflectors call this with each batch). */
@@ -135,9 +145,13 @@ export class Brain {
           this.#podChanged(key);
           break;
         case 'Node':
+          if (state.get('Node', key) === undefined) {
+            this.#published.delete(ownerOf('Node', key));
+            api.announceNode(key);
+          }
           this.#dirtyNodes.add(key);
           this.#judge = true;
-          if (state.get('NodeAddress', key) !== undefined) api.announceNode(key);
+          this.#announceAgain('Node', key);
           break;
         case 'Subnet':
         case 'Vpc':
@@ -196,13 +210,35 @@ export class Brain {
     this.#tick.stop();
   }
 
+  #publish(kind: 'Pod' | 'Node', key: Key): void {
+    const { state, api } = this.#options;
+    const address = state.get(kind === 'Pod' ? 'PodAddress' : 'NodeAddress', key);
+    if (address === undefined) return;
+    this.#published.set(address.owner, address.uid);
+    api.writeStatus('Subnet', address.subnet);
+    this.#announceAgain(kind, key);
+  }
+
+  /** Has the announcement compared with the object again; what is not in the database yet is announced when it is. */
+  #announceAgain(kind: 'Pod' | 'Node', key: Key): void {
+    const { state, api } = this.#options;
+    const object = state.get(kind, key);
+    if (object === undefined || this.#published.get(ownerOf(kind, key)) !== object.uid) return;
+    if (kind === 'Pod') api.announcePod(key);
+    else api.announceNode(key);
+  }
+
   #podChanged(key: Key): void {
     const { state, api } = this.#options;
     const pod = state.get('Pod', key);
     this.#dirtyPods.add(key);
-    if (pod === undefined) return;
+    if (pod === undefined) {
+      this.#published.delete(ownerOf('Pod', key));
+      api.announcePod(key);
+      return;
+    }
     // Somebody else may have edited what was announced.
-    if (state.get('PodAddress', key)?.uid === pod.uid) api.announcePod(key);
+    this.#announceAgain('Pod', key);
     for (const problem of bandwidthOf(pod.annotations).problems) {
       api.event({ kind: 'Pod', object: pod }, 'InvalidAnnotation', problem);
     }
@@ -216,6 +252,8 @@ export class Brain {
     for (const address of state.index('PodAddress', 'subnet', name))
       api.announcePod(address.owner.slice('Pod/'.length));
     api.writeStatus('Subnet', name);
+    const vpc = (state.get('UsableSubnet', name) ?? state.get('Subnet', name))?.vpc;
+    if (vpc !== undefined) api.writeStatus('Vpc', vpc);
   }
 
   #releaseKept(statefulSet: Key): void {

@@ -35,12 +35,7 @@ export class NodeLife {
       this.#warned.delete(name);
       if (address === undefined) return;
       this.#state.delete('NodeAddress', name);
-      this.#effects.committed(owner, () => {
-        if (this.#state.get('NodeAddress', name) !== undefined) return;
-        this.#allocator.release(owner);
-        this.#effects.recordChanged(owner);
-        this.#effects.freed(address.subnet);
-      });
+      this.#effects.committed(owner, () => this.portGone(name));
       return;
     }
     const missing = address !== undefined && this.#missesFamily(address);
@@ -57,6 +52,16 @@ export class NodeLife {
       // Before the join subnet exists there is nothing to tell anybody.
       if (error.code !== 'no-subnet') this.#effects.warnNode(node, 'JoinAddressNotAllocated', error.message);
     }
+  }
+
+  /** The port is removed: unless the node came back meanwhile, its address is free. */
+  portGone(name: Key): void {
+    if (this.#state.get('NodeAddress', name) !== undefined) return;
+    const owner = ownerOf('Node', name);
+    const address = this.#allocator.release(owner);
+    if (address === undefined) return;
+    this.#effects.recordChanged(owner);
+    this.#effects.freed(address.subnet);
   }
 
   /** The join subnet may have become dual-stack. */

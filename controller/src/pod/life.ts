@@ -94,6 +94,15 @@ export class PodLife {
     if (this.#state.get('PodAddress', key) === undefined) this.#release(key);
   }
 
+  /** The port of a pod that went away while no controller ran is removed now. */
+  portGone(key: Key): void {
+    if (this.#state.get('PodAddress', key) !== undefined) return;
+    const address = this.#allocator.held(ownerOf('Pod', key));
+    if (address === undefined) return;
+    if (this.#kept(address)) this.#effects.recordChanged(address.owner);
+    else this.#release(key);
+  }
+
   #allocate(key: Key, pod: Pod): void {
     const announced = carriesAnnouncement(pod);
     const wanted: Wanted = wantedOf(pod.annotations);
@@ -135,11 +144,7 @@ export class PodLife {
   /** The port goes first; the address is free only when the northbound database says so. */
   #drop(key: Key, address: Address): void {
     this.#state.delete('PodAddress', key);
-    this.#effects.committed(ownerOf('Pod', key), () => {
-      if (this.#state.get('PodAddress', key) !== undefined) return;
-      if (this.#kept(address)) this.#effects.recordChanged(address.owner);
-      else this.#release(key);
-    });
+    this.#effects.committed(address.owner, () => this.portGone(key));
   }
 
   #release(key: Key): void {

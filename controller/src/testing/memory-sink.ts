@@ -9,7 +9,7 @@ const text = (row: DesiredRow, key: string): string | undefined => {
 
 /** A northbound database that commits at once: for tests of everything above the writer. */
 export class MemorySink implements RowSink {
-  readonly units = new Map<string, readonly Output[]>();
+  readonly units: Map<string, readonly Output[]> = new Map();
 
   setUnit(unit: string, outputs: readonly Output[]): void {
     if (outputs.length === 0) this.units.delete(unit);

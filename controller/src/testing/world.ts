@@ -1,9 +1,10 @@
+import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { type ApiEffects, Brain } from '../brain.ts';
 import type { Key, Namespace, Node, Pod, Subnet, Tables, Vpc } from '../store/model.ts';
 import { State } from '../store/state.ts';
 import { MemorySink } from './memory-sink.ts';
 
-export const rules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'ovn-default', joinSubnet: 'join' } as const;
+export const rules: SubnetRules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'ovn-default', joinSubnet: 'join' };
 const clusterUid = '11111111-2222-4333-8444-555555555555';
 
 let uidCounter = 0;
@@ -66,11 +67,11 @@ export const makePod = (namespace: string, name: string, node: string, more: Par
 
 /** A brain on a memory sink, with what it tells the API recorded. */
 export class World {
-  readonly state = new State();
-  readonly sink = new MemorySink();
+  readonly state: State = new State();
+  readonly sink: MemorySink = new MemorySink();
   readonly events: string[] = [];
-  readonly announced = new Set<Key>();
-  readonly finalized = new Set<string>();
+  readonly announced: Set<Key> = new Set();
+  readonly finalized: Set<string> = new Set();
   readonly errors: unknown[] = [];
   brain: Brain;
 

@@ -1,0 +1,98 @@
+import { KubeError, NODES, PODS, type Requester, Resource, WorkQueue, type WorkReport } from '@ovenbird/kube';
+import { isAnnounced, nodeAnnouncement, podAnnouncement } from '../pod/announcement.ts';
+import type { Key, Kind, Pod, Tables } from '../store/model.ts';
+import type { State } from '../store/state.ts';
+
+export interface AnnouncerOptions {
+  readonly client: Requester;
+  readonly state: State;
+  readonly signal: AbortSignal;
+  /** A pod's or node's annotations were written: its IP object may follow. */
+  readonly announced: (owner: string) => void;
+  /** A result key was edited by somebody else and is put back. */
+  readonly restored: (pod: Pod) => void;
+  readonly onReport?: (report: WorkReport<string>) => void;
+}
+
+/** Patches in flight. The API server is the bottleneck, not we; more than this only makes it queue. */
+const concurrency = 32;
+
+/**
+ * Writes what was decided into the annotations of pods and nodes: one merge patch each, with the UID as precondition, so
+ * that a re-created pod of the same name never gets its predecessor's address.
+ */
+export class Announcer {
+  readonly #options: AnnouncerOptions;
+  readonly #queue: WorkQueue<string>;
+  /** UIDs that were announced by us: what differs afterwards was edited by somebody else. */
+  readonly #done = new Map<string, string>();
+  /** UIDs that were patched but not yet seen so in the watch: nothing to do until they are. */
+  readonly #sent = new Map<string, string>();
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+    this.#queue = new WorkQueue<string>({
+      process: ({ key, signal }) => this.#announce(key, signal),
+      concurrency,
+      signal: options.signal,
+      ...(options.onReport === undefined ? {} : { onReport: options.onReport }),
+    });
+    this.#queue.start();
+  }
+
+  pod(key: Key): void {
+    this.#queue.add(`Pod/${key}`);
+  }
+
+  node(name: Key): void {
+    this.#queue.add(`Node/${name}`);
+  }
+
+  get depth(): number {
+    return this.#queue.size;
+  }
+
+  async #announce(owner: string, signal: AbortSignal): Promise<void> {
+    const { state, client } = this.#options;
+    const slash = owner.indexOf('/');
+    const isPod = owner.startsWith('Pod/');
+    const key = owner.slice(slash + 1);
+    const kind: Kind = isPod ? 'Pod' : 'Node';
+    const object: Tables['Pod'] | Tables['Node'] | undefined = state.get(kind, key);
+    const address = state.get(isPod ? 'PodAddress' : 'NodeAddress', key);
+    const subnet = address === undefined ? undefined : state.get('UsableSubnet', address.subnet);
+    if (object === undefined) {
+      this.#done.delete(owner);
+      this.#sent.delete(owner);
+    }
+    if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
+    const annotations = isPod ? podAnnouncement(address, subnet) : nodeAnnouncement(key, address, subnet);
+    if (isAnnounced(object, annotations)) {
+      this.#remember(owner, object.uid);
+      return;
+    }
+    if (this.#sent.get(owner) === object.uid) return;
+    if (isPod && this.#done.get(owner) === object.uid) this.#options.restored(object as Pod);
+    const ref = 'namespace' in object ? { namespace: object.namespace, name: object.name } : { name: object.name };
+    const patch = { metadata: { uid: object.uid, annotations } };
+    try {
+      if (isPod) await new Resource(client, PODS).patch(ref, patch, { signal });
+      else await new Resource(client, NODES).patch(ref, patch, { signal });
+    } catch (error) {
+      // Gone, or another incarnation of the name: the watch brings it.
+      if (error instanceof KubeError && (error.code === 'not-found' || error.code === 'conflict')) return;
+      throw error;
+    }
+    this.#sent.set(owner, object.uid);
+    this.#done.delete(owner);
+    this.#options.announced(owner);
+  }
+
+  #remember(owner: string, uid: string): void {
+    const sent = this.#sent.get(owner) === uid;
+    this.#sent.delete(owner);
+    if (this.#done.get(owner) === uid) return;
+    this.#done.set(owner, uid);
+    if (!sent) this.#options.announced(owner);
+  }
+}

@@ -1,0 +1,92 @@
+import { SUBNETS, type Subnet as SubnetObject, VPCS, type Vpc as VpcObject } from '@ovenbird/crds';
+import type { StatusWriter } from '@ovenbird/kube';
+import type { Brain } from '../brain.ts';
+import type { State } from '../store/state.ts';
+import { type HeldReason, subnetStatus, vpcStatus } from './subnet-status.ts';
+
+/** Counts may lag behind by this much: a burst of pods writes a Subnet's status a few times, not once per pod. */
+const coalesceMs = 500;
+
+/** Keeps the status of Subnets and Vpcs true, off every pod's path. */
+export class StatusBoard {
+  readonly #state: State;
+  readonly #writer: StatusWriter;
+  readonly #held: HeldReason;
+  readonly #defaultVpc: string;
+  /** As the API server has them: the writer compares with the stored status. */
+  readonly #subnets = new Map<string, SubnetObject>();
+  readonly #vpcs = new Map<string, VpcObject>();
+  readonly #due = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #brain: Brain | undefined;
+
+  constructor(options: {
+    state: State;
+    writer: StatusWriter;
+    defaultVpc: string;
+    held: HeldReason;
+    signal: AbortSignal;
+  }) {
+    this.#state = options.state;
+    this.#writer = options.writer;
+    this.#held = options.held;
+    this.#defaultVpc = options.defaultVpc;
+    options.signal.addEventListener('abort', () => clearTimeout(this.#timer), { once: true });
+  }
+
+  /** Status is written from here on. */
+  start(brain: Brain): void {
+    this.#brain = brain;
+    for (const name of this.#subnets.keys()) this.due('Subnet', name);
+    for (const name of this.#vpcs.keys()) this.due('Vpc', name);
+  }
+
+  seenSubnet(object: SubnetObject): void {
+    this.#subnets.set(object.metadata.name, object);
+  }
+
+  seenVpc(object: VpcObject): void {
+    this.#vpcs.set(object.metadata.name, object);
+  }
+
+  due(kind: 'Subnet' | 'Vpc', name: string): void {
+    this.#due.add(`${kind}/${name}`);
+    if (this.#brain === undefined || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#flush();
+    }, coalesceMs);
+  }
+
+  #flush(): void {
+    const brain = this.#brain;
+    if (brain === undefined) return;
+    for (const key of this.#due) {
+      const name = key.slice(key.indexOf('/') + 1);
+      if (key.startsWith('Subnet/')) this.#writeSubnet(name, brain);
+      else this.#writeVpc(name);
+    }
+    this.#due.clear();
+  }
+
+  #writeSubnet(name: string, brain: Brain): void {
+    const subnet = this.#state.get('Subnet', name);
+    const object = this.#subnets.get(name);
+    if (subnet === undefined || object === undefined) {
+      this.#subnets.delete(name);
+      return;
+    }
+    const { fields, conditions } = subnetStatus(subnet, brain, this.#state, this.#held);
+    this.#writer.update(SUBNETS, object, { fields: { ...fields }, conditions });
+  }
+
+  #writeVpc(name: string): void {
+    const object = this.#vpcs.get(name);
+    if (this.#state.get('Vpc', name) === undefined || object === undefined) {
+      this.#vpcs.delete(name);
+      return;
+    }
+    const { fields, conditions } = vpcStatus(name, this.#defaultVpc, this.#state, this.#held);
+    this.#writer.update(VPCS, object, { fields: { ...fields }, conditions });
+  }
+}

@@ -1,0 +1,225 @@
+import { IPS } from '@ovenbird/crds';
+import {
+  EventRecorder,
+  type KubeClient,
+  NODES,
+  PODS,
+  type ResourceKind,
+  StatusWriter,
+  systemClock,
+  WorkQueue,
+} from '@ovenbird/kube';
+import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
+import type { Logger } from 'pino';
+import { Announcer } from './api/announcer.ts';
+import { ensureDefaults } from './api/defaults.ts';
+import { Finalizers } from './api/finalizers.ts';
+import { ipApi } from './api/ip-api.ts';
+import { StatusBoard } from './api/status-board.ts';
+import { type ApiEffects, Brain } from './brain.ts';
+import type { Config } from './config.ts';
+import { readLive } from './live.ts';
+import { Fence } from './northbound/fence.ts';
+import { Northbound } from './northbound/northbound.ts';
+import { OvsdbStore } from './northbound/ovsdb-store.ts';
+import { IpRecords } from './records/ip-records.ts';
+import { State } from './store/state.ts';
+import { watchAll } from './store/watch.ts';
+
+export interface LeadOptions {
+  readonly config: Config;
+  readonly client: KubeClient;
+  readonly db: Client<OvnNorthbound>;
+  readonly log: Logger;
+  readonly identity: string;
+  readonly clusterUid: string;
+  /** Fires when leadership ends. */
+  readonly signal: AbortSignal;
+  /** The network is under control: the first comparison is done. */
+  readonly onReady: (northbound: Northbound) => void;
+  /** The process has to end: somebody else leads, or a defect stopped the writer. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** IP objects follow the pods; this many writes at a time leave the API server to the announcements. */
+const recordConcurrency = 4;
+
+/**
+ * The leader's work, in the order of design §3: epoch, lists by quorum read, alloc from what is durable, everything compiled
+ * and compared once, and from then on change by change.
+ */
+export async function lead(options: LeadOptions): Promise<void> {
+  const { config, client, db, log, identity, clusterUid, signal } = options;
+  const store = new OvsdbStore(db);
+  const adopt = config.adopt === 'kube-ovn';
+  const fence = new Fence({ store, clusterUid, identity, adoptKubeOvn: adopt, clock: systemClock });
+  const epoch = await fence.acquire(signal);
+  log.info({ epoch }, 'leading');
+  await ensureDefaults(client, config, signal);
+
+  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP', ResourceKind>> = { Pod: PODS, Node: NODES, IP: IPS };
+  const state = new State();
+  const events = new EventRecorder({ client, component: 'ovenbird-controller', instance: identity, signal });
+  const statusWriter = new StatusWriter({
+    client,
+    signal,
+    onError: (err, retrying) => log.warn({ err, retrying }, 'status'),
+  });
+  const northbound = new Northbound({
+    store,
+    fence,
+    clock: systemClock,
+    log: log.child({ mod: 'northbound' }),
+    onHeld: (held) => statusOf(held.unit),
+    onCommitted: (units) => {
+      for (const unit of units) statusOf(unit);
+    },
+    onDrift: (unit, drifts) => {
+      const what = drifts.map((drift) => `${drift.table} ${drift.what}`).join('; ');
+      const [kind, key = ''] = unit.split(/\/(.*)/s);
+      const pod = kind === 'Pod' ? state.get('Pod', key) : undefined;
+      const message = `somebody changed rows of this object in the northbound database (${what}); they were put right`;
+      if (pod !== undefined)
+        events.record(
+          kinds.Pod,
+          { metadata: metadataOf(pod) },
+          { type: 'Warning', reason: 'NorthboundDrift', message },
+        );
+    },
+    onFenced: options.onFatal,
+  });
+  const heldReason = (unit: string): string | undefined =>
+    northbound.held().find((held) => held.unit === unit)?.error.message;
+  const board = new StatusBoard({
+    state,
+    writer: statusWriter,
+    defaultVpc: config.defaultVpc,
+    held: heldReason,
+    signal,
+  });
+
+  const recordQueue = new WorkQueue<string>({
+    process: ({ key }) => records.write(key),
+    concurrency: recordConcurrency,
+    signal,
+    onReport: ({ key, failure }) => failure !== undefined && log.debug({ key, err: failure.error }, 'IP object'),
+  });
+  const announcer = new Announcer({
+    client,
+    state,
+    signal,
+    announced: (owner) => recordQueue.add(owner),
+    restored: (pod) =>
+      events.record(
+        kinds.Pod,
+        { metadata: metadataOf(pod) },
+        {
+          type: 'Warning',
+          reason: 'AnnouncementRestored',
+          message:
+            'annotations ovn.kubernetes.io/* of a running pod say what it got; an edit changes nothing and was put back',
+        },
+      ),
+    onReport: ({ key, failure }) => failure !== undefined && log.warn({ key, err: failure.error }, 'announcement'),
+  });
+
+  const api: ApiEffects = {
+    announcePod: (key) => announcer.pod(key),
+    announceNode: (name) => announcer.node(name),
+    writeRecord: (owner) => recordQueue.add(owner),
+    recordChanged: (name) => records.changed(name),
+    event: ({ kind, object }, reason, message) => {
+      const metadata = metadataOf(object);
+      events.record(kinds[kind], { metadata }, { type: 'Warning', reason, message });
+    },
+    writeStatus: (kind, name) => board.due(kind, name),
+    writeFinalizer: (kind, name) => finalizers.enqueue(kind, name),
+  };
+  const live = readLive(db);
+  const brain = new Brain({
+    state,
+    rules: {
+      defaultVpc: config.defaultVpc,
+      defaultSubnet: config.defaultSubnet.name,
+      joinSubnet: config.joinSubnet.name,
+    },
+    clusterUid,
+    serviceCidrs: config.serviceCidr.split(','),
+    live,
+    sink: northbound,
+    api,
+    onError: (what, err) => log.error({ what, err }, 'a defect: please report it'),
+  });
+  signal.addEventListener('abort', () => brain.stop(), { once: true });
+  const records = new IpRecords(state, brain.allocator, ipApi(client, signal), {
+    freed: (subnet) => brain.freed(subnet),
+    enqueue: (owner) => recordQueue.add(owner),
+    warn: (record, reason, message) => api.event({ kind: 'IP', object: record }, reason, message),
+  });
+  const finalizers = new Finalizers({
+    client,
+    state,
+    signal,
+    isFinished: (kind, name) => brain.isFinished(kind, name),
+  });
+
+  let loaded = false;
+  await watchAll({
+    client,
+    state,
+    defaultVpc: config.defaultVpc,
+    signal,
+    inferred: (change) => brain.engine.inferred(change),
+    // Until everything is listed nothing may be decided.
+    changed: (kind, keys) => loaded && brain.changed(kind, keys),
+    seenSubnet: (object) => board.seenSubnet(object),
+    seenVpc: (object) => board.seenVpc(object),
+    onNotice: (kind, notice) => {
+      if (notice.type === 'error') log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'watch');
+      if (notice.type === 'handler-error') log.error({ kind, err: notice.error }, 'watch handler');
+    },
+  });
+  const result = brain.load();
+  loaded = true;
+  for (const conflict of result.conflicts)
+    log.error({ conflict }, 'two records of one address; the northbound row wins');
+  brain.run();
+  const ownerOfPort = new Map(live.ports.map((port) => [port.uuid as string, port.owner]));
+  db.replica.onChange((changes) => {
+    for (const { table, uuid, new: now } of changes) {
+      const owner = table === 'Logical_Switch_Port' && now === undefined ? ownerOfPort.get(uuid) : undefined;
+      if (owner === undefined) continue;
+      ownerOfPort.delete(uuid);
+      brain.portGone(owner);
+    }
+  });
+  northbound.start(signal);
+  brain.publishLoaded();
+  records.loaded();
+  recordQueue.start();
+  for (const owner of result.stale) recordQueue.add(owner);
+  for (const record of state.list('IpRecord')) records.changed(record.name);
+  for (const kind of ['Subnet', 'Vpc'] as const) for (const name of state.keys(kind)) finalizers.enqueue(kind, name);
+  board.start(brain);
+  await northbound.idle();
+  log.info(
+    { units: northbound.stats.units, transactions: northbound.stats.transactions, adopted: result.adopted },
+    'in control',
+  );
+  options.onReady(northbound);
+
+  function statusOf(unit: string): void {
+    const slash = unit.indexOf('/');
+    const kind = unit.slice(0, slash);
+    if (kind === 'Subnet' || kind === 'Vpc') board.due(kind, unit.slice(slash + 1));
+  }
+}
+
+function metadataOf(object: { readonly name: string; readonly uid: string; readonly namespace?: string | undefined }): {
+  name: string;
+  uid: string;
+  namespace?: string;
+} {
+  const { name, uid, namespace } = object;
+  return namespace === undefined ? { name, uid } : { name, uid, namespace };
+}

@@ -1,0 +1,43 @@
+import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
+import type { DurablePort } from './alloc/load.ts';
+import { OWNER_KEY, VENDOR } from './northbound/rows.ts';
+
+/** A durable port, and the row it was read from. */
+export interface LivePort extends DurablePort {
+  readonly uuid: string;
+}
+
+/** What the northbound database says about subnets and addresses at start; it wins over every other record. */
+export interface Live {
+  readonly subnets: ReadonlyMap<string, string>;
+  readonly ports: readonly LivePort[];
+}
+
+/** Reads our switches and ports from a synced replica. */
+export function readLive(db: Client<OvnNorthbound>): Live {
+  const subnets = new Map<string, string>();
+  for (const row of db.replica.table('Logical_Switch').rows()) {
+    const cidr = row.external_ids.get('cidr');
+    if (row.external_ids.get('vendor') === VENDOR && cidr !== undefined) subnets.set(row.name, cidr);
+  }
+  const ports: LivePort[] = [];
+  for (const row of db.replica.table('Logical_Switch_Port').rows()) {
+    const ids = row.external_ids;
+    const owner = ids.get(OWNER_KEY);
+    const uid = ids.get('ovenbird/uid');
+    const subnet = ids.get('ovenbird/subnet');
+    const addresses = row.addresses[0];
+    if (ids.get('vendor') !== VENDOR || owner === undefined || uid === undefined || subnet === undefined) continue;
+    if (addresses === undefined) continue;
+    const statefulSet = ids.get('ovenbird/statefulset');
+    ports.push({
+      uuid: row._uuid,
+      owner,
+      uid,
+      subnet,
+      addresses,
+      ...(statefulSet === undefined ? {} : { statefulSet }),
+    });
+  }
+  return { subnets, ports };
+}

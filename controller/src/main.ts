@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { KubeClient, KubeError, LeaseElector, NAMESPACES, sleep, systemClock } from '@ovenbird/kube';
+import { type ClientEvent, connect, ovnNorthbound } from '@ovenbird/ovsdb';
+import { type Logger, pino } from 'pino';
+import { ConfigError, loadConfig } from './config.ts';
+import { serveHealth } from './health.ts';
+import { lead } from './lead.ts';
+import { monitoredColumns } from './northbound/ownership.ts';
+
+/** Name of the Lease that elects the leader. */
+const leaseName = 'ovenbird-controller';
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  const config = loadConfig(values.config, process.env);
+  const log = pino({ level: config.logLevel, base: { component: 'controller' } });
+  const stop = new AbortController();
+  let failure: Error | undefined;
+  const fatal = (error: Error): void => {
+    failure ??= error;
+    stop.abort();
+  };
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+  const { signal } = stop;
+  const health = serveHealth(config.listen, signal);
+
+  const identity = config.identity ?? `${hostname()}_${randomBytes(4).toString('hex')}`;
+  const client = await KubeClient.load({ kubeconfig: config.kubeconfig });
+  const db = connect({
+    remotes: config.northbound,
+    database: ovnNorthbound,
+    monitor: monitoredColumns(),
+    leaderOnly: true,
+    signal,
+    onEvent: (event) => logEvent(log, event),
+    ...(config.tls === undefined ? {} : { tls: config.tls }),
+  });
+  const clusterUid = await readClusterUid(client, log, signal);
+  const elector = new LeaseElector({
+    client,
+    namespace: config.leaseNamespace,
+    name: leaseName,
+    identity,
+    signal,
+    onNewLeader: (leader) => log.info({ leader }, 'leader'),
+    onError: (err) => log.warn({ err }, 'lease'),
+    onStartedLeading: async (leading) => {
+      try {
+        await lead({
+          config,
+          client,
+          db,
+          log,
+          identity,
+          clusterUid,
+          signal: leading,
+          onReady: health.ready,
+          onFatal: fatal,
+        });
+      } catch (error) {
+        if (!leading.aborted) fatal(error instanceof Error ? error : new Error(String(error)));
+      }
+    },
+  });
+  const end = await elector.run();
+  if (end === 'lost' && failure === undefined) failure = new Error('the lease was lost: another controller takes over');
+  await db.close();
+  if (failure !== undefined) {
+    log.fatal({ err: failure }, 'ended');
+    process.exitCode = 1;
+  }
+  // Leadership is over: nothing that is still under way may hold the process.
+  setImmediate(() => process.exit());
+}
+
+/** The UID of kube-system names the cluster; the API server may still be starting. */
+async function readClusterUid(client: KubeClient, log: Logger, signal: AbortSignal): Promise<string> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      const namespace = await client.resource(NAMESPACES).get({ name: 'kube-system' }, { signal });
+      return namespace.metadata.uid ?? '';
+    } catch (error) {
+      if (!(error instanceof KubeError) || !error.retryable || signal.aborted) throw error;
+      log.warn({ err: error }, 'waiting for the API server');
+      await sleep(systemClock, Math.min(5000, 200 * 2 ** attempt), signal);
+    }
+  }
+}
+
+function logEvent(log: Logger, event: ClientEvent): void {
+  switch (event.type) {
+    case 'connecting':
+      log.debug(event, 'northbound database');
+      break;
+    case 'connected':
+    case 'synced':
+      log.info(event, 'northbound database');
+      break;
+    case 'disconnected':
+      log.warn({ ...event, err: event.error }, 'northbound database');
+      break;
+    case 'listener_error':
+      log.error({ err: event.error }, 'northbound database');
+      break;
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `${error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  process.exit(1);
+});

@@ -1,0 +1,78 @@
+import { type IP, IPS, SUBNETS, type Subnet, VPCS, type Vpc } from '@ovenbird/crds';
+import {
+  type KubeObject,
+  NAMESPACES,
+  NODES,
+  PODS,
+  Reflector,
+  type ReflectorNotice,
+  type ResourceKind,
+  STATEFULSETS,
+  type StreamRequester,
+} from '@ovenbird/kube';
+import type { Key, Kind, Tables } from './model.ts';
+import {
+  projectIp,
+  projectNamespace,
+  projectNode,
+  projectPod,
+  projectStatefulSet,
+  projectSubnet,
+  projectVpc,
+} from './projections.ts';
+import type { State } from './state.ts';
+import { type Projected, StateSink } from './state-sink.ts';
+
+export interface WatchOptions {
+  readonly client: StreamRequester;
+  readonly state: State;
+  readonly defaultVpc: string;
+  readonly signal: AbortSignal;
+  readonly inferred: (change: () => void) => void;
+  readonly changed: (kind: Kind, keys: readonly Key[]) => void;
+  /** Raw objects with a status of ours, as they arrive. */
+  readonly seenSubnet: (object: Subnet) => void;
+  readonly seenVpc: (object: Vpc) => void;
+  readonly onNotice: (kind: Kind, notice: ReflectorNotice) => void;
+}
+
+/** Watches every kind that the controller reads. Resolves when all were listed by quorum read (design §3.7). */
+export async function watchAll(options: WatchOptions): Promise<void> {
+  await Promise.all([
+    watch(options, 'Vpc', VPCS, (vpc) => {
+      options.seenVpc(vpc);
+      return projectVpc(vpc);
+    }),
+    watch(options, 'Subnet', SUBNETS, (subnet) => {
+      options.seenSubnet(subnet);
+      return projectSubnet(subnet, options.defaultVpc);
+    }),
+    watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, projectIp),
+    watch(options, 'Namespace', NAMESPACES, projectNamespace),
+    watch(options, 'Node', NODES, projectNode),
+    watch(options, 'StatefulSet', STATEFULSETS, projectStatefulSet),
+    watch(options, 'Pod', PODS, projectPod),
+  ]);
+}
+
+async function watch<T extends KubeObject, K extends Kind>(
+  options: WatchOptions,
+  kind: K,
+  resource: ResourceKind<T>,
+  project: (object: T) => Tables[K],
+): Promise<void> {
+  const { client, state, signal, inferred, changed, onNotice } = options;
+  const reflector = new Reflector<T, Projected<K>>({
+    client,
+    kind: resource,
+    signal,
+    sink: new StateSink({ state, kind, inferred, changed: (keys) => changed(kind, keys) }),
+    onNotice: (notice) => onNotice(kind, notice),
+    project: (object) => {
+      const { name, namespace, uid, resourceVersion } = object.metadata;
+      return { metadata: { name, namespace, uid, resourceVersion }, slim: project(object) };
+    },
+  });
+  reflector.start();
+  await reflector.synced;
+}
