@@ -145,6 +145,7 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
       logLevel: 'info',
     })),
     stale: [files.cniSocket, files.querySocket],
-    ready: () => socketReady(files.cniSocket),
+    // It takes CNI requests only once its node has an address on the join subnet, which shows in the node being Ready.
+    ready: () => socketReady(files.querySocket),
   };
 }

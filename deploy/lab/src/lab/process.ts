@@ -6,9 +6,9 @@ import { LabError } from './error.ts';
 import {
   isRunning,
   type LiveProcess,
-  liveProcess,
   type ProcessRecord,
   type RecordDirectory,
+  startTimeOf,
   workerOf,
 } from './record.ts';
 import { waitFor } from './wait.ts';
@@ -61,6 +61,9 @@ export function logTail(file: string, lines = 15): string {
   }
 }
 
+/** Grace time of a monitor whose worker is gone, in milliseconds. */
+const monitorGrace = 200;
+
 /** Starts, finds and ends the lab's processes. They outlive the program that started them. */
 export class ProcessManager {
   readonly records: RecordDirectory;
@@ -108,12 +111,12 @@ export class ProcessManager {
       child.once('error', (error) => (ended = error.message));
       child.unref();
       const { pid } = child;
-      const live = pid === undefined ? undefined : liveProcess(pid);
-      if (pid !== undefined && live !== undefined) {
+      const startTime = pid === undefined ? undefined : startTimeOf(pid);
+      if (pid !== undefined && startTime !== undefined) {
         this.records.put({
           name: spec.name,
           pid,
-          startTime: live.startTime,
+          startTime,
           argv: spec.argv,
           namespace: spec.namespace,
           logFile: spec.logFile,
@@ -144,7 +147,7 @@ export class ProcessManager {
   async stop(name: string, grace = 5000): Promise<void> {
     const record = this.records.get(name);
     if (record === undefined) return;
-    await this.#end(record, 'SIGTERM', grace);
+    await this.#end(record, grace);
     this.records.remove(name);
   }
 
@@ -166,32 +169,32 @@ export class ProcessManager {
       await waitFor(`end of the monitor of ${name}`, () => !isRunning(record), { deadline: 10_000 });
   }
 
-  async #end(record: ProcessRecord, first: NodeJS.Signals, grace: number): Promise<void> {
-    const alive = (): readonly number[] => {
-      const pids = new Set<number>();
-      if (isRunning(record)) pids.add(record.pid);
-      const worker = workerOf(record);
-      if (worker !== undefined) pids.add(worker.pid);
-      return [...pids];
-    };
-    const send = (pids: readonly number[], signal: NodeJS.Signals): void => {
-      for (const pid of pids) {
-        try {
-          process.kill(pid, signal);
-        } catch {
-          // ended meanwhile
-        }
-      }
-    };
-    if (alive().length === 0) return;
+  async #end(record: ProcessRecord, grace: number): Promise<void> {
     const worker = workerOf(record);
-    send(worker === undefined ? alive() : [worker.pid], first);
+    if (worker !== undefined) await endProcess(worker, record.name, grace);
+    // A monitor follows its worker, but not when that had crashed before: it then sleeps up to 10 s, deaf to SIGTERM, and
+    // would start another one. It has nothing to lose.
+    if (isRunning(record))
+      await endProcess(record, record.name, record.workerPidFile === undefined ? grace : monitorGrace);
+  }
+}
+
+/** SIGTERM, and SIGKILL after the grace time; returns when the process is gone. */
+async function endProcess(which: Pick<ProcessRecord, 'pid' | 'startTime'>, name: string, grace: number): Promise<void> {
+  const send = (signal: NodeJS.Signals): void => {
     try {
-      await waitFor(`end of ${record.name}`, () => alive().length === 0, { deadline: grace });
-    } catch (error) {
-      if (!(error instanceof LabError)) throw error;
-      send(alive(), 'SIGKILL');
-      await waitFor(`end of ${record.name} after SIGKILL`, () => alive().length === 0, { deadline: 5000 });
+      process.kill(which.pid, signal);
+    } catch {
+      // ended meanwhile
     }
+  };
+  const gone = (): boolean => !isRunning(which);
+  send('SIGTERM');
+  try {
+    await waitFor(`end of ${name}`, gone, { deadline: grace, interval: 10 });
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    send('SIGKILL');
+    await waitFor(`end of ${name} after SIGKILL`, gone, { deadline: 10_000, interval: 10 });
   }
 }

@@ -25,8 +25,8 @@ export interface LiveProcess {
   readonly startTime: number;
 }
 
-/** Looks a process up; `undefined` when there is none of that id, or only the remains of an ended one (a zombie). */
-export function liveProcess(pid: number): LiveProcess | undefined {
+/** Reads proc_pid_stat(5); `undefined` when there is no such process. */
+function readStat(pid: number): (LiveProcess & { readonly state: string }) | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -35,9 +35,18 @@ export function liveProcess(pid: number): LiveProcess | undefined {
   }
   // The second field is the program's name in parentheses and may hold anything, so count from the last ')'.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0];
-  if (state === 'Z' || state === 'X') return undefined;
-  return { pid, parent: Number(fields[1]), startTime: Number(fields[19]) };
+  return { pid, state: fields[0] ?? '', parent: Number(fields[1]), startTime: Number(fields[19]) };
+}
+
+/** Looks a process up; `undefined` when there is none of that id, or only the remains of an ended one (a zombie). */
+export function liveProcess(pid: number): LiveProcess | undefined {
+  const found = readStat(pid);
+  return found === undefined || found.state === 'Z' || found.state === 'X' ? undefined : found;
+}
+
+/** Start time of a child that this process just started, even if it has ended already. */
+export function startTimeOf(pid: number): number | undefined {
+  return readStat(pid)?.startTime;
 }
 
 /** Whether the recorded process still runs. */
