@@ -143,4 +143,5 @@ export const IPS: Kind<IP> = defineKind<IPSpec, IPStatus>({
   ],
   spec,
   status,
+  changes: [{ ...sameOwner, field: 'spec' }],
 });

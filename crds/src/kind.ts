@@ -26,6 +26,16 @@ export interface KindDefinition<Spec, Status> {
   readonly status: z.ZodType<Status>;
   /** Rules of the whole object, beside those in the schemas. */
   readonly rules?: readonly Rule<{ metadata: { name: string }; spec: Spec }>[];
+  /** The rules about changes that the spec's schema carries as CEL, again as functions. */
+  readonly changes?: readonly Change<Spec>[];
+}
+
+/** A rule about a change of the spec. */
+export interface Change<Spec> {
+  readonly field: string;
+  readonly message: string;
+  /** True when `value` may replace `old`. Must not throw. */
+  allows(value: Spec, old: Spec): boolean;
 }
 
 /** What is wrong with an object, and where. */
@@ -47,8 +57,11 @@ export interface Kind<T extends CustomResource<unknown, unknown>> {
   readonly example?: T;
   /** URL path of the collection, or of one object. */
   path(name?: string): string;
-  /** What the API server would refuse about the object on its own; empty when it is good. */
-  problems(object: unknown): readonly FieldProblem[];
+  /**
+   * What the API server would refuse about the object; empty when it is good.
+   * @param old the object that it replaces, if any
+   */
+  problems(object: unknown, old?: T): readonly FieldProblem[];
   /** The CustomResourceDefinition, `apiextensions.k8s.io/v1`. @throws Error when the schema is not structural */
   crd(): CustomResourceDefinition;
 }
@@ -103,9 +116,13 @@ export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status
     shortNames,
     namespaced: false,
     path: (name?: string): string => (name === undefined ? base : `${base}/${encodeURIComponent(name)}`),
-    problems(object: unknown): readonly FieldProblem[] {
-      const { error } = checked.safeParse(object);
-      return error === undefined ? [] : error.issues.map(({ path, message }) => ({ field: fieldPath(path), message }));
+    problems(object: unknown, old?: CustomResource<Spec, Status>): readonly FieldProblem[] {
+      const { error, data } = checked.safeParse(object);
+      if (error !== undefined) return error.issues.map(({ path, message }) => ({ field: fieldPath(path), message }));
+      if (old === undefined) return [];
+      return (definition.changes ?? [])
+        .filter((change) => !change.allows(data.spec, old.spec))
+        .map(({ field, message }) => ({ field, message }));
     },
     crd: () => crd(definition),
   });

@@ -25,7 +25,10 @@ const inOrder = (csv: string): boolean => {
   const [one = '', two] = parts(csv);
   return two === undefined || (ipFamily(one) === 4 && ipFamily(two) === 6);
 };
-const networkOf = (cidr: string): string => parseCidr(cidr).slice(0, cidr.lastIndexOf('/'));
+const networkOf = (cidr: string): string => {
+  const network = parseCidr(cidr);
+  return network.slice(0, network.lastIndexOf('/'));
+};
 const ordinary = [
   '0.0.0.0/32',
   '127.0.0.0/8',

@@ -290,4 +290,12 @@ export const SUBNETS: Kind<Subnet> = defineKind<SubnetSpec, SubnetStatus>({
   spec,
   status,
   rules: [shortName, ...subnetRules],
+  changes: [
+    {
+      field: 'spec.cidrBlock',
+      message: cidrBlockGrows.message,
+      allows: (value, old) => cidrBlockGrows.allows(value.cidrBlock, old.cidrBlock),
+    },
+    ...subnetTransitions.map((change) => ({ ...change, field: 'spec' })),
+  ],
 });
