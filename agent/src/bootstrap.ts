@@ -18,11 +18,14 @@ export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyM
     ['ovn-bridge-datapath-type', config.datapathType],
     ['ovn-ofctrl-wait-before-clear', String(config.ofctrlWaitBeforeClear)],
     ['ovn-monitor-all', String(config.monitorAll)],
-    // The default of 5 s makes a briefly overloaded southbound server lose all its clients at once, which then reload
-    // everything; TCP reports a server that really went away at once.
-    ['ovn-remote-probe-interval', '30000'],
   ]);
 }
+
+/**
+ * Set only where nobody has chosen a value. The probe's default of 5 s makes a briefly overloaded southbound server lose
+ * all its clients at once, which then reload everything; TCP reports a server that really went away at once.
+ */
+const CHASSIS_DEFAULTS: ReadonlyMap<string, string> = new Map([['ovn-remote-probe-interval', '30000']]);
 
 /**
  * The transaction that brings the local database to what the agent needs: br-int and the chassis settings, or undefined
@@ -37,7 +40,10 @@ export function bootstrapTransaction(
   if (root === undefined) return undefined;
   const transaction = newTransaction();
   let needed = false;
-  const wrong = new Map([...settings].filter(([key, value]) => root.external_ids.get(key) !== value));
+  const wrong = new Map([
+    ...[...settings].filter(([key, value]) => root.external_ids.get(key) !== value),
+    ...[...CHASSIS_DEFAULTS].filter(([key]) => !root.external_ids.has(key)),
+  ]);
   if (wrong.size > 0) {
     needed = true;
     transaction.mutate('Open_vSwitch', root._uuid, 'external_ids', 'delete', [...wrong.keys()]);

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { parseArgs } from 'node:util';
-import { KubeClient } from '@ovenbird/kube';
+import { EventRecorder, KubeClient, NODES } from '@ovenbird/kube';
 import { connect, openVswitch } from '@ovenbird/ovsdb';
 import pino from 'pino';
 import { Agent } from './agent.ts';
@@ -50,14 +50,12 @@ async function serve(config: AgentConfig): Promise<void> {
     onEvent: (event) => log.debug(event, 'ovsdb'),
   });
   const watches = startWatches(client, config.nodeName, log, signal);
-  const agent = new Agent({
-    config,
-    ovs,
-    watches,
-    log,
-    signal,
-    warnNode: (reason, message) => log.warn({ reason }, message),
-  });
+  const events = new EventRecorder({ client, component: 'ovenbird-agent', instance: config.nodeName, signal });
+  const warnNode = (reason: string, message: string): void => {
+    const node = watches.nodes.get(config.nodeName);
+    if (node !== undefined) events.record(NODES, node, { type: 'Warning', reason, message });
+  };
+  const agent = new Agent({ config, ovs, watches, log, signal, warnNode });
   const answer = (request: Parameters<typeof handleQuery>[1], response: Parameters<typeof handleQuery>[2]): void =>
     handleQuery({ status: () => agent.status(), notReady: () => agent.notReady() }, request, response);
   const servers: Server[] = [];

@@ -1,33 +1,16 @@
-import { cidrContains, dualValues, ipFamily, splitDualCidr } from '@ovenbird/crds';
-import { type KubeObject, type Node, type ResourceKind, resourceKind, type Store } from '@ovenbird/kube';
-import { type AddressAnnotations, RESULT_PREFIX, readAddresses } from './pod/announcement.ts';
+import { announcement, cidrContains, dualValues, ipFamily, type Subnet, splitDualCidr } from '@ovenbird/crds';
+import type { Node, Store } from '@ovenbird/kube';
+import { type AddressAnnotations, readAddresses } from './pod/announcement.ts';
 
-/** A Subnet, the fields the agent reads. */
-export interface AgentSubnet extends KubeObject {
-  readonly spec: {
-    readonly vpc?: string | undefined;
-    readonly cidrBlock?: string | undefined;
-    readonly natOutgoing?: boolean | undefined;
-    readonly mtu?: number | undefined;
-  };
-}
-
-/** Where Subnets live in the API. */
-export const SUBNETS: ResourceKind<AgentSubnet> = resourceKind<AgentSubnet>({
-  group: 'ovenbird.io',
-  version: 'v1',
-  kind: 'Subnet',
-  plural: 'subnets',
-  namespaced: false,
-});
-
-/** The VPC of Subnets that name none. */
+/** The VPC of Subnets that name none, until the controller has written the name into their status. */
 const DEFAULT_VPC = 'ovn-cluster';
 
+const vpcOf = (subnet: Subnet | undefined): string => subnet?.spec.vpc ?? subnet?.status?.vpc ?? DEFAULT_VPC;
+
 /** A subnet's CIDRs by family; what the API server let pass and we cannot read counts as none. */
-function cidrsOf(subnet: AgentSubnet): readonly string[] {
+function cidrsOf(subnet: Subnet): readonly string[] {
   try {
-    return dualValues(splitDualCidr(subnet.spec.cidrBlock ?? ''));
+    return dualValues(splitDualCidr(subnet.spec.cidrBlock));
   } catch {
     return [];
   }
@@ -45,8 +28,8 @@ export interface NodeNetwork extends AddressAnnotations {
  */
 export function nodeNetwork(node: Node | undefined): NodeNetwork | undefined {
   const annotations = node?.metadata.annotations ?? {};
-  const portName = annotations[`${RESULT_PREFIX}port_name`];
-  if (annotations[`${RESULT_PREFIX}allocated`] !== 'true' || portName === undefined) return undefined;
+  const portName = annotations[announcement.portName];
+  if (annotations[announcement.allocated] !== 'true' || portName === undefined) return undefined;
   return { portName, ...readAddresses(annotations) };
 }
 
@@ -59,9 +42,9 @@ export interface HostNetworks {
 }
 
 /** Collects the CIDRs of the VPC that the join subnet belongs to, in a stable order. */
-export function hostNetworks(subnets: Store<AgentSubnet>, joinSubnet: string): HostNetworks {
-  const vpc = subnets.get(joinSubnet)?.spec.vpc ?? DEFAULT_VPC;
-  const members = [...subnets.values()].filter((subnet) => (subnet.spec.vpc ?? DEFAULT_VPC) === vpc);
+export function hostNetworks(subnets: Store<Subnet>, joinSubnet: string): HostNetworks {
+  const vpc = vpcOf(subnets.get(joinSubnet));
+  const members = [...subnets.values()].filter((subnet) => vpcOf(subnet) === vpc);
   const nat = members.filter((subnet) => subnet.spec.natOutgoing === true && subnet.metadata.name !== joinSubnet);
   return {
     cidrs: members.flatMap(cidrsOf).sort(),

@@ -1,3 +1,4 @@
+import { SUBNETS, type Subnet } from '@ovenbird/crds';
 import {
   dropBulk,
   type KubeClient,
@@ -10,13 +11,12 @@ import {
   Store,
 } from '@ovenbird/kube';
 import type { Logger } from 'pino';
-import { type AgentSubnet, SUBNETS } from './networks.ts';
 
 /** What the agent watches: its own pods, its Node, the Subnets. Nothing here grows with the number of nodes. */
 export interface Watches {
   readonly pods: Store<Pod>;
   readonly nodes: Store<Node>;
-  readonly subnets: Store<AgentSubnet>;
+  readonly subnets: Store<Subnet>;
   /** Resolves when all three were listed. */
   readonly synced: Promise<unknown>;
 }
@@ -52,7 +52,7 @@ export function startWatches(client: KubeClient, nodeName: string, log: Logger, 
   const onListenerError = (err: unknown): void => log.error({ err }, 'a change listener failed');
   const pods = new Store<Pod>({ onListenerError });
   const nodes = new Store<Node>({ onListenerError });
-  const subnets = new Store<AgentSubnet>({ onListenerError });
+  const subnets = new Store<Subnet>({ onListenerError });
   const noticed =
     (kind: string) =>
     (notice: ReflectorNotice): void => {
@@ -79,7 +79,7 @@ export function startWatches(client: KubeClient, nodeName: string, log: Logger, 
       signal,
       onNotice: noticed('Node'),
     }),
-    new Reflector<AgentSubnet, AgentSubnet>({
+    new Reflector<Subnet, Subnet>({
       client,
       kind: SUBNETS,
       project: dropBulk,

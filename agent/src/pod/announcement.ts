@@ -1,13 +1,16 @@
-import { dualValues, parseMac, prefixLength, splitDual, splitDualCidr } from '@ovenbird/crds';
+import {
+  request as annotationRequest,
+  announcement,
+  dualValues,
+  parseMac,
+  prefixLength,
+  splitDual,
+  splitDualCidr,
+} from '@ovenbird/crds';
 import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
 import type { CniRequest } from './request.ts';
 import type { PodAddress } from './veth.ts';
-
-/** Prefix of the result annotations (docs/architecture.md §4). */
-export const RESULT_PREFIX = 'ovn.kubernetes.io/';
-/** Marks the result annotations as the controller's own for this very pod: a template could carry the others. */
-export const ANNOUNCED_UID = 'ovenbird.io/announced-uid';
 
 /** What the controller decided for a pod. */
 export interface Announcement {
@@ -31,13 +34,13 @@ export type AddressAnnotations = Pick<Announcement, 'mac' | 'addresses' | 'subne
  */
 export function readAddresses(annotations: Readonly<Record<string, string>>): AddressAnnotations {
   const text = (key: string): string => {
-    const value = annotations[RESULT_PREFIX + key];
-    if (value === undefined || value === '') throw new Error(`the annotation ${RESULT_PREFIX}${key} is missing`);
+    const value = annotations[key];
+    if (value === undefined || value === '') throw new Error(`the annotation ${key} is missing`);
     return value;
   };
-  const addresses = splitDual(text('ip_address'));
-  const cidrs = splitDualCidr(text('cidr'));
-  const gateways = splitDual(text('gateway'));
+  const addresses = splitDual(text(announcement.ipAddress));
+  const cidrs = splitDualCidr(text(announcement.cidr));
+  const gateways = splitDual(text(announcement.gateway));
   const read = (family: 'v4' | 'v6'): PodAddress | undefined => {
     const address = addresses[family];
     const cidr = cidrs[family];
@@ -49,8 +52,8 @@ export function readAddresses(annotations: Readonly<Record<string, string>>): Ad
   const v4 = read('v4');
   const v6 = read('v6');
   return {
-    subnet: text('logical_switch'),
-    mac: parseMac(text('mac_address')),
+    subnet: text(announcement.logicalSwitch),
+    mac: parseMac(text(announcement.macAddress)),
     addresses: dualValues({ ...(v4 === undefined ? {} : { v4 }), ...(v6 === undefined ? {} : { v6 }) }),
   };
 }
@@ -62,9 +65,8 @@ export function readAddresses(annotations: Readonly<Record<string, string>>): Ad
 export function readAnnouncement(pod: Pod): Announcement | undefined {
   const annotations = pod.metadata.annotations ?? {};
   const { namespace = '', name, uid } = pod.metadata;
-  if (uid === undefined || annotations[ANNOUNCED_UID] !== uid) return undefined;
-  if (annotations[`${RESULT_PREFIX}allocated`] !== 'true' || annotations[`${RESULT_PREFIX}routed`] !== 'true')
-    return undefined;
+  if (uid === undefined || annotations[announcement.announcedUid] !== uid) return undefined;
+  if (annotations[announcement.allocated] !== 'true' || annotations[announcement.routed] !== 'true') return undefined;
   try {
     return { namespace, name, uid, ...readAddresses(annotations) };
   } catch (cause) {
@@ -91,14 +93,14 @@ export function checkRequestedAddress(pod: Announcement, request: CniRequest): v
     if (own.has(wanted)) continue;
     throw new AgentError(
       'address-mismatch',
-      `the address ${requested} was asked for, but pod ${pod.namespace}/${pod.name} has ${[...own].join(', ')}; ask with the pod annotation ${RESULT_PREFIX}ip_address`,
+      `the address ${requested} was asked for, but pod ${pod.namespace}/${pod.name} has ${[...own].join(', ')}; ask with the pod annotation ${annotationRequest.ipAddress}`,
     );
   }
   const mac = runtimeConfig?.mac ?? request.args['MAC'];
   if (mac !== undefined && mac.toLowerCase() !== pod.mac) {
     throw new AgentError(
       'address-mismatch',
-      `the MAC ${mac} was asked for, but pod ${pod.namespace}/${pod.name} has ${pod.mac}; ask with the pod annotation ${RESULT_PREFIX}mac_address`,
+      `the MAC ${mac} was asked for, but pod ${pod.namespace}/${pod.name} has ${pod.mac}; ask with the pod annotation ${annotationRequest.macAddress}`,
     );
   }
 }
