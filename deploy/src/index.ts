@@ -31,5 +31,6 @@ export { processesOf, processOf } from '../lab/src/lab/processes.ts';
 export { type LiveProcess, liveProcess, type ProcessRecord, RecordDirectory } from '../lab/src/lab/record.ts';
 export { kubectlPath, repository } from '../lab/src/lab/repository.ts';
 export { readState, requireState } from '../lab/src/lab/state.ts';
+export { tour } from '../lab/src/lab/tour.ts';
 export { down, type Progress, up } from '../lab/src/lab/up.ts';
 export { accepts, type WaitOptions, waitFor } from '../lab/src/lab/wait.ts';

@@ -11,6 +11,7 @@ import {
   restartProcess,
   startProcess,
   stopProcess,
+  tour,
   up,
 } from '@ovenbird/deploy';
 import { table } from '../table.ts';
@@ -39,6 +40,8 @@ export async function lab(argv: readonly string[]): Promise<number> {
       return await act(command, args);
     case 'kill':
       return await kill(args);
+    case 'tour':
+      return await labTour();
     case 'logs':
       return await logs(args);
     default:
@@ -70,6 +73,17 @@ async function labUp(args: readonly string[]): Promise<number> {
   say(
     `the lab is up in ${directory}; \`eval "$(npx ovenbird lab env)"\` points kubectl, ovn-nbctl and ovn-sbctl at it`,
   );
+  return 0;
+}
+
+/** The walk through the running lab; without one, it starts the standard lab first. */
+async function labTour(): Promise<number> {
+  const directory = labDirectory();
+  if (!isUp(directory)) {
+    say(`starting a lab in ${directory}`);
+    await up(directory, { nodes: 3, dualStack: true, fabricOnly: false, keepState: false, without: [] }, say);
+  }
+  await tour(directory, (text) => void process.stdout.write(text));
   return 0;
 }
 
