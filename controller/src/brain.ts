@@ -58,7 +58,7 @@ export class Brain {
   readonly #dirtyPods = new Set<Key>();
   readonly #dirtyNodes = new Set<Key>();
   #judge = true;
-  readonly #awaiting: { unit: string; then: () => void }[] = [];
+  readonly #awaiting: { unit: string; done: () => void }[] = [];
   readonly #finished = new Set<string>();
   /** UID of each owner whose rows are in the database: nothing is announced before. */
   readonly #published = new Map<string, string>();
@@ -73,8 +73,8 @@ export class Brain {
     this.allocator = new Allocator({ joinSubnet: rules.joinSubnet });
     const context = new CompileContext({ clusterUid: options.clusterUid, ...rules });
     this.engine = new Engine(state, allUnits(context), sink, (unit, error) => options.onError(unit, error));
-    const committed = (unit: string, then: () => void): void => {
-      this.#awaiting.push({ unit, then });
+    const committed = (unit: string, done: () => void): void => {
+      this.#awaiting.push({ unit, done });
       this.#tick.schedule();
     };
     const recordChanged = (owner: string): void => api.writeRecord(owner);
@@ -132,7 +132,7 @@ export class Brain {
   }
 
   #awaitPublish(kind: 'Pod' | 'Node', key: Key): void {
-    this.#awaiting.push({ unit: ownerOf(kind, key), then: () => this.#publish(kind, key) });
+    this.#awaiting.push({ unit: ownerOf(kind, key), done: () => this.#publish(kind, key) });
     this.#tick.schedule();
   }
 
@@ -201,8 +201,8 @@ export class Brain {
     for (const key of this.#dirtyPods) this.pods.reconcile(key);
     this.#dirtyPods.clear();
     this.engine.flush();
-    for (const { unit, then } of this.#awaiting.splice(0)) {
-      this.#options.sink.committed(unit).then(then, (error: unknown) => this.#options.onError(unit, error));
+    for (const { unit, done } of this.#awaiting.splice(0)) {
+      this.#options.sink.committed(unit).then(done, (error: unknown) => this.#options.onError(unit, error));
     }
   }
 

@@ -184,7 +184,7 @@ export async function lead(options: LeadOptions): Promise<void> {
   for (const conflict of result.conflicts)
     log.error({ conflict }, 'two records of one address; the northbound row wins');
   brain.run();
-  const ownerOfPort = new Map(live.ports.map((port) => [port.uuid as string, port.owner]));
+  const ownerOfPort = new Map(live.ports.map((port) => [port.uuid, port.owner]));
   db.replica.onChange((changes) => {
     for (const { table, uuid, new: now } of changes) {
       const owner = table === 'Logical_Switch_Port' && now === undefined ? ownerOfPort.get(uuid) : undefined;

@@ -1,7 +1,7 @@
 import { ipFamily } from '@ovenbird/crds';
+import { familiesOf } from '../store/families.ts';
 import type { SubnetAcl, UsableSubnet } from '../store/model.ts';
 import { aclPriority } from './bands.ts';
-import { familiesOf } from './subnet.ts';
 
 /** An ACL row's columns, with the natural key that keeps its UUID over edits. */
 export interface CompiledAcl extends SubnetAcl {

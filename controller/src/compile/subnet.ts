@@ -1,17 +1,9 @@
-import type { FamilyNet, UsableSubnet } from '../store/model.ts';
+import { familiesOf } from '../store/families.ts';
 import { subnetAcls } from './acl.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { macFromName } from './mac.ts';
 import { routerName, routerPortName, switchName, switchRouterPortName } from './names.ts';
-
-/** The families of a subnet that exist, in the order v4, v6. */
-export function familiesOf(subnet: UsableSubnet): readonly (readonly [4 | 6, FamilyNet])[] {
-  const families: (readonly [4 | 6, FamilyNet])[] = [];
-  if (subnet.v4 !== undefined) families.push([4, subnet.v4]);
-  if (subnet.v6 !== undefined) families.push([6, subnet.v6]);
-  return families;
-}
 
 /** Subnet → Logical_Switch, its link to the VPC's router, and its ACLs. */
 export function subnetUnit(context: CompileContext): UnitDefinition {

@@ -1,5 +1,5 @@
 import { nodePortName, routerName, switchName } from '../compile/names.ts';
-import { familiesOf } from '../compile/subnet.ts';
+import { familiesOf } from '../store/families.ts';
 import type { Address, Node, Pod, UsableSubnet } from '../store/model.ts';
 
 type Annotations = Readonly<Record<string, string>>;

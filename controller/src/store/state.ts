@@ -89,7 +89,10 @@ export class State implements Reader {
     let table = this.#tables.get(kind);
     if (table === undefined) {
       const names = Object.keys(indexFunctions[kind] ?? {});
-      table = { objects: new Map(), indexes: new Map(names.map((name) => [name, new Map()])) };
+      table = {
+        objects: new Map(),
+        indexes: new Map(names.map((name) => [name, new Map<string, Map<Key, unknown>>()])),
+      };
       this.#tables.set(kind, table);
     }
     return table;

@@ -1,6 +1,6 @@
 import type { DurablePort } from '../alloc/load.ts';
 import type { RowSink } from '../brain.ts';
-import type { DesiredRow, Output, Value } from '../northbound/rows.ts';
+import type { DesiredRow, Output } from '../northbound/rows.ts';
 
 const text = (row: DesiredRow, key: string): string | undefined => {
   const ids = row.columns['external_ids'];
@@ -40,10 +40,6 @@ export class MemorySink implements RowSink {
     return [...members].sort();
   }
 
-  column(row: DesiredRow, column: string): Value {
-    return row.columns[column];
-  }
-
   /** The whole content, comparable. */
   content(): unknown {
     const rows = this.rows()
@@ -55,7 +51,7 @@ export class MemorySink implements RowSink {
   /** What a restarted controller would read back. */
   live(): { subnets: Map<string, string>; ports: DurablePort[] } {
     const subnets = new Map<string, string>();
-    for (const row of this.rows('Logical_Switch')) subnets.set(String(row.columns['name']), text(row, 'cidr') ?? '');
+    for (const row of this.rows('Logical_Switch')) subnets.set(row.key, text(row, 'cidr') ?? '');
     const ports: DurablePort[] = [];
     for (const row of this.rows('Logical_Switch_Port')) {
       const uid = text(row, 'ovenbird/uid');
