@@ -35,8 +35,9 @@ const prefix = (n: string): string =>
  * (so the first n bits agree and bit n of b is 0), and does not hold a.
  */
 export function ordered(a: string, b: string): string {
-  const lower = `cidr(${b} + ${prefix('t + u + 1')})`;
-  const found = `${lower}.containsIP(cidr(${a} + ${prefix('t + u')}).masked().ip()) && !${lower}.containsIP(ip(${a}))`;
-  const bits = `(ip(${a}).family() == 4 ? 32 : 128)`;
-  return `![0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120].exists(t, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].exists(u, t + u < ${bits} && ${found}))`;
+  // One-element lists bind a value to a name; CEL has no other way that every server version knows.
+  const found = `[cidr(${b} + ${prefix('t + u + 1')})].exists(c, c.containsIP(cidr(${a} + ${prefix('t + u')}).masked().ip()) && !c.containsIP(x))`;
+  const digits = '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]';
+  const tens = '[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120]';
+  return `![ip(${a})].exists(x, ${tens}.exists(t, ${digits}.exists(u, t + u < (x.family() == 4 ? 32 : 128) && ${found})))`;
 }

@@ -103,7 +103,7 @@ export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status
   const checked = withRules(
     z.object({
       metadata: z.object({ name: z.string() }),
-      spec: definition.spec,
+      spec: withFallback(definition.spec),
       status: definition.status.exactOptional(),
     }),
     ...((definition.rules ?? []) as readonly Rule<unknown>[]),
@@ -126,6 +126,12 @@ export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status
     },
     crd: () => crd(definition),
   });
+}
+
+/** A spec that the API server fills in when it is left out. */
+function withFallback<S extends z.ZodType>(spec: S): S | z.ZodPrefault<S> {
+  const fallback = spec.meta()?.['default'];
+  return fallback === undefined ? spec : spec.prefault(fallback as z.input<S>);
 }
 
 const fieldPath = (path: readonly PropertyKey[]): string =>

@@ -133,7 +133,7 @@ const built = {
   excludeIps: list(
     'Addresses, and ranges first..last, that are not handed out. The gateway never is.',
     withRules(z.string().max(80), ...excludeIpRules),
-    128,
+    100,
   ).exactOptional(),
   namespaces: list(
     'Namespaces whose pods get their addresses here.',

@@ -1,6 +1,7 @@
-import { SUBNETS, type Subnet } from '@ovenbird/crds';
+import { bigintToIp, SUBNETS, type Subnet } from '@ovenbird/crds';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compileRule } from './cel.ts';
 import { crdValidator } from './testing/crd-validator.ts';
 
 const validate = crdValidator(SUBNETS.crd());
@@ -206,6 +207,26 @@ const seed = process.env['SEED'];
 const settings = { numRuns: 3000, ...(seed === undefined ? {} : { seed: Number(seed) }) };
 
 describe('CEL and functions agree', () => {
+  it('on the order of random ranges', () => {
+    const rules =
+      SUBNETS.crd().spec.versions[0]?.schema.openAPIV3Schema.properties?.['spec']?.properties?.['excludeIps'];
+    const text = rules?.items?.['x-kubernetes-validations']?.[1]?.rule;
+    const ordered = compileRule(text ?? '');
+    const number = fc.bigInt({ min: 0n, max: (1n << 128n) - 1n });
+    const near = fc.tuple(number, fc.bigInt({ min: -3n, max: 3n }), fc.integer({ min: 0, max: 127 }), fc.boolean());
+    fc.assert(
+      fc.property(near, fc.constantFrom(4 as const, 6 as const), ([value, step, bit, close], family) => {
+        const size = family === 4 ? 32n : 128n;
+        const wrap = (from: bigint): bigint => BigInt.asUintN(Number(size), from);
+        // Outside ::ffff:0:0/96, whose addresses no field accepts.
+        const a = wrap(value) | (family === 6 ? 1n << 120n : 0n);
+        const b = wrap(close ? a + step : a ^ (1n << (BigInt(bit) % size))) | (family === 6 ? 1n << 120n : 0n);
+        expect(ordered.evaluate(`${bigintToIp(a, family)}..${bigintToIp(b, family)}`)).toBe(a <= b);
+      }),
+      { ...settings, numRuns: 400 },
+    );
+  });
+
   it('on random subnets', () => {
     let good = 0;
     fc.assert(
