@@ -1,4 +1,3 @@
-import { LabError } from '@ovenbird/deploy';
 import { lab } from './commands/lab.ts';
 import { isTool, passThrough } from './commands/pass-through.ts';
 import { help, UsageError } from './usage.ts';
@@ -10,6 +9,11 @@ async function main(argv: readonly string[]): Promise<number> {
     return command === undefined ? 2 : 0;
   }
   if (command === 'lab') return await lab(rest);
+  if (command === 'status') {
+    // Loaded only when asked for: the pass-through commands are used in loops and start in a tenth of a second.
+    const { status } = await import('./commands/status.ts');
+    return await status(rest);
+  }
   if (isTool(command)) return await passThrough(command, rest);
   throw new UsageError(`no command ${command}; \`ovenbird help\` lists them`);
 }
@@ -18,6 +22,11 @@ async function main(argv: readonly string[]): Promise<number> {
 function isParseError(error: unknown): error is Error {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS');
+}
+
+/** Ovenbird's packages have one error class each, with a code, whose message is written for people. */
+function isOwnError(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && 'retryable' in error;
 }
 
 // A reader that closes early (`| head`) is no error.
@@ -30,7 +39,7 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const usage = error instanceof UsageError || isParseError(error);
-  if (!usage && !(error instanceof LabError)) throw error;
+  if (!usage && !isOwnError(error)) throw error;
   process.stderr.write(`ovenbird: ${error.message}\n`);
   process.exitCode = usage ? 2 : 1;
 }
