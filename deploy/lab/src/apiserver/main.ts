@@ -1,0 +1,30 @@
+/** `node main.ts --config FILE.json`: the lab's API server as a process. Ends on SIGTERM and SIGINT. */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { parseConfig } from './config.ts';
+import { createApiServer } from './server.ts';
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } });
+if (values.config === undefined) {
+  console.error('usage: node main.ts --config FILE.json');
+  process.exit(2);
+}
+const config = parseConfig(readFileSync(values.config, 'utf8'), values.config);
+const server = await createApiServer({
+  ...config,
+  onError: (error) =>
+    console.error(JSON.stringify({ level: 'error', error: error instanceof Error ? error.stack : String(error) })),
+});
+console.log(JSON.stringify({ level: 'info', msg: 'listening', urls: server.urls }));
+
+const stop = (): void => {
+  server.close().then(
+    () => process.exit(0),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+};
+process.once('SIGTERM', stop);
+process.once('SIGINT', stop);

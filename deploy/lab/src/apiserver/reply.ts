@@ -1,0 +1,85 @@
+/** Reading request bodies and writing answers. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parse as parseYaml } from 'yaml';
+import { ApiError, badRequest, unsupportedMediaType } from './api-error.ts';
+
+/** Largest body taken, bytes; the real server's limit for objects. */
+const BODY_LIMIT = 3 * 1024 * 1024;
+
+/** An answer in JSON. */
+export interface Reply {
+  readonly code: number;
+  /** JSON text. */
+  readonly body: string;
+  /** Media type; JSON unless it says otherwise. */
+  readonly type?: string;
+  /** Texts for `Warning` headers. */
+  readonly warnings?: readonly string[];
+}
+
+/** An answer whose body is `value` as JSON. */
+export function json(code: number, value: unknown, warnings: readonly string[] = []): Reply {
+  return { code, body: JSON.stringify(value), warnings };
+}
+
+/** Writes a reply. */
+export function send(response: ServerResponse, reply: Reply): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const headers: Record<string, string | string[]> = {
+    'content-type': reply.type ?? 'application/json',
+    'content-length': String(Buffer.byteLength(reply.body)),
+    'cache-control': 'no-cache, private',
+  };
+  if (reply.warnings !== undefined && reply.warnings.length > 0) {
+    headers['warning'] = reply.warnings.map((text) => `299 - ${JSON.stringify(text)}`);
+  }
+  response.writeHead(reply.code, headers);
+  response.end(reply.body);
+}
+
+/** Writes an error: an {@link ApiError} as it is, anything else as 500 with its message. */
+export function sendError(response: ServerResponse, error: unknown): void {
+  const shown =
+    error instanceof ApiError
+      ? error
+      : new ApiError(
+          500,
+          'InternalError',
+          `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
+        );
+  send(response, json(shown.code, shown.status()));
+}
+
+/** The media type of a request, without parameters. */
+export function mediaType(request: IncomingMessage): string {
+  return (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+/** Reads the whole body. Throws 413 for one that is too large. */
+export async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_LIMIT) {
+      throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${BODY_LIMIT} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString('utf8');
+}
+
+/** Parses a body by its media type: JSON, or YAML where the type says so. Throws 400, 415. */
+export function parseBody(text: string, type: string): unknown {
+  if (text === '') return undefined;
+  try {
+    if (type.endsWith('yaml')) return parseYaml(text, { maxAliasCount: 100 }) as unknown;
+    if (type === '' || type.endsWith('json')) return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw badRequest(`the body could not be parsed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  throw unsupportedMediaType(type, ['application/json', 'application/yaml']);
+}
