@@ -1,5 +1,6 @@
 import { NorthboundError } from './error.ts';
-import { type ColumnRule, isOurKey, KEY_PREFIX, NAME_PREFIX, OWNERSHIP, type Reference } from './ownership.ts';
+import { isOurKey, KEY_PREFIX, NAME_PREFIX } from './ours.ts';
+import { type ColumnRule, OWNERSHIP, type Reference } from './ownership.ts';
 import { type DesiredRow, isVersion5, type Member, type Output, OWNER_KEY, type Value, VENDOR } from './rows.ts';
 
 /** One element of a set column, without its owner. */

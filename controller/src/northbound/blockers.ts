@@ -1,6 +1,7 @@
 import { referenceOf } from './atoms.ts';
 import type { UnitDifference } from './diff.ts';
-import { isOurs, OWNERSHIP } from './ownership.ts';
+import { isOurs } from './ours.ts';
+import { OWNERSHIP } from './ownership.ts';
 import { OWNER_KEY, type Value } from './rows.ts';
 import type { NbReader, NbRow } from './store.ts';
 

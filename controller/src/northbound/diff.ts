@@ -1,7 +1,8 @@
 import { type MemberAtom, referenceOf, sameValue } from './atoms.ts';
 import type { DesiredState, Unit } from './desired.ts';
 import { NorthboundError } from './error.ts';
-import { type ColumnRule, isOurKey, OWNERSHIP } from './ownership.ts';
+import { isOurKey } from './ours.ts';
+import { type ColumnRule, OWNERSHIP } from './ownership.ts';
 import type { DesiredRow, Scalar, Value } from './rows.ts';
 import type { Mutation, NbReader, NbRow } from './store.ts';
 

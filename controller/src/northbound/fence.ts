@@ -1,6 +1,6 @@
 import { Backoff, type Clock, sleep } from '@ovenbird/kube';
 import { NorthboundError } from './error.ts';
-import { vendorOf } from './ownership.ts';
+import { vendorOf } from './ours.ts';
 import { rowUuid, type Scalar } from './rows.ts';
 import { type NbOp, type NbStore, NbTransactError } from './store.ts';
 

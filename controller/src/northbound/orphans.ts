@@ -1,7 +1,8 @@
 import { type MemberAtom, memberKey, referenceOf } from './atoms.ts';
 import type { DesiredState } from './desired.ts';
 import type { MembershipCache } from './diff.ts';
-import { isOurs, OWNERSHIP } from './ownership.ts';
+import { isOurs } from './ours.ts';
+import { OWNERSHIP } from './ownership.ts';
 import { OWNER_KEY, type Scalar } from './rows.ts';
 import type { NbReader, NbRow } from './store.ts';
 

@@ -1,4 +1,4 @@
-import { isVersion5, type Scalar, type Value, VENDOR } from './rows.ts';
+import type { Scalar, Value } from './rows.ts';
 
 /**
  * What is ours in the northbound database: per table the columns, map keys and set members that Ovenbird writes,
@@ -39,11 +39,6 @@ export interface TableOwnership {
   /** Unique index of the schema. */
   readonly unique?: readonly string[];
 }
-
-/** `name` prefix of our rows in tables without external_ids. */
-export const NAME_PREFIX = 'ovenbird_';
-/** Map keys with this prefix are ours in every map of every row of ours. */
-export const KEY_PREFIX = 'ovenbird/';
 
 /** Keys without prefix that rows of ours carry in external_ids for people and dashboards to read. */
 const READABLE = [
@@ -423,31 +418,6 @@ export const OWNERSHIP: Readonly<Record<string, TableOwnership>> = {
     unique: ['logical_port', 'ip'],
   },
 };
-
-/** Whether a row of the replica was written by Ovenbird. */
-export function isOurs(table: string, uuid: string, row: Readonly<Record<string, Value>>): boolean {
-  switch (OWNERSHIP[table]?.mark) {
-    case 'external_ids':
-      return vendorOf(row) === VENDOR;
-    case 'name prefix':
-      return typeof row['name'] === 'string' && row['name'].startsWith(NAME_PREFIX);
-    case 'uuid version':
-      return isVersion5(uuid);
-    case undefined:
-      return false;
-  }
-}
-
-/** `external_ids:vendor` of a row, by which Ovenbird and Kube-OVN mark what they wrote. */
-export function vendorOf(row: Readonly<Record<string, Value>>): Scalar | undefined {
-  const ids = row['external_ids'];
-  return ids instanceof Map ? (ids as ReadonlyMap<string, Scalar>).get('vendor') : undefined;
-}
-
-/** Whether a key of a shared map is ours in a row of ours. */
-export function isOurKey(rule: { readonly keys: ReadonlySet<string> }, key: string): boolean {
-  return key.startsWith(KEY_PREFIX) || rule.keys.has(key);
-}
 
 /** Columns per table that the replica must hold for this writer: what is ours, and NB_Global's fence. */
 export function monitoredColumns(): Readonly<Record<string, readonly string[]>> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '@ovenbird/kube';
 import type { DesiredState, Unit } from './desired.ts';
-import { isOurs } from './ownership.ts';
+import { isOurs } from './ours.ts';
 import type { NbReader } from './store.ts';
 
 /** NB_Global.external_ids: `ovenbird confirm-deletion` writes the token here. */
