@@ -6,7 +6,7 @@ import { ipFamily, isCanonicalIp } from './ip.ts';
 import { defineKind, type Kind } from './kind.ts';
 import { isMac } from './mac.ts';
 import type { Condition, CustomResource } from './metadata.ts';
-import { type Rule, type TransitionRule, withRules, withTransitions } from './rule.ts';
+import { type Rule, withRules } from './rule.ts';
 
 /** The fields of an IP; `docs/ip.md` describes them. Empty strings are as good as absent fields. */
 export interface IPSpec {
@@ -61,7 +61,7 @@ const macRule: Rule<string> = {
   holds: (value) => value === '' || (isMac(value) && value === value.toLowerCase() && !value.includes('-')),
 };
 
-const field = (name: string, of = 'self'): string => `(has(${of}.${name}) ? ${of}.${name} : '')`;
+const field = (name: string): string => `(has(self.${name}) ? self.${name} : '')`;
 const specRules: readonly Rule<IPSpec>[] = [
   {
     rule: `${field('ipAddress')} != '' || ${field('v4IpAddress')} != '' || ${field('v6IpAddress')} != ''`,
@@ -79,47 +79,32 @@ const specRules: readonly Rule<IPSpec>[] = [
   },
 ];
 
-const frozen = ['ipAddress', 'v4IpAddress', 'v6IpAddress', 'macAddress'] as const;
-const sameOwner: TransitionRule<IPSpec> = {
-  rule: `${field('ownerUID')} != ${field('ownerUID', 'oldSelf')} || (self.subnet == oldSelf.subnet && ${frozen
-    .map((name) => `(${field(name, 'oldSelf')} == '' || ${field(name)} == ${field(name, 'oldSelf')})`)
-    .join(' && ')})`,
-  message: 'the subnet and addresses of an IP cannot change while its owner stays; delete it and make a new one',
-  allows: (value, old) =>
-    (value.ownerUID ?? '') !== (old.ownerUID ?? '') ||
-    (value.subnet === old.subnet &&
-      frozen.every((name) => (old[name] ?? '') === '' || (value[name] ?? '') === (old[name] ?? ''))),
-};
-
-const spec = withTransitions(
-  withRules(
-    z
-      .strictObject({
-        subnet: resourceName('Name of the Subnet.'),
-        ipAddress: withRules(
-          text('v4, v6 or v4,v6: the same as v4IpAddress and v6IpAddress together.', 64),
-          csvRule,
-        ).exactOptional(),
-        v4IpAddress: withRules(text('IPv4 address.', 15), canonical(4, '10.16.0.5')).exactOptional(),
-        v6IpAddress: withRules(text('IPv6 address.', 39), canonical(6, 'fd00:10:16::5')).exactOptional(),
-        macAddress: withRules(
-          text('MAC address of the port; made by the controller when absent.', 17),
-          macRule,
-        ).exactOptional(),
-        podName: text('Pod that has or shall have the address.', 253).exactOptional(),
-        namespace: text('Namespace of that pod.', 63).exactOptional(),
-        podType: text('Kind of the owner of the pod, such as StatefulSet.', 64).exactOptional(),
-        containerID: text('Container that uses the address.', 128).exactOptional(),
-        nodeName: text('Node of the pod.', 253).exactOptional(),
-        ownerUID: text('UID of the Pod or Node that holds the address; absent on a reservation.', 64).exactOptional(),
-        attachSubnets: notBuilt.list('spec.attachSubnets', 'Subnets of further interfaces.', anyText()).exactOptional(),
-        attachIps: notBuilt.list('spec.attachIps', 'Addresses of further interfaces.', anyText()).exactOptional(),
-        attachMacs: notBuilt.list('spec.attachMacs', 'MACs of further interfaces.', anyText()).exactOptional(),
-      })
-      .meta({ description: 'Which address it is, and whose.' }),
-    ...specRules,
-  ),
-  sameOwner,
+const spec = withRules(
+  z
+    .strictObject({
+      subnet: resourceName('Name of the Subnet.'),
+      ipAddress: withRules(
+        text('v4, v6 or v4,v6: the same as v4IpAddress and v6IpAddress together.', 64),
+        csvRule,
+      ).exactOptional(),
+      v4IpAddress: withRules(text('IPv4 address.', 15), canonical(4, '10.16.0.5')).exactOptional(),
+      v6IpAddress: withRules(text('IPv6 address.', 39), canonical(6, 'fd00:10:16::5')).exactOptional(),
+      macAddress: withRules(
+        text('MAC address of the port; made by the controller when absent.', 17),
+        macRule,
+      ).exactOptional(),
+      podName: text('Pod that has or shall have the address.', 253).exactOptional(),
+      namespace: text('Namespace of that pod.', 63).exactOptional(),
+      podType: text('Kind of the owner of the pod, such as StatefulSet.', 64).exactOptional(),
+      containerID: text('Container that uses the address.', 128).exactOptional(),
+      nodeName: text('Node of the pod.', 253).exactOptional(),
+      ownerUID: text('UID of the Pod or Node that holds the address; absent on a reservation.', 64).exactOptional(),
+      attachSubnets: notBuilt.list('spec.attachSubnets', 'Subnets of further interfaces.', anyText()).exactOptional(),
+      attachIps: notBuilt.list('spec.attachIps', 'Addresses of further interfaces.', anyText()).exactOptional(),
+      attachMacs: notBuilt.list('spec.attachMacs', 'MACs of further interfaces.', anyText()).exactOptional(),
+    })
+    .meta({ description: 'Which address it is, and whose.' }),
+  ...specRules,
 );
 
 const status = z
@@ -143,5 +128,4 @@ export const IPS: Kind<IP> = defineKind<IPSpec, IPStatus>({
   ],
   spec,
   status,
-  changes: [{ ...sameOwner, field: 'spec' }],
 });

@@ -38,20 +38,6 @@ describe('IP', () => {
     expect(IPS.problems(ip(spec))).not.toEqual([]);
   });
 
-  it('keeps the address of an owner, and lets a new owner have another', () => {
-    const old = ip({ ...base, ownerUID: 'u' });
-    const change = (spec: object): boolean => {
-      const object = ip(spec);
-      const refused = validateIp(object, old).length > 0;
-      expect(IPS.problems(object, old).length > 0).toBe(refused);
-      return refused;
-    };
-    expect(change({ ...base, ownerUID: 'u', macAddress: '02:00:00:00:00:01', nodeName: 'n' })).toBe(false);
-    expect(change({ ...base, ownerUID: 'u', v4IpAddress: '10.16.0.6' })).toBe(true);
-    expect(change({ ...base, ownerUID: 'u', subnet: 't' })).toBe(true);
-    expect(change({ ...base, ownerUID: 'v', subnet: 't', v4IpAddress: '10.17.0.6' })).toBe(false);
-  });
-
   it('CEL and functions agree on random objects', () => {
     const address = fc.constantFrom('', '10.16.0.5', '10.16.0.6', 'fd00::5', 'FD00::5', 'x', '::ffff:1.2.3.4');
     const spec = fc.record(
@@ -76,10 +62,8 @@ describe('IP', () => {
     );
     const seed = process.env['SEED'];
     fc.assert(
-      fc.property(spec, spec, (value, before) => {
+      fc.property(spec, (value) => {
         expect(IPS.problems(ip(value)).length === 0).toBe(validateIp(ip(value)).length === 0);
-        const old = ip(before);
-        expect(IPS.problems(ip(value), old).length === 0).toBe(validateIp(ip(value), old).length === 0);
       }),
       { numRuns: 2000, ...(seed === undefined ? {} : { seed: Number(seed) }) },
     );
