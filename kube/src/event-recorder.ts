@@ -136,7 +136,7 @@ export class EventRecorder {
   /** Unique like client-go's: the object's name and the time, with a counter for those of one millisecond. */
   #newName(objectName: string, nowMs: number): string {
     this.#names += 1;
-    const nanoseconds = BigInt(nowMs) * 1_000_000n + BigInt(this.#names % 1_000_000);
+    const nanoseconds = BigInt(Math.trunc(nowMs)) * 1_000_000n + BigInt(this.#names % 1_000_000);
     return `${objectName.slice(0, maxNamePrefix)}.${nanoseconds.toString(16)}`;
   }
 

@@ -154,7 +154,8 @@ export class StatusWriter {
     for (let conflicts = 0; ; ) {
       const status = this.#patchFor(pending, base);
       if (status === undefined) return;
-      await sleep(this.#clock, this.#bucket.reserve(), signal);
+      const waitMs = this.#bucket.reserve();
+      if (waitMs > 0) await sleep(this.#clock, waitMs, signal);
       // The version matters only for lists, which a merge patch replaces as a whole, with conditions of others in it.
       const resourceVersion = 'conditions' in status ? base.resourceVersion : undefined;
       const patch = { metadata: { uid: object.metadata.uid, resourceVersion }, status };
