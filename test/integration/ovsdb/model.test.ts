@@ -189,6 +189,6 @@ it('equals the server after random transactions, weak references and cut connect
         await compare();
       },
     ),
-    { numRuns: 150, endOnFailure: true, ...(seed !== undefined && { seed: Number(seed) }) },
+    { numRuns: 80, endOnFailure: true, ...(seed !== undefined && { seed: Number(seed) }) },
   );
 });
