@@ -39,6 +39,10 @@ export interface KubeClientOptions {
 /** Two pools for one set of TLS material: a long watch must not take a place from a request. */
 interface Connections {
   readonly key: string;
+  /** The access they were made for; the same object again needs no comparison. */
+  access: ClusterAccess;
+  readonly origin: string;
+  readonly prefix: string;
   readonly requests: Dispatcher;
   readonly streams: Dispatcher;
 }
@@ -172,16 +176,16 @@ export class KubeClient {
   ): Promise<Dispatcher.ResponseData> {
     if (this.#closed) throw new KubeError('aborted', 'the client is closed', { subject: subjectOf(request) });
     request.signal?.throwIfAborted();
-    const server = new URL(access.server);
+    const connections = this.#connect(access);
     const headers: Record<string, string | string[]> = {
       ...access.headers,
       accept: request.accept ?? 'application/json',
       'user-agent': this.#options.userAgent ?? 'ovenbird',
     };
     if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
-    return await this.#pools(access)[pool].request({
-      origin: server.origin,
-      path: `${server.pathname.replace(/\/+$/, '')}${request.path}${queryString(request.query)}`,
+    return await connections[pool].request({
+      origin: connections.origin,
+      path: `${connections.prefix}${request.path}${queryString(request.query)}`,
       method: request.method ?? 'GET',
       headers,
       body: request.body === undefined ? null : JSON.stringify(request.body),
@@ -192,13 +196,21 @@ export class KubeClient {
   }
 
   /** Certificates that changed get new connections; the old ones finish what they carry. */
-  #pools(access: ClusterAccess): Connections {
-    const key = JSON.stringify([access.server, access.tls, access.proxyUrl]);
+  #connect(access: ClusterAccess): Connections {
     const old = this.#connections;
-    if (old?.key === key) return old;
+    if (old?.access === access) return old;
+    const key = JSON.stringify([access.server, access.tls, access.proxyUrl]);
+    if (old?.key === key) {
+      old.access = access;
+      return old;
+    }
     const connections = this.#options.connections ?? 64;
+    const server = new URL(access.server);
     const current = {
       key,
+      access,
+      origin: server.origin,
+      prefix: server.pathname.replace(/\/+$/, ''),
       requests: dispatcherFor(access, connections),
       streams: dispatcherFor(access, null),
     };
