@@ -156,7 +156,7 @@ export class Agent {
         }
       } else if (change.table === 'Interface') {
         const row = change.new ?? change.old;
-        if (row?.name === HOST_PORT) this.#trigger('ovn0');
+        if (row?.name === HOST_PORT) this.#trigger('ovn0', 'bootstrap');
         else if (row?.name === 'br-int') this.#trigger('install');
         // vswitchd says so when a link it had open is gone.
         else if (change.new?.error !== undefined && change.new.external_ids.has('container_id'))

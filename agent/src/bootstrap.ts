@@ -1,6 +1,6 @@
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
 import type { AgentConfig } from './config.ts';
-import { INTEGRATION_BRIDGE, integrationBridge, newTransaction, type Ovs } from './ovs/database.ts';
+import { INTEGRATION_BRIDGE, integrationBridge, newTransaction, type Ovs, VENDOR } from './ovs/database.ts';
 
 /**
  * What the agent wants in `Open_vSwitch.external_ids` (ovn-controller(8), "CONFIGURATION"). Keys that are not named here
@@ -16,7 +16,6 @@ export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyM
     ['ovn-encap-type', config.encapType],
     ['ovn-encap-ip', encapIp],
     ['ovn-bridge-datapath-type', config.datapathType],
-    ['ovn-ofctrl-wait-before-clear', String(config.ofctrlWaitBeforeClear)],
     ['ovn-monitor-all', String(config.monitorAll)],
   ]);
 }
@@ -26,6 +25,17 @@ export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyM
  * all its clients at once, which then reload everything; TCP reports a server that really went away at once.
  */
 const CHASSIS_DEFAULTS: ReadonlyMap<string, string> = new Map([['ovn-remote-probe-interval', '30000']]);
+
+/**
+ * Whether ovn-controller has installed flows on this node before. Only then is there something that
+ * `ovn-ofctrl-wait-before-clear` protects; on a node that starts from nothing it would merely delay the first pod.
+ */
+function hasFlows(ovs: Ovs): boolean {
+  return ovs.replica
+    .table('Interface')
+    .find('external_ids:vendor', VENDOR)
+    .some((row) => row.external_ids.get('ovn-installed') === 'true');
+}
 
 /**
  * The transaction that brings the local database to what the agent needs: br-int and the chassis settings, or undefined
@@ -40,8 +50,10 @@ export function bootstrapTransaction(
   if (root === undefined) return undefined;
   const transaction = newTransaction();
   let needed = false;
+  const wanted = new Map(settings);
+  if (hasFlows(ovs)) wanted.set('ovn-ofctrl-wait-before-clear', String(config.ofctrlWaitBeforeClear));
   const wrong = new Map([
-    ...[...settings].filter(([key, value]) => root.external_ids.get(key) !== value),
+    ...[...wanted].filter(([key, value]) => root.external_ids.get(key) !== value),
     ...[...CHASSIS_DEFAULTS].filter(([key]) => !root.external_ids.has(key)),
   ]);
   if (wrong.size > 0) {

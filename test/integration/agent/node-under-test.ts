@@ -249,7 +249,13 @@ export class NodeUnderTest {
   /** Runs a program as child in the node's namespace and remembers it under a name. */
   daemon(name: string, argv: readonly string[]): void {
     const log = openSync(this.path(`${name}.log`), 'a');
-    const env = { ...process.env, OVS_RUNDIR: this.directory, OVN_RUNDIR: this.directory };
+    const cache = join(root, 'node_modules', '.cache', 'ovenbird', 'compile');
+    const env = {
+      ...process.env,
+      OVS_RUNDIR: this.directory,
+      OVN_RUNDIR: this.directory,
+      NODE_COMPILE_CACHE: cache,
+    };
     const child = spawn('nsenter', [`--net=/run/netns/${this.namespace}`, ...argv], {
       stdio: ['ignore', log, log],
       env,
