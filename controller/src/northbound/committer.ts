@@ -106,6 +106,9 @@ export class Committer {
         if (!suspects.includes(unit)) continue;
         const blockers = blockersOf(difference, store);
         const waitsFor = new Set(blockers.map(({ uuid }) => uuid));
+        // The row that a guard missed: when it is seen to change, the unit is compared again.
+        const guarded = error.op === undefined ? undefined : plan.ops[error.op - 1];
+        if (guarded?.op === 'exists') waitsFor.add(guarded.uuid);
         commit.held.push({ unit, error: refused(unit, error, blockers), waitsFor });
       }
       const rest = tried.filter((unit) => !suspects.includes(unit));

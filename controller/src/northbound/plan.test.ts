@@ -15,7 +15,7 @@ type Units = ReadonlyMap<string, readonly Output[]>;
 /** Sets all units and drops those that are gone; as the writer does it, but without its loop. */
 function setAll(desired: DesiredState, units: Units): void {
   for (const [name, outputs] of units) desired.set(name, toAtoms(outputs));
-  for (const unit of [...desired.units]) {
+  for (const unit of desired.units) {
     if (!units.has(unit.name) && !unit.name.startsWith('orphan')) desired.set(unit.name, toAtoms([]));
   }
 }
@@ -90,7 +90,7 @@ describe('planner', () => {
         expectExactly(store, b);
         if (marked) {
           const kept = store.get('Logical_Switch', guest);
-          expect((kept?.['external_ids'] as ReadonlyMap<string, Scalar>).get('theirs')).toBe('1');
+          expect((kept?.['external_ids'] as ReadonlyMap<string, Scalar> | undefined)?.get('theirs')).toBe('1');
           expect(kept?.['ports']).toContain(FOREIGN_PORT);
         }
         for (const [table, rows] of Object.entries(theirs)) {

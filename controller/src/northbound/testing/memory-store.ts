@@ -223,8 +223,8 @@ function mutate(value: Value, mutator: 'insert' | 'delete', operand: Value): Val
     return map;
   }
   const set = new Set(value as readonly Scalar[]);
-  for (const item of operand as readonly Scalar[]) mutator === 'insert' ? set.add(item) : set.delete(item);
-  return [...set];
+  const items = new Set(operand as readonly Scalar[]);
+  return [...(mutator === 'insert' ? set.union(items) : set.difference(items))];
 }
 
 function known(schema: TableSchema, row: NbRow, index: number): NbRow {
@@ -267,8 +267,9 @@ function difference(before: Tables, after: Tables): NbChange[] {
 }
 
 function plain(value: Value): unknown {
-  if (value instanceof Map) return Object.fromEntries([...(value as ReadonlyMap<string, Scalar>)].sort());
-  return Array.isArray(value) ? (value as Scalar[]).toSorted() : value;
+  if (value instanceof Map) return Object.fromEntries(value as ReadonlyMap<string, Scalar>);
+  const byText = (a: Scalar, b: Scalar): number => (String(a) < String(b) ? -1 : 1);
+  return Array.isArray(value) ? (value as readonly Scalar[]).toSorted(byText) : value;
 }
 
 interface SchemaJson {
