@@ -270,7 +270,7 @@ interface ModelRow {
 const modelRow: fc.Arbitrary<ModelRow> = fc.record({
   s: fc.constantFrom('', 'a', 'b'),
   o: fc.option(fc.nat(3), { nil: undefined }),
-  set: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 4 }),
+  set: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'), { maxLength: 7 }),
   refs: fc.uniqueArray(fc.constantFrom(A, B, C), { maxLength: 3 }),
   map: fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('1', '2'))).map((pairs) => new Map(pairs)),
 });

@@ -112,13 +112,32 @@ export function applyDiff(column: ColumnSpec, old: StoredValues, diff: Json): Va
     }
     return map;
   }
-  const elements = new Set(before as readonly Atom[]);
-  for (const element of change as readonly Atom[]) {
-    if (!elements.delete(element)) {
-      elements.add(element);
+  return symmetricDifference(before as readonly Atom[], change as readonly Atom[]);
+}
+
+/** Differences up to this size are applied by linear search: a port joins a switch of thousands without hashing them all. */
+const SMALL_DIFFERENCE = 4;
+
+function symmetricDifference(before: readonly Atom[], change: readonly Atom[]): readonly Atom[] {
+  if (change.length > SMALL_DIFFERENCE) {
+    const elements = new Set(before);
+    for (const element of change) {
+      if (!elements.delete(element)) {
+        elements.add(element);
+      }
+    }
+    return [...elements];
+  }
+  const after = before.slice();
+  for (const element of change) {
+    const at = after.indexOf(element);
+    if (at < 0) {
+      after.push(element);
+    } else {
+      after.splice(at, 1);
     }
   }
-  return [...elements];
+  return after;
 }
 
 /** Whether two rows hold the same values; a missing column is at its default. */
