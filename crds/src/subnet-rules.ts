@@ -231,6 +231,8 @@ function broadcast(ip: string, cidr: string): boolean {
   return (ipToBigint(ip) + 1n) % size === 0n;
 }
 
+const bothParts = (test: (part: (csv: string) => string) => string): string => `${test(before)} && ${test(after)}`;
+
 /** How `spec` may change. */
 export const subnetTransitions: readonly TransitionRule<SubnetSpec>[] = [
   {
@@ -244,6 +246,19 @@ export const subnetTransitions: readonly TransitionRule<SubnetSpec>[] = [
     message: 'spec.protocol cannot change; make a new Subnet',
     allows: (value, old) =>
       value.protocol === undefined || old.protocol === undefined || value.protocol === old.protocol,
+  },
+  {
+    rule: `(has(self.gateway) && self.gateway != '') || (has(oldSelf.gateway) && oldSelf.gateway != '') || (${bothParts(
+      (part) => `${part('self.cidrBlock')}.find('^[^/]*') == ${part('oldSelf.cidrBlock')}.find('^[^/]*')`,
+    )})`,
+    message:
+      'this cidrBlock would move the default gateway, which pods use: write the present one (status.gateway) into spec.gateway',
+    allows(value, old) {
+      if ([value.gateway, old.gateway].some((gateway) => gateway !== undefined && gateway !== '')) return true;
+      const first = (spec: SubnetSpec, index: number): string | undefined =>
+        parts(spec.cidrBlock).at(index)?.split('/')[0];
+      return first(value, 0) === first(old, 0) && first(value, -1) === first(old, -1);
+    },
   },
 ];
 

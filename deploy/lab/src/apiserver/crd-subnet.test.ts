@@ -121,7 +121,14 @@ describe('bad subnets get a message that says what to write', () => {
 describe('updates', () => {
   it.each<[object, object, string]>([
     [dual, { cidrBlock: '10.16.0.0/12,fd00:10:16::/64' }, ''],
+    [
+      { ...dual, gateway: '10.16.0.1,fd00:10:16::1' },
+      { cidrBlock: '10.0.0.0/8,fd00:10::/32', gateway: '10.16.0.1,fd00:10:16::1' },
+      '',
+    ],
     [{ ...base, natOutgoing: true }, { ...base, protocol: 'IPv4' }, ''],
+    [{ cidrBlock: '10.16.128.0/17' }, { cidrBlock: '10.16.0.0/16' }, 'would move the default gateway'],
+    [{ cidrBlock: '10.16.128.0/17' }, { cidrBlock: '10.16.0.0/16', gateway: '10.16.128.1' }, ''],
     [base, { cidrBlock: '10.16.0.0/17' }, 'write a block that contains 10.16.0.0/16'],
     [base, { cidrBlock: '10.17.0.0/16' }, 'cidrBlock can only grow'],
     [base, dual, 'cidrBlock can only grow'],
@@ -249,11 +256,12 @@ describe('CEL and functions agree', () => {
       goodBlock,
       maybe('vpc', fc.constantFrom('b', 'c')),
       maybe('vpc', fc.constantFrom('b', 'c')),
+      maybe('gateway', fc.constantFrom('', '10.16.16.1')),
     );
     fc.assert(
-      fc.property(change, ([before, cidrBlock, oldVpc, vpc]) => {
+      fc.property(change, ([before, cidrBlock, oldVpc, vpc, gateway]) => {
         const old = subnet({ ...before, ...oldVpc });
-        const object = subnet({ cidrBlock, ...vpc });
+        const object = subnet({ cidrBlock, ...vpc, ...gateway });
         const server = validate(object, old);
         expect(SUBNETS.problems(object, old).length === 0, JSON.stringify(server)).toBe(server.length === 0);
         if (server.length === 0) good += 1;
