@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ovnNorthbound } from './gen/ovn-nb.ts';
+import { openVswitch } from './gen/vswitch.ts';
 import type { Json } from './json.ts';
 import { ReplicaStore } from './replica.ts';
 import { defineDatabase } from './spec.ts';
@@ -118,6 +119,37 @@ describe('ReplicaStore', () => {
       ['Logical_Switch_Port', false, true],
     ]);
     expect(seen[1]?.new).toBe(after);
+  });
+
+  it('follows integers beyond 2^53, which only their reader cannot have', () => {
+    const store = new ReplicaStore(openVswitch, { Interface: ['name', 'statistics'] }, {}, fail);
+    store.apply('monitor_cond', {
+      Interface: {
+        [A]: {
+          insert: {
+            name: 'i',
+            statistics: [
+              'map',
+              [
+                ['rx', 2 ** 60],
+                ['tx', 1],
+              ],
+            ],
+          },
+        },
+      },
+    });
+    store.apply('monitor_cond', { Interface: { [A]: { modify: { statistics: ['map', [['tx', 2]]] } } } });
+    const row = store.table('Interface').get(A);
+    expect(row?.name).toBe('i');
+    expect(() => row?.statistics).toThrow(/invalid_value: integer 1152921504606847000 is beyond 2\^53/);
+    store.apply('monitor_cond', { Interface: { [A]: { modify: { statistics: ['map', [['rx', 5]]] } } } });
+    expect(store.table('Interface').get(A)?.statistics).toEqual(
+      new Map([
+        ['rx', 5],
+        ['tx', 2],
+      ]),
+    );
   });
 
   it('applies the plain monitor of RFC 7047', () => {

@@ -4,7 +4,7 @@ import { asArray, isJsonObject, type Json, type JsonObject } from './json.ts';
 import type { Operation, Transaction } from './transaction.ts';
 import type { Value } from './types.ts';
 import { toUuid, type Uuid } from './uuid.ts';
-import { checkNotation, decodeValue, defaultValue } from './value.ts';
+import { assertExact, checkNotation, decodeValue, defaultValue } from './value.ts';
 
 /** A row that a `select` gave, decoded; columns at their default are there too. */
 export type SelectedRow = Readonly<Record<string, Value | undefined>> & { readonly _uuid?: Uuid };
@@ -89,7 +89,7 @@ function readRow<DB>(transaction: Transaction<DB>, operation: Operation, json: J
     const value = json[column.name];
     if (value !== undefined) {
       checkNotation(column, value);
-      row[column.name] = decodeValue(column, value);
+      row[column.name] = assertExact(column, decodeValue(column, value));
     } else if (asked === undefined || asked.includes(column.name)) {
       row[column.name] = defaultValue(column);
     }

@@ -7,7 +7,7 @@ import type { Json } from './json.ts';
 import type { ColumnSpec, TableSpec } from './spec.ts';
 import type { Value } from './types.ts';
 import type { Ref } from './uuid.ts';
-import { decodeValue, defaultValue } from './value.ts';
+import { assertExact, decodeValue, defaultValue } from './value.ts';
 
 /** A column's value as it came, or already decoded (sets and maps are kept decoded once read). */
 export type Stored = Json | Value;
@@ -54,12 +54,17 @@ export function rowClass(table: TableSpec, columns: ReadonlySet<string>): RowCon
   };
   for (const column of table.columns.values()) {
     const monitored = columns.has(column.name);
+    const exact = column.key.type !== 'integer' && column.value?.type !== 'integer';
     Object.defineProperty(RowOfTable.prototype, column.name, {
       enumerable: monitored,
       get: monitored
-        ? function read(this: StoredRow): Value | undefined {
-            return readColumn(this[VALUES], column);
-          }
+        ? exact
+          ? function read(this: StoredRow): Value | undefined {
+              return readColumn(this[VALUES], column);
+            }
+          : function readIntegers(this: StoredRow): Value | undefined {
+              return assertExact(column, readColumn(this[VALUES], column));
+            }
         : function refuse(this: StoredRow): never {
             throw new OvsdbError(
               'not_monitored',

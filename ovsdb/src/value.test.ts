@@ -4,7 +4,7 @@ import type { Json } from './json.ts';
 import { type ColumnSpec, columnToText, compatible, defineDatabase } from './spec.ts';
 import { seeded } from './test-support.ts';
 import type { Atom, Value } from './types.ts';
-import { checkNotation, decodeValue, defaultValue, encodeValue, valuesEqual } from './value.ts';
+import { assertExact, checkNotation, decodeValue, defaultValue, encodeValue, valuesEqual } from './value.ts';
 
 const A = '11111111-1111-4111-8111-111111111111';
 const B = '22222222-2222-4222-8222-222222222222';
@@ -82,9 +82,15 @@ describe('decodeValue', () => {
     expect(() => checkNotation(column(text), json)).toThrow(/protocol_error: the server sent .* for a/);
   });
 
-  it('refuses to read an integer that a number cannot hold', () => {
-    expect(decode('integer', 2 ** 53 - 1)).toBe(2 ** 53 - 1);
-    expect(() => decode('integer', 2 ** 53)).toThrow(/invalid_value: integer 9007199254740992 is beyond 2\^53/);
+  it('tells integers that a number cannot hold', () => {
+    const exact = (text: string, json: Json): unknown => assertExact(column(text), decode(text, json));
+    expect(exact('integer', 2 ** 53 - 1)).toBe(2 ** 53 - 1);
+    expect(exact('integer?', ['set', []])).toBeUndefined();
+    expect(exact('real', 2 ** 60)).toBe(2 ** 60);
+    expect(() => exact('integer', 2 ** 53)).toThrow(/invalid_value: integer 9007199254740992 is beyond 2\^53/);
+    expect(() => exact('integer*', ['set', [1, -(2 ** 53)]])).toThrow(/beyond/);
+    expect(() => exact('string->integer*', ['map', [['rx', 2 ** 63]]])).toThrow(/beyond/);
+    expect(() => exact('integer->string*', ['map', [[2 ** 63, 'x']]])).toThrow(/beyond/);
   });
 });
 

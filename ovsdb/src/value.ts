@@ -101,40 +101,59 @@ export function tagged(json: Json | undefined, tag: 'set' | 'map'): readonly Jso
   return pair?.length === 2 && pair[0] === tag ? asArray(pair[1]) : undefined;
 }
 
-/**
- * Decodes a value that `checkNotation` has passed.
- * @throws OvsdbError `invalid_value` for an integer beyond 2^53, which a JavaScript number cannot hold exactly.
- */
+/** Decodes a value that `checkNotation` has passed. Integers are as exact as `JSON.parse` makes them: see `assertExact`. */
 export function decodeValue(column: ColumnSpec, json: Json): Value | undefined {
   if (column.kind === 'map' && column.value !== undefined) {
     const map = new Map<Atom, Atom>();
     for (const pair of tagged(json, 'map') ?? []) {
       const entry = asArray(pair) ?? [];
-      map.set(decodeAtom(column, column.key, entry[0]), decodeAtom(column, column.value, entry[1]));
+      map.set(decodeAtom(column.key, entry[0]), decodeAtom(column.value, entry[1]));
     }
     return map;
   }
   const elements = tagged(json, 'set');
   if (column.kind === 'set') {
-    return (elements ?? [json]).map((element) => decodeAtom(column, column.key, element));
+    return (elements ?? [json]).map((element) => decodeAtom(column.key, element));
   }
   if (elements === undefined) {
-    return decodeAtom(column, column.key, json);
+    return decodeAtom(column.key, json);
   }
-  return elements.length === 0 ? undefined : decodeAtom(column, column.key, elements[0]);
+  return elements.length === 0 ? undefined : decodeAtom(column.key, elements[0]);
 }
 
-/** Decodes one atom of a column; the notation has been checked. */
-function decodeAtom(column: ColumnSpec, base: BaseSpec, json: Json | undefined): Atom {
-  if (base.type === 'uuid') {
-    return asArray(json)?.[1] as string;
+/** Decodes one atom; the notation has been checked. */
+function decodeAtom(base: BaseSpec, json: Json | undefined): Atom {
+  return base.type === 'uuid' ? (asArray(json)?.[1] as string) : (json as Atom);
+}
+
+/**
+ * Returns `value` if its integers are exact. OVSDB's are 64 bits wide, JavaScript's numbers hold 53; a counter beyond
+ * that is an error to whoever reads it, but not to the connection.
+ * @throws OvsdbError `invalid_value` for an integer beyond 2^53.
+ */
+export function assertExact(column: ColumnSpec, value: Value | undefined): Value | undefined {
+  const check = (base: BaseSpec | undefined, atoms: Iterable<Atom>): void => {
+    if (base?.type === 'integer') {
+      for (const atom of atoms) {
+        if (!Number.isSafeInteger(atom)) {
+          throw new OvsdbError('invalid_value', `integer ${atom} is beyond 2^53 and would not be exact`, {
+            column: column.name,
+          });
+        }
+      }
+    }
+  };
+  if (value === undefined) {
+    return value;
   }
-  if (base.type === 'integer' && !Number.isSafeInteger(json)) {
-    throw new OvsdbError('invalid_value', `integer ${JSON.stringify(json)} is beyond 2^53 and would not be exact`, {
-      column: column.name,
-    });
+  if (value instanceof Map) {
+    const map = value as ReadonlyMap<Atom, Atom>;
+    check(column.key, map.keys());
+    check(column.value, map.values());
+  } else {
+    check(column.key, isSet(value) ? value : [value as Atom]);
   }
-  return json as Atom;
+  return value;
 }
 
 /**

@@ -64,7 +64,7 @@ describe('a cluster of one', () => {
     proxy.cut();
     await until('the cut to be noticed', () => db.state !== 'synced');
     await server.transact([{ op: 'insert', table: 'Logical_Switch', row: { name: 'b' } }]);
-    await db.synced();
+    await until('what was written meanwhile', () => db.replica.table('Logical_Switch').find('name', 'b').length === 1);
     expect(synced).toEqual([
       { reloaded: true, generation: 1 },
       { reloaded: false, generation: 1 },
@@ -120,7 +120,7 @@ describe('a cluster of three', () => {
 
     const killed = connected();
     await killed?.stop('SIGKILL');
-    await until('a new leader', () => db.state === 'synced' && db.remote !== killed?.remote);
+    await until('a new leader', () => db.state === 'synced' && db.remote !== killed?.remote, 40_000);
     expect(await leads(connected())).toBe(true);
     expect(db.replica.table('Logical_Switch').find('name', 'before')).toHaveLength(1);
     await db.transact(insert('after'));
@@ -131,7 +131,7 @@ describe('a cluster of three', () => {
     const old = connected();
     await killed?.start();
     await old?.appctl('cluster/leave', 'OVN_Northbound');
-    await until('the successor', () => db.state === 'synced' && db.remote !== old?.remote);
+    await until('the successor', () => db.state === 'synced' && db.remote !== old?.remote, 40_000);
     expect(refused).toContain('unsuitable_server');
     await db.transact(insert('third'));
     expect(db.replica.table('Logical_Switch').size).toBe(3);

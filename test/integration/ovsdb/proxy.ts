@@ -6,8 +6,6 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class Proxy implements AsyncDisposable {
   /** Bytes per write towards the client; Infinity passes chunks as they come. */
   pieceBytes: number = Infinity;
-  /** Connections accepted so far. */
-  connections: number = 0;
   readonly #target: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -36,7 +34,6 @@ export class Proxy implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
-    this.connections += 1;
     const server = connect(this.#target);
     client.setNoDelay(true);
     for (const [from, to] of [

@@ -58,7 +58,7 @@ export async function makeDir(): Promise<string> {
 }
 
 /** One ovsdb-server on the file `<name>.db` of a directory. */
-export class TestServer implements AsyncDisposable {
+export class TestServer {
   readonly dir: string;
   readonly name: string;
   readonly #arguments: readonly string[];
@@ -161,9 +161,5 @@ export class TestServer implements AsyncDisposable {
   async transact(operations: readonly unknown[], database = 'OVN_Northbound'): Promise<unknown> {
     const { stdout } = await run('ovsdb-client', ['transact', this.remote, JSON.stringify([database, ...operations])]);
     return JSON.parse(stdout);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop('SIGKILL');
   }
 }

@@ -325,7 +325,7 @@ describe('a standalone server', () => {
       if (event.type === 'disconnected') {
         codes.push(event.error.code);
       }
-    }, 200);
+    }, 500);
     await db.synced();
     server.freeze();
     try {
