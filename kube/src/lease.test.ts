@@ -3,7 +3,7 @@ import type { KubeError } from './error.ts';
 import { LeaseElector, type LeaseElectorOptions } from './lease.ts';
 import { LEASES } from './resource-kind.ts';
 import { FakeApi } from './testing/fake-api.ts';
-import { FakeClock } from './testing/fake-clock.ts';
+import { FakeClock, settle } from './testing/fake-clock.ts';
 import { until } from './testing/until.ts';
 import { toMicroTime } from './timestamp.ts';
 
@@ -97,6 +97,43 @@ describe('LeaseElector', () => {
     work.resolve();
     await a.ended;
     expect(holder()).toBe('');
+  });
+
+  test('work that does not end keeps the lease until it runs out by itself', async () => {
+    const a = candidate('a', { onStartedLeading: () => new Promise(() => undefined) });
+    await holds('a');
+    await until(() => a.elector.isLeader && clock.pending.length === 2, view);
+    a.stop.abort();
+    await settle();
+    expect(clock.pending).toEqual([10_000]);
+    clock.advance(10_000);
+    await a.ended;
+    expect(a.state.end).toBe('stopped');
+    expect(holder()).toBe('a');
+  });
+
+  test('a renewal counts from when it was sent, not from when it was answered', async () => {
+    const a = candidate('a');
+    await holds('a');
+    await until(() => a.state.started === 1 && clock.pending.length === 2, view);
+    const gate = Promise.withResolvers<void>();
+    api.inject((request) => request.method === 'PUT', { kind: 'slow', until: gate.promise });
+    const before = api.requests.length;
+    clock.advance(2_000);
+    await until(() => api.requests.length > before, view);
+    clock.advance(7_000);
+    gate.resolve();
+    await until(() => clock.pending.length === 2, view);
+    // Sent at 2 s: the deadline is at 12 s, and it is 9 s now.
+    expect(clock.pending).toEqual([2_000, 3_000]);
+  });
+
+  test('a holder that promised a longer duration is given it', async () => {
+    api.put(LEASES, { metadata: ref, spec: { holderIdentity: 'dead', leaseDurationSeconds: 40 } });
+    const b = candidate('b');
+    await until(() => b.elector.leader === 'dead', view);
+    await holds('b', ticking(1));
+    expect(clock.monotonicMs()).toBeGreaterThanOrEqual(40_000);
   });
 
   test('a dead leader is replaced after we saw its lease unchanged for its duration, not earlier', async () => {

@@ -237,6 +237,25 @@ describe('the eight informer defects', () => {
     expect(store.size).toBe(0);
   });
 
+  test('5b: answers that arrive after stop() change nothing, even if the client ignores the abort', async () => {
+    const list = Promise.withResolvers<unknown>();
+    let streams = 0;
+    const deaf = {
+      request: <T>() => list.promise as Promise<T>,
+      stream: () => Promise.reject(new KubeError('unavailable', `stream ${(streams += 1)}`)),
+    };
+    const reflector = reflect({ client: deaf });
+    reflector.stop();
+    list.resolve({ metadata: { resourceVersion: '1' }, items: [pod('a', { resourceVersion: '1' })] });
+    await clock.run(600_000);
+    expect([store.size, store.generation, streams]).toEqual([0, 0, 0]);
+    // From inside the sink, which is as late as it gets.
+    const stopping = reflect({ client: deaf, sink: { replace: () => running[1]?.stop(), apply: () => undefined } });
+    await clock.run(600_000);
+    expect(stopping.status).toMatchObject({ phase: 'idle', lists: 1, watches: 0 });
+    expect(streams).toBe(0);
+  });
+
   test('6: what throws in a handler is caught and counted, and the rest goes on', async () => {
     api.put(PODS, pod('bad'));
     api.put(PODS, pod('good'));

@@ -80,6 +80,14 @@ describe('Store', () => {
     expect(changes).toEqual([{ key: 'ns/a', old, new: next, relist: false }]);
   });
 
+  test('an equal version of another incarnation is a change: versions of a restored server may repeat', () => {
+    const store = newStore();
+    store.replace([item('a', 1)]);
+    const other = { ...item('a', 1), metadata: { ...item('a', 1).metadata, uid: 'other' } };
+    store.replace([other]);
+    expect(store.get('ns/a')).toBe(other);
+  });
+
   test('a listener that throws or leaves does not keep the others from being called', () => {
     const errors: unknown[] = [];
     const store = new Store<Item>({ onListenerError: (error) => errors.push(error) });
