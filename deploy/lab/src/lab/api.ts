@@ -55,13 +55,21 @@ interface NodeList {
   readonly items: readonly {
     readonly metadata: { readonly name: string };
     readonly status?: {
-      readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
+      readonly conditions?: readonly {
+        readonly type: string;
+        readonly status: string;
+        readonly message?: string;
+        readonly lastHeartbeatTime?: string;
+      }[];
     };
   }[];
 }
 
-/** Whether these nodes are Ready; a string says which are not. */
-export async function nodesReady(layout: Layout, nodes: readonly string[]): Promise<true | string> {
+/**
+ * Whether these nodes are Ready; a string says which are not.
+ * @param since what a kubelet said earlier (objects may be kept from an earlier lab) does not count
+ */
+export async function nodesReady(layout: Layout, nodes: readonly string[], since: Date): Promise<true | string> {
   try {
     const { status, body } = await apiGet(layout, '/api/v1/nodes');
     if (status !== 200) return `listing nodes gave ${status}`;
@@ -69,7 +77,9 @@ export async function nodesReady(layout: Layout, nodes: readonly string[]): Prom
     const missing = nodes.flatMap((name) => {
       const node = items.find((item) => item.metadata.name === name);
       const ready = node?.status?.conditions?.find((condition) => condition.type === 'Ready');
-      if (ready?.status === 'True') return [];
+      // Kubernetes times have whole seconds.
+      const fresh = Date.parse(ready?.lastHeartbeatTime ?? '') >= Math.floor(since.getTime() / 1000) * 1000;
+      if (ready?.status === 'True' && fresh) return [];
       return [`${name}: ${node === undefined ? 'no Node object' : (ready?.message ?? 'no Ready condition')}`];
     });
     return missing.length === 0 ? true : missing.join('; ');

@@ -10,6 +10,8 @@ import { RecordDirectory } from './record.ts';
 export interface Removed {
   readonly processes: readonly string[];
   readonly namespaces: readonly string[];
+  /** The processes that did not heed SIGTERM. */
+  readonly killed: readonly string[];
 }
 
 /** The entries of a state directory that hold what users made: API objects, northbound rows, and what they rely on. */
@@ -39,8 +41,12 @@ export async function cleanUp(directory: string, options: { readonly keep: reado
     if (name.endsWith('.ovn-controller') || name === 'northd') return 2;
     return name.endsWith('.vswitchd') || name === 'apiserver' ? 3 : 4;
   };
-  for (const step of [0, 1, 2, 3, 4])
-    await Promise.all(all.filter((record) => rank(record.name) === step).map((record) => manager.stop(record.name)));
+  const killed: string[] = [];
+  for (const step of [0, 1, 2, 3, 4]) {
+    const now = all.filter((record) => rank(record.name) === step);
+    const ended = await Promise.all(now.map((record) => manager.stop(record.name)));
+    killed.push(...now.filter((_, at) => ended[at] === false).map((record) => record.name));
+  }
   const namespaces = ownNamespaces(directory);
   await removeNamespaces(namespaces);
   if (existsSync(directory)) {
@@ -48,5 +54,5 @@ export async function cleanUp(directory: string, options: { readonly keep: reado
       if (!options.keep.includes(entry)) rmSync(join(directory, entry), { recursive: true, force: true });
     if (readdirSync(directory).length === 0) rmSync(directory, { recursive: true });
   }
-  return { processes: all.map((record) => record.name), namespaces };
+  return { processes: all.map((record) => record.name), namespaces, killed };
 }

@@ -63,7 +63,7 @@ export function apiServer(state: LabState, layout: Layout): ProcessSpec {
       stateDir: layout.api,
       serviceCidrs: clusterRanges(state.options.dualStack).services,
       manifests: installManifests(),
-      workloads: true,
+      workloads: { kubeconfig: kubeconfigOf(layout, 'controller-manager') },
     })),
     inherit: async () => [await openLoopback(layout)],
     ready: () => apiReady(layout),

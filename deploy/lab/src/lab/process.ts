@@ -143,12 +143,14 @@ export class ProcessManager {
    * Ends a process: SIGTERM, and SIGKILL after the grace time. Returns when it is gone; a process that does not run is
    * no error. Its record is removed.
    * @param grace milliseconds between the two signals
+   * @returns whether it ended in good order, without SIGKILL
    */
-  async stop(name: string, grace = 5000): Promise<void> {
+  async stop(name: string, grace = 5000): Promise<boolean> {
     const record = this.records.get(name);
-    if (record === undefined) return;
-    await this.#end(record, grace);
+    if (record === undefined) return true;
+    const inGoodOrder = await this.#end(record, grace);
     this.records.remove(name);
+    return inGoodOrder;
   }
 
   /**
@@ -169,18 +171,23 @@ export class ProcessManager {
       await waitFor(`end of the monitor of ${name}`, () => !isRunning(record), { deadline: 10_000 });
   }
 
-  async #end(record: ProcessRecord, grace: number): Promise<void> {
+  async #end(record: ProcessRecord, grace: number): Promise<boolean> {
     const worker = workerOf(record);
-    if (worker !== undefined) await endProcess(worker, record.name, grace);
+    const inGoodOrder = worker === undefined || (await endProcess(worker, record.name, grace));
     // A monitor follows its worker, but not when that had crashed before: it then sleeps up to 10 s, deaf to SIGTERM, and
     // would start another one. It has nothing to lose.
     if (isRunning(record))
       await endProcess(record, record.name, record.workerPidFile === undefined ? grace : monitorGrace);
+    return inGoodOrder;
   }
 }
 
-/** SIGTERM, and SIGKILL after the grace time; returns when the process is gone. */
-async function endProcess(which: Pick<ProcessRecord, 'pid' | 'startTime'>, name: string, grace: number): Promise<void> {
+/** SIGTERM, and SIGKILL after the grace time. Returns when the process is gone: whether SIGTERM sufficed. */
+async function endProcess(
+  which: Pick<ProcessRecord, 'pid' | 'startTime'>,
+  name: string,
+  grace: number,
+): Promise<boolean> {
   const send = (signal: NodeJS.Signals): void => {
     try {
       process.kill(which.pid, signal);
@@ -192,9 +199,11 @@ async function endProcess(which: Pick<ProcessRecord, 'pid' | 'startTime'>, name:
   send('SIGTERM');
   try {
     await waitFor(`end of ${name}`, gone, { deadline: grace, interval: 10 });
+    return true;
   } catch (error) {
     if (!(error instanceof LabError)) throw error;
     send('SIGKILL');
     await waitFor(`end of ${name} after SIGKILL`, gone, { deadline: 10_000, interval: 10 });
+    return false;
   }
 }

@@ -100,6 +100,7 @@ async function together(abort: AbortController, actions: readonly Promise<unknow
 async function start(state: LabState, layout: Layout, progress: Progress, outer?: AbortSignal): Promise<void> {
   const { options, nodes, namespaces } = state;
   const began = performance.now();
+  const startedAt = new Date();
   const step = (text: string): void =>
     progress(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
   const abort = new AbortController();
@@ -158,7 +159,11 @@ async function start(state: LabState, layout: Layout, progress: Progress, outer?
   step('controller, agents and kubelet');
   if (cluster.some((name) => leftOut(options.without, name))) return;
   const names = nodes.map((node) => node.name);
-  await waitFor('all nodes Ready', () => nodesReady(layout, names), { deadline: readyDeadline, interval: 50, signal });
+  await waitFor('all nodes Ready', () => nodesReady(layout, names, startedAt), {
+    deadline: readyDeadline,
+    interval: 50,
+    signal,
+  });
   step(`${names.length} nodes are Ready`);
 }
 
@@ -177,5 +182,6 @@ export async function down(directory: string, progress: Progress, keep?: boolean
   const removed = await cleanUp(directory, { keep: keepState ? userState : [] });
   const what = `${removed.processes.length} processes and ${removed.namespaces.length} namespaces`;
   progress(removed.processes.length + removed.namespaces.length === 0 ? `no lab in ${directory}` : `removed ${what}`);
+  if (removed.killed.length > 0) progress(`did not heed SIGTERM for 5 s and were killed: ${removed.killed.join(', ')}`);
   if (keepState) progress(`kept API objects and northbound rows in ${directory}; \`lab up --keep-state\` uses them`);
 }
