@@ -1,4 +1,4 @@
-import type { Node } from '@ovenbird/kube';
+import type { Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
 import { installCni } from './cni-install.ts';
@@ -10,7 +10,14 @@ import { applyNat, natPresent, natRuleset } from './host/nat.ts';
 import { followChains } from './host/nft-monitor.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
-import { commit, integrationBridge, interfaceNamed, type Ovs, type OvsChange } from './ovs/database.ts';
+import {
+  commit,
+  type InterfaceRow,
+  integrationBridge,
+  interfaceNamed,
+  type Ovs,
+  type OvsChange,
+} from './ovs/database.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
 import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
@@ -23,10 +30,21 @@ export interface AgentParts {
   readonly ovs: Ovs;
   readonly watches: Watches;
   readonly log: Logger;
+  /** Reads one pod from the API server itself; undefined when it does not exist. */
+  readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
   /** Reports on the Node object (a warning Event). */
   readonly warnNode: (reason: string, message: string) => void;
   /** Ends the agent. */
   readonly signal: AbortSignal;
+}
+
+/**
+ * Whether vswitchd has just said that the link of a pod's interface is gone: by an error in the kernel datapath, by
+ * forgetting the ifindex in userspace.
+ */
+function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined): boolean {
+  if (now === undefined || !now.external_ids.has('container_id')) return false;
+  return now.error !== undefined || ((now.ifindex ?? 0) === 0 && (old?.ifindex ?? 0) > 0);
 }
 
 type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'install';
@@ -49,8 +67,9 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { config, ovs, watches, log, signal } = parts;
-    this.attachments = new Attachments({ config, ovs, pods: watches.pods, mtuOf: (subnet) => this.mtuOf(subnet), log });
+    const { config, ovs, watches, log, signal, lookup } = parts;
+    const mtuOf = (subnet: string): number => this.mtuOf(subnet);
+    this.attachments = new Attachments({ config, ovs, pods: watches.pods, lookup, mtuOf, log });
     const loop = (name: LoopName, reconcile: (signal: AbortSignal) => Promise<void>): ReconcileLoop =>
       startLoop({ name, reconcile, log, signal, onRun: () => name !== 'install' && this.#loops.install.trigger() });
     this.#loops = {
@@ -158,9 +177,7 @@ export class Agent {
         const row = change.new ?? change.old;
         if (row?.name === HOST_PORT) this.#trigger('ovn0', 'bootstrap');
         else if (row?.name === 'br-int') this.#trigger('install');
-        // vswitchd says so when a link it had open is gone.
-        else if (change.new?.error !== undefined && change.new.external_ids.has('container_id'))
-          this.#trigger('collect');
+        else if (lostLink(change.old, change.new)) this.#trigger('collect');
       }
     }
   }

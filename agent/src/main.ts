@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
-import { EventRecorder, KubeClient, NODES } from '@ovenbird/kube';
+import { EventRecorder, KubeClient, NODES, type ObjectRef, PODS, type Pod } from '@ovenbird/kube';
 import { connect, openVswitch } from '@ovenbird/ovsdb';
 import pino from 'pino';
 import { Agent } from './agent.ts';
@@ -56,7 +56,10 @@ async function serve(config: AgentConfig): Promise<void> {
     const node = watches.nodes.get(config.nodeName);
     if (node !== undefined) events.record(NODES, node, { type: 'Warning', reason, message });
   };
-  const agent = new Agent({ config, ovs, watches, log, signal, warnNode });
+  const pods = client.resource(PODS);
+  const lookup = async (ref: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> =>
+    await pods.find(ref, { signal, timeoutMs: 10_000 });
+  const agent = new Agent({ config, ovs, watches, log, signal, lookup, warnNode });
   const answer = (request: Parameters<typeof handleQuery>[1], response: Parameters<typeof handleQuery>[2]): void =>
     handleQuery({ status: () => agent.status(), notReady: () => agent.notReady() }, request, response);
   const servers: Server[] = [];

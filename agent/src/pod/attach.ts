@@ -68,7 +68,7 @@ export async function attach(context: PodContext, request: CniRequest, signal: A
     throw new AgentError('invalid-config', 'ovenbird must be the first plugin of its chain, but got a prevResult');
   }
   await using netns = await openNetns(request.netns, context.config.netnsDirs);
-  const pod = await waitAnnounced(context.pods, identity, context.config.nodeName, signal);
+  const pod = await waitAnnounced({ ...context, nodeName: context.config.nodeName }, identity, signal);
   checkRequestedAddress(pod, request);
   const plan = vethPlan(context, pod, request.containerId, request.ifname);
   const result = addResult(request.config.cniVersion, request.netns, plan, request.config.dns);

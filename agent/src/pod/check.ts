@@ -71,7 +71,7 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
   const identity = podIdentity(request);
   await using netns = await openNetns(request.netns, context.config.netnsDirs);
   // What is there was announced long ago: no patience.
-  const pod = await waitAnnounced(context.pods, identity, context.config.nodeName, signal, {
+  const pod = await waitAnnounced({ ...context, nodeName: context.config.nodeName }, identity, signal, {
     announceMs: 0,
     appearMs: 0,
   });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Pod, Store } from '@ovenbird/kube';
+import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../config.ts';
 import type { Ovs } from '../ovs/database.ts';
@@ -12,6 +12,8 @@ export interface PodContext {
   readonly ovs: Ovs;
   /** The pods of this node. */
   readonly pods: Store<Pod>;
+  /** Reads one pod from the API server itself; undefined when it does not exist. */
+  readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while it cannot be known */
   readonly mtuOf: (subnet: string) => number;
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>;

@@ -1,88 +1,123 @@
-import type { Pod, Store } from '@ovenbird/kube';
+import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
 import { waitFor } from '../wait-for.ts';
 import { type Announcement, readAnnouncement } from './announcement.ts';
 import type { PodIdentity } from './request.ts';
 
-/** How long ADD waits for the controller, milliseconds; containerd gives up after 2 to 4 minutes. */
-export const ANNOUNCE_DEADLINE_MS = 60_000;
-/** How long the agent's watch may lag behind the runtime's before a pod counts as not ours, milliseconds. */
-export const APPEAR_DEADLINE_MS = 10_000;
+/** Where pods are looked up. */
+export interface PodSource {
+  /** The pods of this node, as far as the watch has come. */
+  readonly pods: Store<Pod>;
+  /** Reads one pod from the API server itself; undefined when it does not exist. */
+  readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
+  readonly nodeName: string;
+}
 
 /** Deadlines of {@link waitAnnounced}, milliseconds. */
 export interface AnnounceDeadlines {
+  /** How long the controller may take; containerd gives up after 2 to 4 minutes. */
   readonly announceMs: number;
+  /** How long the agent's watch may lag behind the runtime's before the API server is asked. */
   readonly appearMs: number;
 }
+
+/** What ADD allows. */
+export const ADD_DEADLINES: AnnounceDeadlines = { announceMs: 60_000, appearMs: 1000 };
 
 /** Phases in which a pod has no network any more (its address was given back). */
 const TERMINAL: ReadonlySet<string> = new Set(['Succeeded', 'Failed']);
 
-/** The pod if the API server's current one is the one asked for, undefined while it is not (yet). */
-function current(pods: Store<Pod>, identity: PodIdentity): Pod | undefined {
-  const pod = pods.get(`${identity.namespace}/${identity.name}`);
+const labelOf = ({ namespace, name }: PodIdentity): string => `pod ${namespace}/${name}`;
+
+/** The pod if it is the incarnation asked for. @throws AgentError `pod-refused` for pods that get no interface */
+function accepted(pod: Pod | undefined, identity: PodIdentity): Pod | undefined {
   if (pod === undefined || (identity.uid !== undefined && pod.metadata.uid !== identity.uid)) return undefined;
-  const label = `pod ${identity.namespace}/${identity.name}`;
   if (pod.spec.hostNetwork === true) {
-    throw new AgentError('pod-refused', `${label} uses the node's network (hostNetwork): it gets no interface`);
+    throw new AgentError(
+      'pod-refused',
+      `${labelOf(identity)} uses the node's network (hostNetwork): it gets no interface`,
+    );
   }
-  if (TERMINAL.has(pod.status?.phase ?? '')) {
-    throw new AgentError('pod-refused', `${label} has ended (phase ${pod.status?.phase ?? ''}): it gets no interface`);
+  const phase = pod.status?.phase ?? '';
+  if (TERMINAL.has(phase)) {
+    throw new AgentError('pod-refused', `${labelOf(identity)} has ended (phase ${phase}): it gets no interface`);
   }
   return pod;
 }
 
 /**
+ * Asks the API server why the watch does not show a pod.
+ * @throws AgentError `try-again` when it is not a pod of this node; returns when it is, so that the watch merely lags
+ */
+async function explainAbsence(source: PodSource, identity: PodIdentity, signal: AbortSignal): Promise<void> {
+  const label = labelOf(identity);
+  let pod: Pod | undefined;
+  try {
+    pod = await source.lookup({ namespace: identity.namespace, name: identity.name }, signal);
+  } catch (cause) {
+    throw new AgentError('try-again', `cannot look up ${label} at the API server: ${String(cause)}`, { cause });
+  }
+  if (pod === undefined) throw new AgentError('try-again', `${label} does not exist: was it deleted?`);
+  if (identity.uid !== undefined && pod.metadata.uid !== identity.uid) {
+    throw new AgentError(
+      'try-again',
+      `${label} has the UID ${pod.metadata.uid ?? ''}, not ${identity.uid}: this sandbox belongs to a pod of the same name that is gone`,
+    );
+  }
+  if (pod.spec.nodeName !== source.nodeName) {
+    throw new AgentError(
+      'try-again',
+      `${label} is on node ${pod.spec.nodeName ?? '(none)'}, not on ${source.nodeName}`,
+    );
+  }
+  accepted(pod, identity);
+}
+
+/**
  * Waits until the controller has announced the addresses of a pod.
- * @param pods the pods of this node
- * @param nodeName for messages
  * @throws AgentError `try-again` naming the step that did not come in time, `pod-refused` for pods that get no interface
  */
 export async function waitAnnounced(
-  pods: Store<Pod>,
+  source: PodSource,
   identity: PodIdentity,
-  nodeName: string,
   signal: AbortSignal,
-  deadlines: AnnounceDeadlines = { announceMs: ANNOUNCE_DEADLINE_MS, appearMs: APPEAR_DEADLINE_MS },
+  deadlines: AnnounceDeadlines = ADD_DEADLINES,
 ): Promise<Announcement> {
-  const label = `pod ${identity.namespace}/${identity.name}`;
+  const { pods } = source;
+  const key = `${identity.namespace}/${identity.name}`;
   const changed = (look: () => void): (() => void) => pods.onChange(look);
   const started = performance.now();
-  const listed = pods.generation > 0;
-  await waitFor([changed], () => current(pods, identity), {
-    deadlineMs: listed ? deadlines.appearMs : deadlines.announceMs,
-    signal,
-    expired: () => {
-      const known = pods.get(`${identity.namespace}/${identity.name}`);
-      if (pods.generation === 0) {
-        return new AgentError('try-again', `${label}: the agent of ${nodeName} has not been able to list its pods yet`);
-      }
-      return known === undefined
-        ? new AgentError(
-            'try-again',
-            `${label} is not on ${nodeName}, says the API server: deleted, or on another node`,
-          )
-        : new AgentError(
-            'try-again',
-            `${label} has the UID ${known.metadata.uid ?? ''}, not ${identity.uid ?? ''}: this sandbox belongs to a pod of the same name that is gone`,
-          );
-    },
-  });
-  const left = Math.max(0, deadlines.announceMs - (performance.now() - started));
+  const remaining = (): number => Math.max(0, deadlines.announceMs - (performance.now() - started));
+  const known = (): true | undefined => (accepted(pods.get(key), identity) === undefined ? undefined : true);
+  const late = new AgentError(
+    'try-again',
+    `${labelOf(identity)} is not in the agent's watch; can the agent reach the API server?`,
+  );
+  const appear = (deadlineMs: number): Promise<true> =>
+    waitFor([changed], known, { deadlineMs, signal, expired: () => late });
+  try {
+    await appear(deadlines.appearMs);
+  } catch (error) {
+    if (error !== late) throw error;
+    await explainAbsence(source, identity, signal);
+    await appear(remaining());
+  }
   return await waitFor(
     [changed],
     () => {
-      const pod = current(pods, identity);
-      if (pod === undefined) throw new AgentError('try-again', `${label} was deleted while it waited for its address`);
+      const pod = accepted(pods.get(key), identity);
+      if (pod === undefined) {
+        throw new AgentError('try-again', `${labelOf(identity)} was deleted while it waited for its address`);
+      }
       return readAnnouncement(pod);
     },
     {
-      deadlineMs: left,
+      deadlineMs: remaining(),
       signal,
       expired: () =>
         new AgentError(
           'try-again',
-          `waited ${deadlines.announceMs / 1000} s for the controller to give ${label} an address; \`kubectl describe pod -n ${identity.namespace} ${identity.name}\` shows its events`,
+          `waited ${deadlines.announceMs / 1000} s for the controller to give ${labelOf(identity)} an address; \`kubectl describe pod -n ${identity.namespace} ${identity.name}\` shows its events`,
         ),
     },
   );
