@@ -9,6 +9,7 @@ import { isObject, type JsonObject, objectsOf, stringOf } from './json.ts';
 import { Lister } from './lists.ts';
 import { Registry } from './registry.ts';
 import { apiVersionOf, type Resource } from './resource.ts';
+import { ServiceAddresses } from './service-addresses.ts';
 import type { Store } from './store.ts';
 import { createStrategies } from './strategies.ts';
 import { internalWrite, Writer } from './writer.ts';
@@ -40,7 +41,8 @@ export function createCluster(store: Store, options: ClusterOptions): Cluster {
   const lister = new Lister(store, options.now);
   const registry = new Registry();
   const custom = new CustomResources(writer, registry);
-  const strategies = createStrategies(store, options.serviceCidrs, custom);
+  const addresses = new ServiceAddresses(options.serviceCidrs);
+  const strategies = createStrategies(addresses, custom);
   for (const resource of builtinResources(strategies)) registry.set(resource);
   return {
     writer,
@@ -48,6 +50,7 @@ export function createCluster(store: Store, options: ClusterOptions): Cluster {
     registry,
     bootstrap: async (manifests) => {
       custom.start();
+      for (const { object } of store.collection('services').values()) addresses.take(object);
       for (const name of NAMESPACES) {
         createMissing(writer, registry, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
       }

@@ -4,7 +4,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Cause } from './api-error.ts';
 import { CelRules } from './cel-rules.ts';
-import { clone, isObject, type JsonObject, type KubeObject, listOf } from './json.ts';
+import { clone, equal, isObject, type JsonObject, type KubeObject, listOf } from './json.ts';
 import { FORMATS, toJsonSchema } from './json-schema.ts';
 import { causeOf } from './schema-causes.ts';
 
@@ -68,8 +68,8 @@ export class CustomSchema {
   /** What is wrong with an object; `old` for rules that compare. CEL runs only on objects of the right shape. */
   validate(object: KubeObject, old: KubeObject | undefined): Cause[] {
     if (!this.#validate(object)) {
-      const errors = (this.#validate.errors ?? []).filter(outermost);
-      return errors.map((error) => causeOf(error, object));
+      const errors = (this.#validate.errors ?? []).filter((error) => outermost(error) && !ratcheted(error, old));
+      if (errors.length > 0) return errors.map((error) => causeOf(error, object));
     }
     const causes = listProblems(object, this.#schema, '');
     return causes.length > 0 ? causes : this.#rules.validate(object, old);
@@ -98,6 +98,18 @@ export class CustomSchema {
 /** Errors inside of a oneOf or anyOf branch say only that the branch did not match; the branch's keyword says it all. */
 function outermost(error: ErrorObject): boolean {
   return !/\/(oneOf|anyOf)\/\d+\//.test(error.schemaPath) && error.keyword !== 'if';
+}
+
+/** Whether the value complained about was stored before: it may stay (KEP-4008). */
+function ratcheted(error: ErrorObject, old: KubeObject | undefined): boolean {
+  if (old === undefined) return false;
+  let before: unknown = old;
+  for (const part of error.instancePath.split('/').slice(1)) {
+    const name = part.replace(/~1/g, '/').replace(/~0/g, '~');
+    if (Array.isArray(before)) before = (before as unknown[])[Number(name)];
+    else before = isObject(before) ? before[name] : undefined;
+  }
+  return before !== undefined && before !== old && equal(before, error.data);
 }
 
 function structuralProblems(schema: JsonObject, field: string, root: boolean): Cause[] {

@@ -1,8 +1,16 @@
 /** `node main.ts --config FILE.json`: the lab's API server as a process. Ends on SIGTERM and SIGINT. */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { KubeClient } from '@ovenbird/kube';
+import { startWorkloads } from '../workloads/index.ts';
 import { parseConfig } from './config.ts';
 import { createApiServer } from './server.ts';
+
+function log(level: string, msg: string, error: unknown): void {
+  console.error(
+    JSON.stringify({ level, msg, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  );
+}
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 if (values.config === undefined) {
@@ -17,7 +25,20 @@ const server = await createApiServer({
 });
 console.log(JSON.stringify({ level: 'info', msg: 'listening', urls: server.urls }));
 
+const running = new AbortController();
+if (config.workloads !== false) {
+  const kubeconfig = config.workloads === true ? undefined : config.workloads.kubeconfig;
+  startWorkloads({
+    client: await KubeClient.load(kubeconfig === undefined ? {} : { kubeconfig }),
+    signal: running.signal,
+    onError: (what, error) => log('warn', what, error),
+  }).catch((error: unknown) => {
+    if (!running.signal.aborted) log('error', 'workload controllers did not start', error);
+  });
+}
+
 const stop = (): void => {
+  running.abort();
   server.close().then(
     () => process.exit(0),
     (error: unknown) => {
