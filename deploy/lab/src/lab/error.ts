@@ -4,6 +4,8 @@ export type LabErrorCode =
   | 'command-failed'
   /** A program that the lab needs is not installed. */
   | 'missing-program'
+  /** The lab makes network namespaces, which takes root. */
+  | 'not-permitted'
   /** A process or condition did not come about before its deadline. */
   | 'not-ready'
   /** Another command works on the same lab. */

@@ -30,7 +30,7 @@ const readyDeadline = 90_000;
 
 /**
  * Starts a lab in a state directory. First removes what a dead lab left there.
- * @throws LabError `bad-option` when a lab with other options runs there, `missing-program`, `not-ready`, `locked`
+ * @throws LabError `not-permitted`, `bad-option` when a lab with other options runs there, `missing-program`, `not-ready`, `locked`
  */
 export async function up(
   directory: string,
@@ -38,6 +38,7 @@ export async function up(
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<LabState> {
+  requireRoot();
   const state = planState(directory, options);
   const layout = layoutOf(directory);
   using _lock = await takeLock(layout.lock, {
@@ -59,6 +60,11 @@ export async function up(
   const done: LabState = { ...state, phase: 'up' };
   writeState(done);
   return done;
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() !== 0)
+    throw new LabError('not-permitted', 'the lab makes network namespaces and needs root; run it with sudo');
 }
 
 function joinRunning(directory: string, options: LabOptions, progress: Progress): LabState {
@@ -174,6 +180,7 @@ async function waitForChassis(layout: Layout, node: LabNode, signal: AbortSignal
 
 /** Ends a lab and removes everything it made. @param keep keep what users made; default: as the lab was started */
 export async function down(directory: string, progress: Progress, keep?: boolean): Promise<void> {
+  requireRoot();
   using _lock = await takeLock(layoutOf(directory).lock, {
     wait: lockWait,
     onWait: (holder) => progress(`waiting for another command on this lab (${holder})`),
