@@ -21,6 +21,8 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          // One lab for all files of a run.
+          globalSetup: ['test/src/shared-lab.ts'],
           testTimeout: 120_000,
           hookTimeout: 240_000,
           fileParallelism: false,

@@ -271,8 +271,9 @@ export class TestLab implements AsyncDisposable {
   }
 }
 
+/** A stream of documents, as kubectl reads it (a List would make it ask for OpenAPI v2). */
 function list(objects: readonly Manifest[]): string {
-  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  return objects.map((object) => `${JSON.stringify(object)}\n`).join('');
 }
 
 /** Progress of a lab goes to stderr only when asked for: a test that passes is quiet. */

@@ -6,7 +6,7 @@ export interface SubnetVerdict {
   readonly usable?: UsableSubnet;
   /** False when the spec as written is not (wholly) in force. */
   readonly ok: boolean;
-  readonly reason: 'Usable' | 'VpcMissing' | 'Overlap' | 'Invalid';
+  readonly reason: 'Usable' | 'VpcMissing' | 'NameTaken' | 'Overlap' | 'Invalid';
   readonly message: string;
 }
 
@@ -151,6 +151,14 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
         ok: false,
         reason: 'VpcMissing',
         message: `vpc "${subnet.vpc}" does not exist; create it, the subnet follows`,
+      };
+    }
+    if (input.vpcs.has(subnet.name)) {
+      // Subnet b in Vpc a has the ports a_b and b_a; subnet a in Vpc b would have the same two.
+      return {
+        ok: false,
+        reason: 'NameTaken',
+        message: `a Vpc is named "${subnet.name}" too, and their port names would collide; give one of them another name`,
       };
     }
     let nets: Nets;
