@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sameValue, toAtoms } from './atoms.ts';
+import { toAtoms } from './atoms.ts';
 import { DesiredState, type Unit } from './desired.ts';
 import { MembershipCache } from './diff.ts';
 import { findOrphans } from './orphans.ts';
-import { OWNERSHIP } from './ownership.ts';
 import { makePlan, type Plan } from './plan.ts';
 import type { Output, Scalar } from './rows.ts';
+import { expectExactly } from './testing/expect-exactly.ts';
 import { MemoryStore } from './testing/memory-store.ts';
 import { foreignInsert, groupRow, member, podUnit, randomUnits, row, seed, switchRow } from './testing/units.ts';
 
@@ -33,27 +33,6 @@ function applyAll(desired: DesiredState, store: MemoryStore): Plan {
   for (const { unit, version } of plan.included) desired.written(unit, version);
   for (const [unit, version] of plan.unchanged) desired.written(unit, version);
   return plan;
-}
-
-/** Every wanted atom is there, and nothing of ours beyond them. */
-function expectExactly(store: MemoryStore, units: Units): void {
-  const wanted = new DesiredState();
-  setAll(wanted, units);
-  for (const unit of wanted.units) {
-    for (const wantedRow of unit.atoms.rows.values()) {
-      const actual = store.get(wantedRow.table, wantedRow.uuid);
-      expect(actual, `${wantedRow.table} ${wantedRow.key}`).toBeDefined();
-      for (const [column, rule] of Object.entries(OWNERSHIP[wantedRow.table]?.columns ?? {})) {
-        if (rule.rule !== 'whole' || !store.hasColumn(wantedRow.table, column)) continue;
-        const value = wantedRow.columns[column] ?? rule.fallback;
-        expect(sameValue(actual?.[column], value), `${wantedRow.table}.${column} of ${wantedRow.key}`).toBe(true);
-      }
-    }
-    for (const { table, uuid, column, value } of unit.atoms.members.values()) {
-      expect(store.get(table, uuid)?.[column], `${table}.${column}`).toContain(value);
-    }
-  }
-  expect(findOrphans(store, wanted)).toEqual([]);
 }
 
 const FOREIGN_SWITCH = '11111111-1111-4111-8111-111111111111';

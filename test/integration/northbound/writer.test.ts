@@ -104,10 +104,12 @@ function network(pods: number): Units {
 
 /** Resolves in the very turn in which the replica reaches this many ports, that is in the middle of the stream. */
 function portsIn({ client, store }: TestWriter, count: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  const ports = (): number => client.replica.table('Logical_Switch_Port').size;
   const check = (): void => {
-    if (client.replica.table('Logical_Switch_Port').size >= count) resolve(undefined);
+    if (ports() >= count) resolve(undefined);
   };
+  AbortSignal.timeout(20_000).onabort = () => reject(new Error(`${ports()} ports after 20 s, not ${count}`));
   const stop = store.onChange(check);
   check();
   return promise.finally(stop);
@@ -343,10 +345,10 @@ describe('northbound writer on ovsdb-server', () => {
     await it1.stop();
 
     // The oracle: the same units into an empty database, without any trouble.
-    await using fresh = new TestServer(dir, 'fresh');
-    await fresh.create();
-    await fresh.start();
-    await using clean = new TestWriter(fresh, 'a');
+    await server.stop('SIGKILL');
+    await server.create();
+    await server.start();
+    const clean = writer();
     await clean.run(units);
     expect(after).toEqual(dump(clean.store));
   });

@@ -17,7 +17,7 @@ const silent = { debug: () => undefined, info: () => undefined, warn: () => unde
 export type Units = ReadonlyMap<string, readonly Output[]>;
 
 /** A writer with a connection of its own; ends with `stop`. */
-export class TestWriter implements AsyncDisposable {
+export class TestWriter {
   readonly client: Client<OvnNorthbound>;
   readonly store: OvsdbStore;
   readonly fence: Fence;
@@ -61,10 +61,6 @@ export class TestWriter implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#ends.abort();
     await this.client.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
   }
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { sameValue } from '../atoms.ts';
 import type { Scalar, Value } from '../rows.ts';
 import { type NbChange, type NbOp, type NbRow, type NbStore, NbTransactError } from '../store.ts';
@@ -67,10 +68,12 @@ export class MemoryStore implements NbStore {
   }
 
   async transact(ops: readonly NbOp[], _signal?: AbortSignal): Promise<void> {
-    await Promise.resolve();
+    // A turn of the event loop each way, in which units may change.
+    await immediate();
     this.before(ops);
     this.commit(ops);
     this.commits.push(ops);
+    await immediate();
     this.after();
   }
 
