@@ -1,7 +1,9 @@
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   down,
   isUp,
+  kubectlPath,
   labDirectory,
   layoutOf,
   managerOf,
@@ -136,6 +138,11 @@ function labStatus(args: readonly string[]): number {
   return running ? 0 : 1;
 }
 
+/** A word for a POSIX shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
 function labEnv(): number {
   const layout = layoutOf(requireState(labDirectory()).directory);
   const variables = {
@@ -144,8 +151,11 @@ function labEnv(): number {
     OVN_NB_DB: `unix:${layout.central.northbound}`,
     OVN_SB_DB: `unix:${layout.central.southbound}`,
   };
-  for (const [key, value] of Object.entries(variables))
-    process.stdout.write(`export ${key}='${value.replaceAll("'", String.raw`'\''`)}'\n`);
+  for (const [key, value] of Object.entries(variables)) process.stdout.write(`export ${key}=${quoted(value)}\n`);
+  // Where set-up brought a kubectl because the machine has none, or an old one.
+  const kubectl = dirname(kubectlPath());
+  if (!(process.env['PATH'] ?? '').split(':').includes(kubectl))
+    process.stdout.write(`export PATH=${quoted(kubectl)}:"$PATH"\n`);
   return 0;
 }
 
