@@ -63,6 +63,7 @@ export class Agent {
   #encapIp: string | undefined;
   #appliedNat = '';
   #forwarding: ForwardingReport = { opened: [], blocking: [] };
+  #serving = false;
   #installed = false;
 
   constructor(parts: AgentParts) {
@@ -101,6 +102,12 @@ export class Agent {
     void watches.synced.then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'install')).catch(() => {});
   }
 
+  /** The CNI socket is served from now on; the runtime may be told. */
+  markServing(): void {
+    this.#serving = true;
+    this.#trigger('install');
+  }
+
   /** Why pods cannot be attached now; undefined when they can. */
   notReady(): string | undefined {
     const { ovs, watches, config } = this.#parts;
@@ -110,6 +117,7 @@ export class Agent {
     if (bridge === undefined) return `the bridge br-int does not exist: ${this.#reason('bootstrap')}`;
     if (this.#encapIp === undefined) return `the chassis is not configured: ${this.#reason('bootstrap')}`;
     if ((interfaceNamed(ovs, 'br-int')?.ofport ?? -1) < 0) return 'ovs-vswitchd has not created br-int: is it running?';
+    if (!this.#serving) return 'the agent is starting';
     const node = watches.nodes.get(config.nodeName);
     if (node === undefined) return `the Node ${config.nodeName} does not exist`;
     if (this.#loops.ovn0.successes === 0)
@@ -154,8 +162,11 @@ export class Agent {
     };
   }
 
+  /** Wakes loops. Those that build on the chassis wait for the first bootstrap, which wakes them. */
   #trigger(...names: readonly LoopName[]): void {
-    for (const name of names) this.#loops[name].trigger();
+    for (const name of names) {
+      if (this.#encapIp !== undefined || (name !== 'ovn0' && name !== 'nat')) this.#loops[name].trigger();
+    }
   }
 
   #reason(name: LoopName): string {
@@ -201,11 +212,11 @@ export class Agent {
         `the Node ${config.nodeName} has no InternalIP; set encapIp in the configuration`,
       );
     }
-    this.#overlayMtu = overlayMtu(await listLinks(), encapIp);
+    this.#overlayMtu = overlayMtu(await listLinks('address'), encapIp);
     await commit(ovs, () => bootstrapTransaction(ovs, config, chassisSettings(config, encapIp)), signal);
     const isNew = this.#encapIp !== encapIp;
     this.#encapIp = encapIp;
-    if (isNew) this.#trigger('ovn0');
+    if (isNew) this.#trigger('ovn0', 'nat');
   }
 
   async #hostPort(signal: AbortSignal): Promise<void> {

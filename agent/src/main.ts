@@ -47,7 +47,7 @@ async function serve(config: AgentConfig): Promise<void> {
     database: openVswitch,
     monitor: ovsMonitor,
     indexes: ovsIndexes,
-    signal,
+    // Outlives the signal: requests in progress undo what they began.
     onEvent: (event) => log.debug(event, 'ovsdb'),
   });
   const watches = startWatches(client, config.nodeName, log, signal);
@@ -94,6 +94,7 @@ async function serve(config: AgentConfig): Promise<void> {
       ),
     ),
   );
+  agent.markServing();
   log.info({ cniSocket: config.cniSocket }, 'serving');
   // With NODE_COMPILE_CACHE set, the next start neither compiles nor strips types, which also saves 30 MB of memory. Node
   // would write the cache at exit, which a process that is killed never reaches. Without the variable this does nothing.

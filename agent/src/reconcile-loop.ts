@@ -1,5 +1,6 @@
 import { Backoff, sleep, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
+import { AgentError } from './error.ts';
 
 /** Runs one function whenever something it depends on changed; never twice at the same time. */
 export interface ReconcileLoop {
@@ -45,7 +46,11 @@ export function startLoop(options: LoopOptions): ReconcileLoop {
       if (signal.aborted) return;
       lastError = error instanceof Error ? error : new Error(String(error));
       const delay = backoff.next();
-      log.warn({ loop: name, err: lastError, retryInMs: Math.round(delay) }, 'failed');
+      const retryInMs = Math.round(delay);
+      // What is merely not there yet is no fault of this node.
+      if (error instanceof AgentError && error.code === 'try-again') {
+        log.info({ loop: name, reason: error.message, retryInMs }, 'waiting');
+      } else log.warn({ loop: name, err: lastError, retryInMs }, 'failed');
       retry = new AbortController();
       // A change ends the wait early: it may be the very thing that was missing.
       await sleep(systemClock, delay, AbortSignal.any([signal, retry.signal]));

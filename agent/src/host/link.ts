@@ -21,19 +21,23 @@ export async function deleteLink(name: string): Promise<void> {
   }
 }
 
-/** One link as `ip -json address show` prints it (ip-address(8)), the fields we read. */
+/** One link as `ip -json` prints it (ip-address(8), ip-link(8)), the fields we read. */
 export interface LinkState {
   readonly ifname: string;
   readonly mtu: number;
   readonly flags: readonly string[];
   readonly address?: string;
+  /** Only in the output of `ip link show`. */
   readonly ifalias?: string;
   readonly addr_info?: readonly { readonly family: string; readonly local?: string; readonly prefixlen?: number }[];
 }
 
-/** Links of this namespace with their addresses, one `ip` call. */
-export async function listLinks(): Promise<readonly LinkState[]> {
-  return JSON.parse(await run('ip', ['-json', 'address', 'show'])) as LinkState[];
+/**
+ * Links of this namespace.
+ * @param what `address`: with their addresses; `link`: with their aliases
+ */
+export async function listLinks(what: 'address' | 'link'): Promise<readonly LinkState[]> {
+  return JSON.parse(await run('ip', ['-json', what, 'show'])) as LinkState[];
 }
 
 /**

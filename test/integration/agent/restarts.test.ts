@@ -1,0 +1,182 @@
+import { rmSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { exec, must, until } from './exec.ts';
+import { NodeUnderTest } from './node-under-test.ts';
+import { announcedPod, cni, leftovers, podObject, sandbox, type TestPod } from './pods.ts';
+
+const node = new NodeUnderTest();
+beforeAll(async () => {
+  await node.start();
+  await node.startAgent();
+});
+afterAll(() => node.stop());
+
+const showLog = (): void => onTestFailed(() => console.log(node.log('agent').slice(-5000)));
+const reaches = async (pod: TestPod, address: string): Promise<boolean> =>
+  (await exec(['nsenter', `--net=${pod.netns}`, 'ping', '-c1', '-W1', address])).status === 0;
+const empty = async (): Promise<boolean> => {
+  const { ports, links } = await leftovers(node);
+  return ports.length === 0 && links.length === 0;
+};
+
+describe('the agent restarts', () => {
+  test('pods keep traffic while it is down; what vanished meanwhile is cleaned up', async () => {
+    showLog();
+    const [stays, goes] = await Promise.all([announcedPod(node, 1), announcedPod(node, 2)]);
+    if (stays === undefined || goes === undefined) throw new Error('two pods');
+    expect((await cni(node, 'ADD', stays)).status).toBe(0);
+    expect((await cni(node, 'ADD', goes)).status).toBe(0);
+    await node.kill('agent');
+    expect(await reaches(stays, '10.16.0.1')).toBe(true);
+    expect(await reaches(stays, '172.31.0.254')).toBe(true);
+    expect(JSON.parse((await cni(node, 'DEL', goes)).stdout)).toMatchObject({ code: 11 });
+    await node.deleteNamespace(goes.netns);
+    const chassis = await node.vsctl('get', 'Open_vSwitch', '.', 'external_ids');
+    await node.startAgent();
+    await until('the port of the vanished pod is gone', async () => (await leftovers(node)).ports.length === 1);
+    expect(await reaches(stays, '10.16.0.1')).toBe(true);
+    expect(await node.vsctl('get', 'Open_vSwitch', '.', 'external_ids')).toBe(chassis);
+    expect((await cni(node, 'DEL', stays)).status).toBe(0);
+    expect(await empty()).toBe(true);
+  });
+
+  test('killed in the middle of ADDs it leaves nothing that DEL does not remove', async () => {
+    showLog();
+    const pods = await Promise.all(Array.from({ length: 8 }, (_, index) => announcedPod(node, 10 + index)));
+    const adding = pods.map((pod) => cni(node, 'ADD', pod));
+    await until('the first port is there', async () => (await leftovers(node)).ports.length > 0);
+    await node.kill('agent');
+    await Promise.all(adding);
+    await node.startAgent();
+    // As a runtime does after a failed ADD: DEL, then a fresh ADD.
+    for (const pod of pods) expect((await cni(node, 'DEL', pod)).status).toBe(0);
+    expect(await empty()).toBe(true);
+    const again = await Promise.all(pods.map((pod) => cni(node, 'ADD', pod)));
+    expect(again.map(({ status }) => status)).toEqual(pods.map(() => 0));
+    for (const pod of pods) expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
+  test('a pair that was never connected is removed at start', async () => {
+    await node.kill('agent');
+    await must(node.inNode('ip', 'link', 'add', 'h0123456789ab', 'type', 'veth', 'peer', 'name', 'far'));
+    await must(node.inNode('ip', 'link', 'set', 'h0123456789ab', 'alias', 'ovenbird'));
+    await must(node.inNode('ip', 'link', 'add', 'hffffffffffff', 'type', 'veth', 'peer', 'name', 'foreign'));
+    await node.startAgent();
+    const { links } = await leftovers(node);
+    await must(node.inNode('ip', 'link', 'delete', 'hffffffffffff'));
+    expect(links).toEqual(['hffffffffffff']);
+  });
+
+  test('SIGTERM ends it within 5 s, undoing ADDs that wait', async () => {
+    showLog();
+    const [unannounced, unbound] = await Promise.all([sandbox(node, 20), sandbox(node, 21)]);
+    if (unannounced === undefined || unbound === undefined) throw new Error('two pods');
+    await node.put('Pod', podObject(unannounced, false));
+    await node.put('Pod', podObject(unbound, true)); // no northbound port: its flows never come
+    const adding = [cni(node, 'ADD', unannounced), cni(node, 'ADD', unbound)];
+    await until('both are in progress', async () => {
+      const { ports } = await leftovers(node);
+      return ports.length === 1 && (await node.query('/status')).body.includes('"busy": 2');
+    });
+    await Promise.race([
+      node.kill('agent', 'SIGTERM'),
+      new Promise((_, reject) => setTimeout(() => reject(new Error('still running after 5 s')), 5000)),
+    ]);
+    for (const { stdout } of await Promise.all(adding)) {
+      expect(JSON.parse(stdout)).toMatchObject({ code: 11, msg: expect.stringContaining('stopping') as unknown });
+    }
+    expect(await empty()).toBe(true);
+    await node.startAgent();
+  });
+});
+
+describe('others interfere', () => {
+  test('masquerade comes back after a flush, ovn0 after its removal, chassis settings after an edit', async () => {
+    showLog();
+    const pod = await announcedPod(node, 30);
+    expect((await cni(node, 'ADD', pod)).status).toBe(0);
+    await must(node.inNode('nft', 'flush', 'ruleset'));
+    await until('the world is reached again', () => reaches(pod, '172.31.0.254'));
+    await node.vsctl('del-port', 'br-int', 'ovn0');
+    await until('the world is reached again', () => reaches(pod, '172.31.0.254'));
+    await node.vsctl(
+      'remove',
+      'Open_vSwitch',
+      '.',
+      'external_ids',
+      'system-id',
+      '--',
+      'set',
+      'Open_vSwitch',
+      '.',
+      'external_ids:mine=1',
+    );
+    await until('system-id is back', async () =>
+      (await node.vsctl('get', 'Open_vSwitch', '.', 'external_ids')).includes('system-id=n1'),
+    );
+    expect(await node.vsctl('get', 'Open_vSwitch', '.', 'external_ids:mine')).toContain('1');
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
+  test('vswitchd restarts: pods and ovn0 work again', async () => {
+    showLog();
+    const pod = await announcedPod(node, 31);
+    expect((await cni(node, 'ADD', pod)).status).toBe(0);
+    await node.kill('vswitchd');
+    rmSync(node.path('vswitchd.ctl'), { force: true });
+    node.startSwitch();
+    await until('the world is reached again', () => reaches(pod, '172.31.0.254'), 30_000);
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
+  test('a forward chain with policy drop: iptables is opened, another firewall is reported on the Node', async () => {
+    showLog();
+    const pod = await announcedPod(node, 32);
+    expect((await cni(node, 'ADD', pod)).status).toBe(0);
+    expect(await reaches(pod, '172.31.0.254')).toBe(true);
+    const docker = 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }\n';
+    await must(node.inNode('nft', '-f', '-'), { input: docker });
+    await until('the world is reached again', () => reaches(pod, '172.31.0.254'));
+    await must(node.inNode('nft', 'delete', 'table', 'ip', 'filter'));
+    const admin = 'table inet site { chain fwd { type filter hook forward priority 0; policy drop; }; }\n';
+    await must(node.inNode('nft', '-f', '-'), { input: admin });
+    await until('an Event names the chain', async () =>
+      JSON.stringify(await node.list('Event')).includes('inet site fwd'),
+    );
+    expect(await must(node.inNode('nft', 'list', 'table', 'inet', 'site'))).not.toContain('ovn0');
+    await must(node.inNode('nft', 'delete', 'table', 'inet', 'site'));
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
+  test('a Subnet that comes and goes changes routes and masquerade', async () => {
+    showLog();
+    const subnet = {
+      apiVersion: 'ovenbird.io/v1',
+      kind: 'Subnet',
+      metadata: { name: 'more' },
+      spec: { cidrBlock: '10.77.0.0/16', natOutgoing: true },
+    };
+    const other = {
+      ...subnet,
+      metadata: { name: 'foreign' },
+      spec: { ...subnet.spec, vpc: 'elsewhere', cidrBlock: '10.78.0.0/16' },
+    };
+    await node.put('Subnet', other);
+    await node.put('Subnet', subnet);
+    const routes = (): Promise<string> => must(node.inNode('ip', 'route', 'show', 'dev', 'ovn0'));
+    const nft = (): Promise<string> => must(node.inNode('nft', 'list', 'set', 'inet', 'ovenbird', 'nat4'));
+    await until(
+      'route and masquerade',
+      async () => (await routes()).includes('10.77.0.0/16 via 100.64.0.1') && (await nft()).includes('10.77.0.0/16'),
+    );
+    expect(`${await routes()}${await nft()}`).not.toContain('10.78');
+    await node.remove('Subnet', 'more');
+    await until('both are gone', async () => !(await routes()).includes('10.77') && !(await nft()).includes('10.77'));
+  });
+});
+
+test('memory stays below 120 MB', async () => {
+  const status = await must(['cat', `/proc/${node.pid('agent') ?? 0}/status`]);
+  const kilobytes = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]);
+  expect(kilobytes / 1024).toBeLessThan(120);
+});
