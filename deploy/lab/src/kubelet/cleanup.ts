@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { RecordStore } from './pod-record.ts';
 import { PodServer } from './pod-server.ts';
-import { killInNamespace, signalGroup } from './process.ts';
+import { killGroup, killInNamespace } from './process.ts';
 
 /**
  * Removes what a dead kubelet left, by its records and by nothing else: processes, network namespaces, records, logs.
@@ -18,7 +18,7 @@ export async function removePods(stateDir: string): Promise<number> {
     const server = new PodServer((text) => problems.push(text));
     try {
       for (const record of records) {
-        for (const { process } of record.containers) if (process) signalGroup(process, 'SIGKILL');
+        for (const { process } of record.containers) if (process) killGroup(process);
         if (record.hostNetwork) continue;
         if (record.ran) killInNamespace(`/run/netns/${record.netns}`);
         await server.deleteNetns(record.netns);

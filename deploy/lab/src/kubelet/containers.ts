@@ -7,7 +7,7 @@ import { containerEnv, type EnvSources, expand } from './env.ts';
 import type { ContainerRecord } from './pod-record.ts';
 import type { PodServer, ServedPort } from './pod-server.ts';
 import { restarts } from './pod-status.ts';
-import { type Exit, isAlive, signalGroup, startProcess } from './process.ts';
+import { type Exit, isAlive, killGroup, startProcess, terminate } from './process.ts';
 
 /** What the containers of a pod need from the rest of the kubelet. */
 export interface ContainerContext {
@@ -78,8 +78,13 @@ export class PodContainers {
       if (!record.state.running || process === undefined) continue;
       // Its exit code went to init with the old kubelet: the code is then unknown, as a kubelet would say it.
       const unknown = (): void => this.#ended(record.name, { exitCode: 137 }, 'ContainerStatusUnknown');
-      if (isAlive(process)) this.#exits.set(record.name, this.#context.podServer.waitPid(process.pid).then(unknown));
-      else unknown();
+      if (!isAlive(process)) {
+        unknown();
+        continue;
+      }
+      // Rejected when the pod server ends, so when we do: the next kubelet looks again.
+      const exited = this.#context.podServer.waitPid(process.pid).then(unknown, () => undefined);
+      this.#exits.set(record.name, exited);
     }
   }
 
@@ -107,11 +112,11 @@ export class PodContainers {
     const running = this.records.flatMap((record) => (record.state.running && record.process ? [record.process] : []));
     if (running.length === 0) return;
     const ended = Promise.all(this.#exits.values());
-    for (const process of running) signalGroup(process, 'SIGTERM');
+    for (const process of running) terminate(process);
     const over = new AbortController();
     await Promise.race([ended, sleep(this.#context.clock, graceMs, over.signal)]);
     over.abort();
-    for (const process of running) signalGroup(process, 'SIGKILL');
+    for (const process of running) killGroup(process);
     await ended;
   }
 
@@ -202,7 +207,8 @@ export class PodContainers {
   }
 
   #ended(name: string, exit: Exit, reason?: string): void {
-    const { state, containerId, restartCount } = this.#get(name);
+    const { state, containerId, restartCount, process } = this.#get(name);
+    if (process) killGroup(process); // with its first process a container ends
     const terminated = {
       ...exit,
       reason: reason ?? (exit.exitCode === 0 ? 'Completed' : 'Error'),

@@ -2,7 +2,7 @@ import { type Change, Reflector, Store } from '@ovenbird/kube';
 import { LAB_PODS, type LabPod } from '../workloads/objects.ts';
 import type { PodRecord } from './pod-record.ts';
 import { isHealthy, type KubeletContext, PodWorker } from './pod-worker.ts';
-import { signalGroup } from './process.ts';
+import { killGroup } from './process.ts';
 
 /** Watches the pods of all nodes with one watch and gives each UID a worker. */
 export class PodManager {
@@ -88,7 +88,7 @@ export class PodManager {
   /** A sandbox that lost its namespace, or whose ADD did not finish, is made anew; its processes are of no use. */
   #usable(record: PodRecord): PodRecord {
     if (record.sandbox === 'gone' || isHealthy(record)) return record;
-    for (const { process } of record.containers) if (process) signalGroup(process, 'SIGKILL');
+    for (const { process } of record.containers) if (process) killGroup(process);
     return { ...record, sandbox: 'adding', containers: [] };
   }
 }

@@ -80,13 +80,27 @@ export function exitOf(code: number | null, signal: NodeJS.Signals | null): Exit
   return { exitCode: 128 + number, signal: number };
 }
 
-/** Signals the group that {@link startProcess} made, unless the process has ended. */
-export function signalGroup(id: ProcessId, signal: NodeJS.Signals): void {
+/** Asks a process to end, as a runtime does: only the container's first process is told. */
+export function terminate(id: ProcessId): void {
   if (!isAlive(id)) return;
   try {
-    process.kill(-id.pid, signal);
+    process.kill(id.pid, 'SIGTERM');
   } catch {
     // ended between the look and the signal
+  }
+}
+
+/**
+ * Kills a process and whatever else is left of the group that {@link startProcess} made. The number of a group is not
+ * given away while it has members, so this is also right just after the first process has ended.
+ */
+export function killGroup(id: ProcessId): void {
+  const now = startTicks(id.pid);
+  if (now !== undefined && now !== id.startTicks) return; // somebody else's by now
+  try {
+    process.kill(-id.pid, 'SIGKILL');
+  } catch {
+    // nobody left
   }
 }
 

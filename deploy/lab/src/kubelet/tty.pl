@@ -4,31 +4,33 @@
 use strict;
 use warnings;
 use Errno qw(EINTR EIO);
+use Fcntl qw(O_NOCTTY O_RDWR);
 use POSIX qw(:sys_wait_h setsid);
 
 use constant { TIOCSPTLCK => 0x40045431, TIOCGPTN => 0x80045430, TIOCSCTTY => 0x540E, TIOCSWINSZ => 0x5414 };
 
 die "usage: tty.pl <command>...\n" unless @ARGV;
+my $sizes;
+undef $sizes unless open($sizes, '<&=', 3);    # before anything else can become descriptor 3
 open(my $master, '+<', '/dev/ptmx') or die "/dev/ptmx: $!\n";
 my $number = pack('I', 0);
 ioctl($master, TIOCSPTLCK, $number) or die "cannot unlock the terminal: $!\n";
 ioctl($master, TIOCGPTN, $number) or die "cannot name the terminal: $!\n";
 my $name = '/dev/pts/' . unpack('I', $number);
-open(my $slave, '+<', $name) or die "$name: $!\n";
+sysopen(my $slave, $name, O_RDWR | O_NOCTTY) or die "$name: $!\n";
 
 my $pid = fork;
 die "fork: $!\n" unless defined $pid;
 if (!$pid) {
     close $master;
     setsid();
-    ioctl($slave, TIOCSCTTY, 0);
+    ioctl($slave, TIOCSCTTY, 0) or print STDERR "no controlling terminal: $!\n";
     POSIX::dup2(fileno($slave), $_) for 0 .. 2;
     POSIX::close(3);
     exec { $ARGV[0] } @ARGV or print STDERR "$ARGV[0]: $!\n";
     POSIX::_exit(127);
 }
 close $slave;
-open(my $sizes, '<&=', 3) or undef $sizes;
 
 sub copy_all {
     my ($to, $bytes) = @_;
