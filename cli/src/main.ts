@@ -14,6 +14,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const { status } = await import('./commands/status.ts');
     return await status(rest);
   }
+  if (command === 'confirm-deletion') {
+    const { confirmDeletion } = await import('./commands/confirm-deletion.ts');
+    return await confirmDeletion(rest);
+  }
   if (isTool(command)) return await passThrough(command, rest);
   throw new UsageError(`no command ${command}; \`ovenbird help\` lists them`);
 }

@@ -4,6 +4,7 @@ import {
   down,
   isUp,
   kubectlPath,
+  LabError,
   labDirectory,
   layoutOf,
   managerOf,
@@ -51,6 +52,14 @@ export async function lab(argv: readonly string[]): Promise<number> {
   }
 }
 
+/** ^C ends a start in good order: what was started is ended again. A second one ends it at once. */
+function interruption(): AbortSignal {
+  const abort = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => abort.abort(new LabError('interrupted', 'interrupted')));
+  return abort.signal;
+}
+
 async function labUp(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -71,7 +80,7 @@ async function labUp(args: readonly string[]): Promise<number> {
     keepState: values['keep-state'],
     without: values.without.flatMap((names) => names.split(',')),
   };
-  await up(directory, options, say);
+  await up(directory, options, say, interruption());
   say(
     `the lab is up in ${directory}; \`eval "$(npx ovenbird lab env)"\` points kubectl, ovn-nbctl and ovn-sbctl at it`,
   );
@@ -83,7 +92,8 @@ async function labTour(): Promise<number> {
   const directory = labDirectory();
   if (!isUp(directory)) {
     say(`starting a lab in ${directory}`);
-    await up(directory, { nodes: 3, dualStack: true, fabricOnly: false, keepState: false, without: [] }, say);
+    const options = { nodes: 3, dualStack: true, fabricOnly: false, keepState: false, without: [] };
+    await up(directory, options, say, interruption());
   }
   await tour(directory, (text) => void process.stdout.write(text));
   return 0;

@@ -14,6 +14,8 @@ export type LabErrorCode =
   | 'not-running'
   /** The lab has no process, node or option of that name. */
   | 'unknown-name'
+  /** The user ended a start before it was done. */
+  | 'interrupted'
   /** An option is wrong. */
   | 'bad-option';
 

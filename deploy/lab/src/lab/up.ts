@@ -55,6 +55,8 @@ export async function up(
   } catch (error) {
     progress(`ending what was started; the logs stay in ${layout.log}`);
     await cleanUp(directory, { keep: ['log', ...(options.keepState ? userState : [])] });
+    // The reason of an interruption says more than how the step in progress took it.
+    signal?.throwIfAborted();
     throw error;
   }
   const done: LabState = { ...state, phase: 'up' };
