@@ -35,8 +35,9 @@ export interface UnitDifference {
  * made from one stays right for as long as the array lives.
  */
 export class MembershipCache {
-  readonly #sets = new WeakMap<readonly Scalar[], ReadonlySet<Scalar>>();
+  readonly #sets = new WeakMap<readonly Scalar[], Set<Scalar>>();
 
+  /** The elements of a set column. */
   elements(value: Value): ReadonlySet<Scalar> {
     if (!Array.isArray(value)) return new Set();
     const array = value as readonly Scalar[];
@@ -46,6 +47,33 @@ export class MembershipCache {
       this.#sets.set(array, elements);
     }
     return elements;
+  }
+
+  /**
+   * What went from a set and what came to it. A switch with ten thousand ports changes by one: what both versions share
+   * at either end is passed over, and the set of the old version becomes that of the new one.
+   */
+  changes(before: Value, after: Value): { readonly gone: readonly Scalar[]; readonly came: readonly Scalar[] } {
+    const old = Array.isArray(before) ? (before as readonly Scalar[]) : [];
+    const now = Array.isArray(after) ? (after as readonly Scalar[]) : [];
+    const shorter = Math.min(old.length, now.length);
+    let start = 0;
+    while (start < shorter && old[start] === now[start]) start += 1;
+    let end = 0;
+    while (end < shorter - start && old[old.length - 1 - end] === now[now.length - 1 - end]) end += 1;
+    const left = new Set(old.slice(start, old.length - end));
+    const right = new Set(now.slice(start, now.length - end));
+    const gone = [...left.difference(right)];
+    const came = [...right.difference(left)];
+    const known = this.#sets.get(old);
+    // An empty array may be the one that all rows with an empty set share.
+    if (known !== undefined && now.length > 0) {
+      for (const element of gone) known.delete(element);
+      for (const element of came) known.add(element);
+      this.#sets.delete(old);
+      this.#sets.set(now, known);
+    }
+    return { gone, came };
   }
 }
 

@@ -47,16 +47,14 @@ export function inspectChanges(
     }
     for (const [column, rule] of Object.entries(columns)) {
       if (rule.rule !== 'members' || old?.[column] === now?.[column]) continue;
-      const before = cache.elements(old?.[column]) as ReadonlySet<string>;
-      const after = cache.elements(now?.[column]) as ReadonlySet<string>;
-      for (const value of before) {
-        if (after.has(value)) continue;
-        const atom = memberKey({ table, uuid, column, value });
+      const { gone, came } = cache.changes(old?.[column], now?.[column]);
+      for (const value of gone) {
+        const atom = memberKey({ table, uuid, column, value: String(value) });
         for (const unit of desired.emitters(atom) ?? []) differing.push({ unit, atom });
       }
       if (now === undefined) continue;
-      for (const value of after) {
-        if (before.has(value)) continue;
+      for (const element of came) {
+        const value = String(element);
         const atom = { table, uuid, column, value };
         if (desired.isLeaving(memberKey(atom)) || !isStaleMember(reader, desired, atom, now)) continue;
         orphans.push(memberOrphan(atom));
