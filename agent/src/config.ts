@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { dualValues, splitDualCidr } from '@ovenbird/crds';
 import { z } from 'zod';
 import { AgentError } from './error.ts';
 
@@ -58,6 +59,14 @@ export interface AgentConfig {
 const absolutePath = z.string().regex(/^\/[^\0]*$/, 'must be an absolute path');
 const remote = /^(unix:\/|(tcp|ssl):(\[[0-9a-fA-F:.]+\]|[^:\s,]+):\d+)/;
 
+function isDualCidr(text: string): boolean {
+  try {
+    return dualValues(splitDualCidr(text)).length > 0;
+  } catch {
+    return false;
+  }
+}
+
 const shape = z.strictObject({
   nodeName: z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be the name of a Node object'),
   kubeconfig: absolutePath.optional(),
@@ -84,7 +93,10 @@ const shape = z.strictObject({
   cniBinDir: absolutePath.optional(),
   cniShim: absolutePath.default(fileURLToPath(new URL('../../cni/dist/ovenbird', import.meta.url))),
   mtu: z.int().min(576).max(65_535).optional(),
-  serviceCidr: z.string().default('10.96.0.0/12,fd00:10:96::/112'),
+  serviceCidr: z
+    .string()
+    .refine(isDualCidr, 'must be a CIDR: v4, v6 or v4,v6, for example 10.96.0.0/12')
+    .default('10.96.0.0/12,fd00:10:96::/112'),
   ofctrlWaitBeforeClear: z.int().min(0).max(60_000).default(3000),
   monitorAll: z.boolean().default(true),
   listen: z
@@ -122,7 +134,8 @@ function fromEnvironment(env: NodeJS.ProcessEnv): Record<string, unknown> {
  */
 export function parseConfig(input: unknown, env: NodeJS.ProcessEnv = {}): AgentConfig {
   const overrides = fromEnvironment(env);
-  const merged = typeof input === 'object' && input !== null ? { ...input, ...overrides } : input;
+  const merged =
+    typeof input === 'object' && input !== null && !Array.isArray(input) ? { ...input, ...overrides } : input;
   const parsed = schema.safeParse(merged);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(file)'}: ${issue.message}`);

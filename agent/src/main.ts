@@ -86,7 +86,8 @@ async function serve(config: AgentConfig): Promise<void> {
                   : `${cni.args['K8S_POD_NAMESPACE'] ?? ''}/${cni.args['K8S_POD_NAME'] ?? ''}`,
             };
             if (error === undefined) log.info(fields, 'cni');
-            else log.warn({ ...fields, err: error }, 'cni');
+            else if (error.code === 'internal') log.error({ ...fields, err: error }, 'cni');
+            else log.warn({ ...fields, code: error.code, reason: error.message }, 'cni');
           },
         },
         request,

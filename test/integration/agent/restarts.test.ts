@@ -138,10 +138,10 @@ describe('others interfere', () => {
     await must(node.inNode('nft', '-f', '-'), { input: docker });
     await until('the world is reached again', () => reaches(pod, '172.31.0.254'));
     await must(node.inNode('nft', 'delete', 'table', 'ip', 'filter'));
-    const admin = 'table inet site { chain fwd { type filter hook forward priority 0; policy drop; }; }\n';
+    const admin = 'table inet site { chain forwarding { type filter hook forward priority 0; policy drop; }; }\n';
     await must(node.inNode('nft', '-f', '-'), { input: admin });
     await until('an Event names the chain', async () =>
-      JSON.stringify(await node.list('Event')).includes('inet site fwd'),
+      JSON.stringify(await node.list('Event')).includes('inet site forwarding'),
     );
     expect(await must(node.inNode('nft', 'list', 'table', 'inet', 'site'))).not.toContain('ovn0');
     await must(node.inNode('nft', 'delete', 'table', 'inet', 'site'));

@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import type { NodeNetwork } from '../networks.ts';
+import { acceptCommands, droppingChains, isIptablesForward } from './forward.ts';
+import { geneveOverhead, type LinkState, overlayMtu } from './link.ts';
+import { natRuleset } from './nat.ts';
+import { hostPortCommands } from './ovn0.ts';
+import { run, runRaw } from './run.ts';
+
+describe('MTU', () => {
+  test('the overhead of Geneve with the option of OVN', () => {
+    expect(geneveOverhead('172.30.0.1')).toBe(58);
+    expect(geneveOverhead('fd00::1')).toBe(78);
+  });
+
+  test('follows the link that has the address', () => {
+    const link = (ifname: string, mtu: number, local: string): LinkState => ({
+      ifname,
+      mtu,
+      flags: [],
+      addr_info: [{ family: 'inet', local, prefixlen: 24 }],
+    });
+    const links = [link('lo', 65_536, '127.0.0.1'), link('eth0', 1500, '10.0.0.1'), link('eth1', 9000, 'fd00::1')];
+    expect(overlayMtu(links, '10.0.0.1')).toBe(1442);
+    expect(overlayMtu(links, 'fd00::1')).toBe(8922);
+    expect(() => overlayMtu(links, '10.0.0.2')).toThrow('no link of this node has the encapsulation address 10.0.0.2');
+    expect(() => overlayMtu(links, 'eth0')).toThrow('is not an IP address');
+  });
+});
+
+describe('masquerade', () => {
+  const networks = { cidrs: ['10.16.0.0/16', '100.64.0.0/16', 'fd00:10:16::/112'], natOutgoing: ['10.16.0.0/16'] };
+
+  test('one transaction, families apart, an empty set without elements', () => {
+    const text = natRuleset(networks, ['10.96.0.0/12', 'fd00:10:96::/112']);
+    expect(text.startsWith('table inet ovenbird\ndelete table inet ovenbird\ntable inet ovenbird {')).toBe(true);
+    expect(text).toContain('set nat4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.16.0.0/16 }; }');
+    expect(text).toContain('set nat6 { type ipv6_addr; flags interval; auto-merge; }');
+    expect(text).toContain('elements = { 10.16.0.0/16, 100.64.0.0/16, 10.96.0.0/12 }');
+    expect(text).toContain('elements = { fd00:10:16::/112, fd00:10:96::/112 }');
+  });
+
+  test('the same networks give the same text', () => {
+    expect(natRuleset(networks, [])).toBe(natRuleset({ ...networks }, []));
+  });
+});
+
+describe('foreign forward chains', () => {
+  const chain = (more: object): object => ({ chain: { family: 'ip', table: 'filter', name: 'FORWARD', ...more } });
+  const listing = (...chains: object[]): string => JSON.stringify({ nftables: [{ metainfo: {} }, ...chains] });
+
+  test('only base chains of the forward hook with policy drop count', () => {
+    const text = listing(
+      chain({ hook: 'forward', policy: 'drop' }),
+      chain({ hook: 'forward', policy: 'accept', table: 'a' }),
+      chain({ hook: 'input', policy: 'drop', name: 'INPUT' }),
+      chain({ name: 'DOCKER-USER' }),
+      chain({ family: 'bridge', hook: 'forward', policy: 'drop' }),
+      chain({ family: 'inet', table: 'site', name: 'fw', hook: 'forward', policy: 'drop' }),
+    );
+    const found = droppingChains(text);
+    expect(found).toEqual([
+      { family: 'ip', table: 'filter', name: 'FORWARD' },
+      { family: 'inet', table: 'site', name: 'fw' },
+    ]);
+    expect(found.map(isIptablesForward)).toEqual([true, false]);
+  });
+
+  test('the command to run is complete', () => {
+    expect(acceptCommands({ family: 'inet', table: 'site', name: 'fw' })).toEqual([
+      'insert rule inet site fw iifname "ovn0" counter accept comment "ovenbird"',
+      'insert rule inet site fw oifname "ovn0" counter accept comment "ovenbird"',
+    ]);
+  });
+});
+
+describe('ovn0', () => {
+  const node: NodeNetwork = {
+    portName: 'node_n1',
+    subnet: 'join',
+    mac: '00:00:00:00:64:02',
+    addresses: [
+      { address: '100.64.0.2', prefix: 16, gateway: '100.64.0.1' },
+      { address: 'fd00:100:64::2', prefix: 112, gateway: 'fd00:100:64::1' },
+    ],
+  };
+  const wanted = [
+    { cidr: '10.16.0.0/16', gateway: '100.64.0.1' },
+    { cidr: 'fd00:10:16::/112', gateway: 'fd00:100:64::1' },
+  ];
+  const right: LinkState = {
+    ifname: 'ovn0',
+    mtu: 1442,
+    flags: ['UP'],
+    addr_info: [
+      { family: 'inet', local: '100.64.0.2', prefixlen: 16 },
+      { family: 'inet6', local: 'fd00:100:64::2', prefixlen: 112 },
+      { family: 'inet6', local: 'fe80::1', prefixlen: 64 },
+    ],
+  };
+  const routes = wanted.map(({ cidr, gateway }) => ({ dst: cidr, gateway }));
+
+  test('a new link gets everything', () => {
+    expect(hostPortCommands({ ...right, flags: [], addr_info: [] }, [], node, wanted)).toEqual([
+      'address add 100.64.0.2/16 dev ovn0',
+      'address add fd00:100:64::2/112 dev ovn0 nodad',
+      'link set dev ovn0 up',
+      'route replace 10.16.0.0/16 via 100.64.0.1 dev ovn0',
+      'route replace fd00:10:16::/112 via fd00:100:64::1 dev ovn0',
+    ]);
+  });
+
+  test('a right link gets nothing, and routes of the kernel stay', () => {
+    const kernel = { dst: '100.64.0.0/16', protocol: 'kernel' };
+    expect(hostPortCommands(right, [...routes, kernel], node, wanted)).toEqual([]);
+  });
+
+  test('what is not wanted goes', () => {
+    const old: LinkState = {
+      ...right,
+      addr_info: [...(right.addr_info ?? []), { family: 'inet', local: '100.64.0.9', prefixlen: 16 }],
+    };
+    const moved = [
+      { dst: '10.16.0.0/16', gateway: '100.64.9.9' },
+      { dst: '10.99.0.0/16', gateway: '100.64.0.1' },
+    ];
+    expect(hostPortCommands(old, moved, node, wanted)).toEqual([
+      'address delete 100.64.0.9/16 dev ovn0',
+      'route delete 10.99.0.0/16 dev ovn0',
+      'route replace 10.16.0.0/16 via 100.64.0.1 dev ovn0',
+      'route replace fd00:10:16::/112 via fd00:100:64::1 dev ovn0',
+    ]);
+  });
+});
+
+describe('run', () => {
+  test('passes input, returns output', async () => {
+    expect(await run('cat', [], { input: 'hello' })).toBe('hello');
+  });
+
+  test('a failure quotes what the program said', async () => {
+    await expect(run('sh', ['-c', 'echo no such thing >&2; exit 3'])).rejects.toMatchObject({
+      code: 'host-command',
+      message: expect.stringContaining('no such thing') as unknown,
+    });
+    expect(await runRaw('sh', ['-c', 'exit 3'])).toMatchObject({ status: 3 });
+  });
+
+  test('a failing line of a batch is named', async () => {
+    const script = 'echo "RTNETLINK answers: File exists" >&2; echo "Command failed -:2" >&2; exit 1';
+    await expect(run('sh', ['-c', script], { input: 'link add a\nlink add b\n' })).rejects.toThrow(
+      /^ip link add b: RTNETLINK answers: File exists$/,
+    );
+  });
+
+  test('a program that is not installed', async () => {
+    await expect(run('/nowhere/program', [])).rejects.toMatchObject({ code: 'host-command' });
+  });
+
+  test('a program that hangs is killed', async () => {
+    await expect(run('sleep', ['600'], { timeoutMs: 50 })).rejects.toMatchObject({ code: 'host-command' });
+  });
+});
