@@ -1,4 +1,5 @@
 /** The resources that the server has without any CustomResourceDefinition. */
+import { pruneBuiltin } from './builtin-schemas.ts';
 import { AGE, COLUMNS, NAME } from './columns.ts';
 import { builtinMergeType } from './merge-types.ts';
 import {
@@ -183,7 +184,7 @@ export function builtinResources(strategies: Readonly<Record<string, Strategy>>)
       columns: COLUMNS[key] ?? [NAME, AGE],
       generation: definition.generation ?? false,
       mergeType: builtinMergeType(definition.kind),
-      strategy: strategies[key] ?? {},
+      strategy: { prune: pruneBuiltin, ...strategies[key] },
       custom: false,
     };
   });

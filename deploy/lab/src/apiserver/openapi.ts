@@ -1,8 +1,9 @@
 /** OpenAPI v3: what kubectl needs to explain kinds and to know that the server validates fields itself. */
 import { createHash } from 'node:crypto';
 import { noSuchPath } from './api-error.ts';
-import { builtinSchemas } from './builtin-schemas.ts';
+import { builtinSchema, builtinSchemaName } from './builtin-schemas.ts';
 import type { JsonObject } from './json.ts';
+import { typeOfKind } from './kinds.ts';
 import type { Registry } from './registry.ts';
 import type { Reply } from './reply.ts';
 import { apiVersionOf, type Resource } from './resource.ts';
@@ -27,7 +28,9 @@ function reference(name: string): JsonObject {
 
 /** Name of a kind's schema in a document, e.g. `io.ovenbird.v1.Subnet`. */
 function schemaName(resource: Resource): string {
-  const group = resource.group === '' ? 'core' : resource.group;
+  const type = typeOfKind(apiVersionOf(resource), resource.kind);
+  if (!resource.custom && type !== undefined) return builtinSchemaName(type);
+  const { group } = resource;
   return `${group.split('.').reverse().join('.')}.${resource.version}.${resource.kind}`;
 }
 
@@ -141,7 +144,7 @@ function schemas(resources: readonly Resource[]): JsonObject {
   for (const resource of resources) {
     const name = schemaName(resource);
     const gvk = [{ group: resource.group, version: resource.version, kind: resource.kind }];
-    const own = resource.openapi ?? builtinSchemas(resource.kind, result);
+    const own = resource.openapi ?? builtinSchema(apiVersionOf(resource), resource.kind, result);
     result[name] = { ...own, 'x-kubernetes-group-version-kind': gvk };
   }
   return result;

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { ApiError, badRequest, unsupportedMediaType } from './api-error.ts';
+import { decodeProtobuf, PROTOBUF } from './protobuf.ts';
 
 /** Largest body taken, bytes; the real server's limit for objects. */
 const BODY_LIMIT = 3 * 1024 * 1024;
@@ -59,7 +60,7 @@ export function mediaType(request: IncomingMessage): string {
 }
 
 /** Reads the whole body. Throws 413 for one that is too large. */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -69,17 +70,19 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString('utf8');
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }
 
-/** Parses a body by its media type: JSON, or YAML where the type says so. Throws 400, 415. */
-export function parseBody(text: string, type: string): unknown {
-  if (text === '') return undefined;
+/** Parses a body by its media type: JSON, YAML, or protobuf for built-in kinds. Throws 400, 415. */
+export function parseBody(body: Buffer, type: string): unknown {
+  if (body.length === 0) return undefined;
+  if (type === PROTOBUF) return decodeProtobuf(body);
   try {
+    const text = body.toString('utf8');
     if (type.endsWith('yaml')) return parseYaml(text, { maxAliasCount: 100 }) as unknown;
     if (type === '' || type.endsWith('json')) return JSON.parse(text) as unknown;
   } catch (error) {
     throw badRequest(`the body could not be parsed: ${error instanceof Error ? error.message : String(error)}`);
   }
-  throw unsupportedMediaType(type, ['application/json', 'application/yaml']);
+  throw unsupportedMediaType(type, ['application/json', 'application/yaml', PROTOBUF]);
 }

@@ -149,10 +149,10 @@ export class Writer {
     causes.push(...newFinalizers(draft, old));
     if (causes.length === 0) causes.push(...(resource.strategy.validate?.(draft, old, context) ?? []));
     if (causes.length > 0) throw invalid(resource, name, causes);
-    normalizeMeta(draft.metadata);
-    if (!applied && draft.metadata.managedFields !== undefined) {
+    if (!applied && (draft.metadata.managedFields ?? old.metadata.managedFields) !== undefined) {
       trackUpdate(old, draft, resource, { manager: options.fieldManager, subresource, now: context.now });
     }
+    normalizeMeta(draft.metadata);
     if (resource.generation && subresource !== 'status' && !equal(desired(resource, draft), desired(resource, old))) {
       draft.metadata.generation = (generation ?? 0) + 1;
     }
