@@ -380,6 +380,10 @@ describe('safety catch', () => {
     await northbound.idle();
     expect(ports()).toBe(100);
     expect(stops).toMatchObject([{ count: 31, total: 100 }]);
+    expect(stops[0]?.owners).toHaveLength(31);
+    expect(stops[0]?.owners).toContain('Pod/default/p30');
+    expect(northbound.heldUnit('Pod/default/p30')?.error.message).toContain(`confirm-deletion ${stops[0]?.token}`);
+    expect(northbound.confirmDeletion('wrong')).toBe(false);
     expect(northbound.held()).toHaveLength(31);
     confirm('wrong');
     await northbound.idle();

@@ -23,6 +23,8 @@ export interface NorthboundOptions {
   /** Uniform in [0, 1), for the jitter of backoffs. */
   readonly random?: () => number;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  /** Milliseconds between two comparisons of everything, {@link Northbound.audit}; never by itself when absent. */
+  readonly auditIntervalMs?: number;
   /** Size of one transaction. */
   readonly limits?: BatchLimits;
   /** A unit was put aside (again). */
@@ -87,15 +89,17 @@ export class Northbound {
   #generation = 0;
   #spentConfirmation = false;
   #unsubscribe: () => void = () => undefined;
+  #cancelAudit: () => void = () => undefined;
 
   constructor(options: NorthboundOptions) {
     this.#options = options;
     const { store, clock } = options;
     this.#holds = new HoldBook(clock, options.random ?? Math.random, (unit) => this.#retry(unit));
     this.#safety = new SafetyCatch(store, this.#desired, clock, (stop) => {
+      const { count, total, token } = stop;
       options.log.error(
-        stop,
-        `deleting ${stop.count} of ${stop.total} ports that a list no longer holds: to go on, ovenbird confirm-deletion ${stop.token}`,
+        { count, total, token },
+        `deleting ${count} of ${total} ports that a list no longer holds: to go on, ovenbird confirm-deletion ${token}`,
       );
       options.onSafetyStop?.(stop);
     });
@@ -192,6 +196,22 @@ export class Northbound {
     return this.#holds.units;
   }
 
+  /** Why one unit is held; undefined when it is not. */
+  heldUnit(name: string): HeldUnit | undefined {
+    const unit = this.#desired.get(name);
+    return unit === undefined ? undefined : this.#holds.get(unit);
+  }
+
+  /**
+   * Lets the deletions go on that `onSafetyStop` reported with this token, as `ovenbird confirm-deletion` does through the
+   * database. @returns whether it is the token of what waits now.
+   */
+  confirmDeletion(token: string): boolean {
+    const units = this.#safety.confirm(token);
+    for (const unit of units) this.#holds.release(unit);
+    return units.length > 0;
+  }
+
   get stats(): NorthboundStats {
     const { transactions, operations, failures } = this.#committer;
     const { size: queued } = this.#queue;
@@ -205,6 +225,7 @@ export class Northbound {
     await store.synced(signal);
     this.#generation = store.generation;
     this.audit();
+    this.#scheduleAudit();
     while (!signal.aborted) {
       // One turn of the event loop, so that a whole list or watch chunk becomes one batch.
       await immediate();
@@ -222,6 +243,15 @@ export class Northbound {
       if (await this.#round(signal)) backoff.reset();
       else await sleep(clock, backoff.next(), signal);
     }
+  }
+
+  #scheduleAudit(): void {
+    const { auditIntervalMs, clock } = this.#options;
+    if (auditIntervalMs === undefined || this.#ended !== undefined) return;
+    this.#cancelAudit = clock.schedule(auditIntervalMs, () => {
+      this.audit();
+      this.#scheduleAudit();
+    });
   }
 
   /** Everything is compared as if for the first time: what is missing is nobody's edit of single rows. */
@@ -346,9 +376,7 @@ export class Northbound {
   #globalChanged(ids: unknown): void {
     const token = ids instanceof Map ? (ids as ReadonlyMap<string, unknown>).get(CONFIRM_KEY) : undefined;
     if (typeof token === 'string') {
-      const units = this.#safety.confirm(token);
-      this.#spentConfirmation ||= units.length > 0;
-      for (const unit of units) this.#holds.release(unit);
+      this.#spentConfirmation = this.confirmDeletion(token) || this.#spentConfirmation;
     }
     this.#wake();
   }
@@ -402,6 +430,7 @@ export class Northbound {
   #end(error: NorthboundError): void {
     this.#ended = error;
     this.#unsubscribe();
+    this.#cancelAudit();
     this.#holds.stop();
     for (const cancel of this.#healing.values()) cancel();
     for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(error);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '@ovenbird/kube';
 import type { DesiredState, Unit } from './desired.ts';
 import { isOurs } from './ours.ts';
+import { OWNER_KEY, type Scalar } from './rows.ts';
 import type { NbReader } from './store.ts';
 
 /** NB_Global.external_ids: `ovenbird confirm-deletion` writes the token here. */
@@ -15,6 +16,8 @@ export interface SafetyStop {
   readonly total: number;
   /** What to confirm with; another set of deletions has another token. */
   readonly token: string;
+  /** `ovenbird/owner` of the ports, sorted: who can show for each that it is really gone may confirm. */
+  readonly owners: readonly string[];
 }
 
 /** Fewer ports than this never stop anything: small clusters lose 30 % by deleting one Deployment. */
@@ -81,7 +84,7 @@ export class SafetyCatch {
       .digest('hex')
       .slice(0, 12);
     if (token !== this.#stop?.token) {
-      this.#stop = { count: ports.size, total, token };
+      this.#stop = { count: ports.size, total, token, owners: ownersOf(ports, this.#reader) };
       this.#onStop(this.#stop);
     }
     return new Set(suspects);
@@ -124,6 +127,16 @@ function portsTaken(unit: Unit, reader: NbReader, desired: DesiredState): Readon
     if (table === 'Logical_Switch' && column === 'ports' && desired.emitters(key) === undefined) take(value);
   }
   return ports;
+}
+
+function ownersOf(ports: ReadonlySet<string>, reader: NbReader): readonly string[] {
+  const owners = new Set<string>();
+  for (const uuid of ports) {
+    const ids = reader.get('Logical_Switch_Port', uuid)?.['external_ids'];
+    const owner = ids instanceof Map ? (ids as ReadonlyMap<string, Scalar>).get(OWNER_KEY) : undefined;
+    if (typeof owner === 'string') owners.add(owner);
+  }
+  return [...owners].sort();
 }
 
 function ownedPorts(reader: NbReader): number {
