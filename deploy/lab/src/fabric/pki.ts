@@ -1,7 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import './reflect.ts';
+import 'reflect-metadata';
 
 type X509 = typeof import('@peculiar/x509');
 
