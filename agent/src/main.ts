@@ -57,8 +57,9 @@ async function serve(config: AgentConfig): Promise<void> {
     if (node !== undefined) events.record(NODES, node, { type: 'Warning', reason, message });
   };
   const pods = client.resource(PODS);
-  const lookup = async (ref: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> =>
-    await pods.find(ref, { signal, timeoutMs: 10_000 });
+  // A list of one: the agent's role holds `list` on pods for its watch, and nothing more than that.
+  const lookup = async ({ namespace, name }: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> =>
+    (await pods.list({ namespace, fieldSelector: `metadata.name=${name}`, signal, timeoutMs: 10_000 })).items[0];
   const agent = new Agent({ config, ovs, watches, log, signal, lookup, warnNode });
   const answer = (request: Parameters<typeof handleQuery>[1], response: Parameters<typeof handleQuery>[2]): void =>
     handleQuery({ status: () => agent.status(), notReady: () => agent.notReady() }, request, response);
