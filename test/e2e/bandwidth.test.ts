@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openLab, type TestLab } from '../src/lab.ts';
+import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+
+/** Pod bandwidth by NB QoS rows. A rate is a property of the data, not a duration: the bounds are those of the meter. */
+describe('bandwidth', () => {
+  let lab: TestLab;
+  const ns = 'bandwidth';
+  const rate = { 'ovn.kubernetes.io/ingress_rate': '20', 'ovn.kubernetes.io/egress_rate': '20' };
+
+  beforeAll(async () => {
+    lab = await openLab();
+    await lab.apply(
+      namespace(ns),
+      pod(ns, 'server', { node: 'node-1', command: ['iperf3', '--server'] }),
+      pod(ns, 'slow-server', {
+        node: 'node-1',
+        command: ['iperf3', '--server'],
+        annotations: { 'ovn.kubernetes.io/ingress_rate': '20' },
+      }),
+      pod(ns, 'free', { node: 'node-2' }),
+      pod(ns, 'limited', { node: 'node-2', annotations: rate }),
+    );
+    await lab.podsReady(ns);
+  });
+  afterAll(async () => {
+    await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
+  });
+
+  /** Mbit/s that arrived, from `from` to `to`, without the first two seconds (the burst). */
+  async function measure(from: string, to: string, udp = false): Promise<number> {
+    const [address] = addressesOf(await lab.get<PodObject>('pod', to, '-n', ns));
+    const options = udp ? ['-u', '-b', '60M'] : ['-C', 'cubic'];
+    return await lab.waitFor(
+      `iperf3 from ${from} to ${to}`,
+      async () => {
+        const { stdout, stderr } = await lab.kubectlAny([
+          'exec',
+          '-n',
+          ns,
+          from,
+          '--',
+          'iperf3',
+          '-c',
+          address ?? '',
+          '-J',
+          '-t',
+          '4',
+          '-O',
+          '2',
+          '--connect-timeout',
+          '2000',
+          ...options,
+        ]);
+        const start = stdout.indexOf('{');
+        const report =
+          start < 0
+            ? undefined
+            : (JSON.parse(stdout.slice(start)) as {
+                error?: string;
+                end?: { sum_received?: { bits_per_second: number } };
+              });
+        if (report?.error !== undefined || report?.end === undefined) return report?.error ?? stderr;
+        const { sum_received: received } = report.end;
+        return received === undefined ? 'no result' : received.bits_per_second / 1e6;
+      },
+      40_000,
+    );
+  }
+
+  it('limits TCP that a pod sends, and leaves its neighbour alone', async () => {
+    const limited = await measure('limited', 'server');
+    const free = await measure('free', 'server');
+    expect(limited).toBeGreaterThan(12);
+    expect(limited).toBeLessThan(25);
+    expect(free).toBeGreaterThan(60);
+  });
+
+  it('limits UDP as well', async () => {
+    const limited = await measure('limited', 'server', true);
+    expect(limited).toBeGreaterThan(15);
+    expect(limited).toBeLessThan(25);
+  });
+
+  it('limits what a pod receives', async () => {
+    const limited = await measure('free', 'slow-server');
+    expect(limited).toBeGreaterThan(12);
+    expect(limited).toBeLessThan(25);
+  });
+
+  it('takes a change of the annotation, and its removal', async () => {
+    const bandwidth = async (): Promise<string> =>
+      await lab.nbctl(
+        '--bare',
+        '--columns=bandwidth',
+        'find',
+        'QoS',
+        'external_ids:ovenbird/owner="Pod/bandwidth/limited"',
+        'direction=from-lport',
+      );
+    await lab.kubectl(['annotate', 'pod', 'limited', '-n', ns, '--overwrite', 'ovn.kubernetes.io/egress_rate=50']);
+    await lab.waitFor(
+      'the new rate',
+      async () => ((text) => text.includes('rate=50000') || text)(await bandwidth()),
+      10_000,
+    );
+    await lab.kubectl(['annotate', 'pod', 'limited', '-n', ns, 'ovn.kubernetes.io/egress_rate-']);
+    await lab.waitFor('no limit', async () => ((text) => text.trim() === '' || text)(await bandwidth()), 10_000);
+  });
+});
