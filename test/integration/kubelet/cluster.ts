@@ -2,7 +2,7 @@ import { execFile, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KubeClient } from '@ovenbird/kube';
+import { KubeClient, Reflector, Store } from '@ovenbird/kube';
 import { pino } from 'pino';
 import { type ApiServer, createApiServer } from '../../../deploy/lab/src/apiserver/server.ts';
 import { identity, issue } from '../../../deploy/lab/src/fabric/pki.ts';
@@ -10,7 +10,7 @@ import { removePods } from '../../../deploy/lab/src/kubelet/cleanup.ts';
 import type { KubeletConfig } from '../../../deploy/lab/src/kubelet/config.ts';
 import { runKubelet } from '../../../deploy/lab/src/kubelet/kubelet.ts';
 import { startWorkloads } from '../../../deploy/lab/src/workloads/index.ts';
-import { LAB_PODS, type LabPod } from '../../../deploy/lab/src/workloads/objects.ts';
+import { LAB_NODES, LAB_PODS, type LabPod, type LabPodStatus } from '../../../deploy/lab/src/workloads/objects.ts';
 
 /**
  * A network plugin for tests: pods of all nodes on one bridge in the first node's namespace, addresses counted up in a
@@ -110,6 +110,35 @@ export class Cluster {
     chmodSync(join(this.dir, 'bin/fake'), 0o755);
     for (const node of this.nodes) mkdirSync(join(this.dir, node), { recursive: true });
     this.startKubelet();
+  }
+
+  /** Nodes without a kubelet: their pods become Ready at once, and go when they are told to. */
+  async pretendNodes(names: readonly string[]): Promise<void> {
+    const status = { conditions: [{ type: 'Ready', status: 'True', reason: 'Test', message: '' }] };
+    for (const name of names) {
+      await this.client.resource(LAB_NODES).create({ metadata: { name, labels: { 'kubernetes.io/hostname': name } } });
+      await this.client.resource(LAB_NODES).patchStatus({ name }, { status });
+    }
+    const store = new Store<LabPod>();
+    let address = 1;
+    store.onChange((changes) => {
+      for (const { new: pod } of changes) {
+        if (!pod?.spec.nodeName || !names.includes(pod.spec.nodeName)) continue;
+        const ref = { namespace: pod.metadata.namespace, name: pod.metadata.name };
+        const pods = this.client.resource(LAB_PODS);
+        const ignore = (error: unknown): void => void this.warnings.push(`pretend: ${String(error)}`);
+        if (pod.metadata.deletionTimestamp !== undefined) {
+          pods.delete(ref, { uid: pod.metadata.uid, gracePeriodSeconds: 0 }).catch(ignore);
+        } else if (!pod.status?.podIP && pod.metadata.annotations?.['test/hold'] === undefined) {
+          address += 1;
+          const ips = [`10.0.${address >> 8}.${address & 255}`, `fd00::${address.toString(16)}`];
+          pods.patchStatus(ref, { status: runningStatus(ips) }).catch(ignore);
+        }
+      }
+    });
+    const reflector = new Reflector({ client: this.client, kind: LAB_PODS, sink: store, signal: this.#over.signal });
+    reflector.start();
+    await reflector.synced;
   }
 
   /** Writes the conflist of a node: it becomes Ready. */
@@ -230,6 +259,16 @@ export class Cluster {
       () => this.pods(),
     );
   }
+}
+
+/** The status of a pod that runs and is ready. */
+export function runningStatus(ips: readonly string[]): LabPodStatus {
+  const now = '2020-01-01T00:00:00Z';
+  return {
+    phase: 'Running',
+    ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
+    conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: now }],
+  };
 }
 
 /** Runs a program with this input. @returns what it prints; rejects with the exit status in `code` */

@@ -1,7 +1,15 @@
 import type { KubeClient } from '@ovenbird/kube';
+import { startDaemonSets } from './daemon-set.ts';
+import { startDeployments } from './deployment.ts';
+import { startEndpoints } from './endpoints-controller.ts';
+import { startGarbageCollector } from './garbage-collector.ts';
 import { Informers, type WorkloadContext } from './informers.ts';
+import { startJobs } from './job.ts';
+import { startNamespaces } from './namespaces.ts';
+import { startPodGc } from './pod-gc.ts';
 import { startReplicaSets } from './replica-set.ts';
 import { startScheduler } from './scheduler.ts';
+import { startStatefulSets } from './stateful-set.ts';
 
 /** What the controllers run with. */
 export interface WorkloadsOptions {
@@ -28,5 +36,13 @@ export async function startWorkloads(options: WorkloadsOptions): Promise<void> {
   const context: WorkloadContext = { client, informers, signal, onError };
   startScheduler(context, options.schedulerClient ?? client);
   startReplicaSets(context);
+  startDeployments(context);
+  startStatefulSets(context);
+  startDaemonSets(context);
+  startJobs(context);
+  startEndpoints(context);
+  startNamespaces(context);
+  startPodGc(context);
+  startGarbageCollector(context);
   await informers.synced();
 }
