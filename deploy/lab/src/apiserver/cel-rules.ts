@@ -1,6 +1,6 @@
 /** `x-kubernetes-validations` of a structural schema: compiled once, run on every object, reported as the real server does. */
 import { type Cause, duplicateValue, forbiddenField, invalidValue, requiredValue } from './api-error.ts';
-import { CelCompileError, type CelSchema, type CompiledRule, compileRule } from './cel.ts';
+import { CelCompileError, type CompiledRule, compileRule } from './cel.ts';
 import { equal, isObject, type JsonObject, type KubeObject, listOf, objectOf, objectsOf, stringOf } from './json.ts';
 import { itemKey, schemaMergeType } from './merge-types.ts';
 import type { MergeType } from './resource.ts';
@@ -30,7 +30,7 @@ function compileRules(schema: JsonObject): Rule[] {
   return objectsOf(schema['x-kubernetes-validations']).map((given) => {
     const text = stringOf(given['rule']) ?? '';
     return {
-      compiled: compileRule(text, stringOf(given['messageExpression']), schema as CelSchema),
+      compiled: compileRule(text, stringOf(given['messageExpression']), schema),
       text,
       message: (stringOf(given['message']) ?? '').trim(),
       reason: stringOf(given['reason']) ?? 'FieldValueInvalid',
@@ -82,7 +82,7 @@ export class CelRules {
         return;
       }
       try {
-        compileRule(rule, stringOf(given['messageExpression']), schema as CelSchema);
+        compileRule(rule, stringOf(given['messageExpression']), schema);
       } catch (error) {
         if (!(error instanceof CelCompileError)) throw error;
         causes.push(invalidValue(at, rule, `compilation failed: ${error.message}`));

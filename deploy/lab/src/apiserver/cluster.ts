@@ -78,7 +78,7 @@ function apiService(): JsonObject {
 
 function expireEvents(writer: Writer, now: number): void {
   const events = writer.store.collection('events');
-  for (const { namespace, name, object } of [...events.values()]) {
+  for (const { namespace, name, object } of events.list()) {
     const seen =
       stringOf(object['lastTimestamp']) ?? stringOf(object['eventTime']) ?? object.metadata.creationTimestamp;
     if (now - Date.parse(seen) > EVENT_TTL) events.remove(namespace, name);

@@ -11,6 +11,7 @@ import {
   objectOf,
   objectsOf,
   stringOf,
+  textOf,
 } from './json.ts';
 import type { Column } from './resource.ts';
 
@@ -162,7 +163,7 @@ function endpoints(object: KubeObject): string {
 }
 
 function slicePorts(slice: KubeObject): string {
-  const ports = objectsOf(slice['ports']).map((port) => String(port['port'] ?? '*'));
+  const ports = objectsOf(slice['ports']).map((port) => textOf(port['port'] ?? '*'));
   return ports.length === 0 ? '<unset>' : ports.join(',');
 }
 
@@ -311,7 +312,7 @@ export const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     ),
     column('Message', 'string', (event) => (stringOf(event['message']) ?? '').trim()),
     column('First Seen', 'string', (event, now) => age(event['firstTimestamp'] ?? event['eventTime'], now), 1),
-    column('Count', 'string', (event) => String(at(event, 'series', 'count') ?? event['count'] ?? 1), 1),
+    column('Count', 'string', (event) => textOf(at(event, 'series', 'count') ?? event['count'] ?? 1), 1),
     { ...column('Name', 'string', (event) => event.metadata.name, 1), format: 'name' },
   ],
   'deployments.apps': [

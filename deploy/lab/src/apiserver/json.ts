@@ -151,3 +151,8 @@ export function equal(a: unknown, b: unknown): boolean {
   for (const key in right) if (right[key] !== undefined) members--;
   return members === 0;
 }
+
+/** A value as text: a string as it is, anything else as JSON. */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}

@@ -3,7 +3,7 @@
  * the `patchMergeKey`, `listType` and `structType` markers in k8s.io/api; they are found here by field name and parent,
  * which is unambiguous for the kinds that this server has.
  */
-import { isObject, type JsonObject, listOf, stringOf } from './json.ts';
+import { isObject, type JsonObject, listOf, stringOf, textOf } from './json.ts';
 import type { MergeType } from './resource.ts';
 
 const ATOMIC: MergeType = { kind: 'atomic', child: () => ATOMIC };
@@ -153,7 +153,7 @@ function keyDefaults(items: unknown, keys: readonly string[]): Record<string, un
 export function itemKey(item: unknown, type: MergeType): string {
   if (!isObject(item)) return JSON.stringify(item) ?? '';
   const values = (type.keys ?? []).map((key) => item[key] ?? type.keyDefaults?.[key] ?? null);
-  return values.length === 1 && stringOf(values[0]) !== undefined ? `s:${String(values[0])}` : JSON.stringify(values);
+  return values.length === 1 && stringOf(values[0]) !== undefined ? `s:${textOf(values[0])}` : JSON.stringify(values);
 }
 
 /** Whether a list at a place of type `type` is merged item by item. */

@@ -14,11 +14,7 @@ export function jsonPatch(target: JsonObject, patch: unknown): JsonObject {
   const operations = patch as jsonpatch.Operation[];
   const copy = clone(target);
   const malformed = jsonpatch.validate(operations);
-  if (malformed?.name === 'SEQUENCE_NOT_AN_ARRAY' || malformed?.name.startsWith('OPERATION_') === true) {
-    if (!malformed.name.includes('PATH_UNRESOLVABLE') && !malformed.name.includes('PATH_CANNOT_ADD')) {
-      throw badRequest(`the JSON patch is malformed: ${firstLine(malformed.message)}`);
-    }
-  }
+  if (malformed !== undefined) throw badRequest(`the JSON patch is malformed: ${firstLine(malformed.message)}`);
   try {
     const result: unknown = jsonpatch.applyPatch(copy, operations, true, true, true).newDocument;
     if (!isObject(result)) throw badRequest('the patch must leave an object');

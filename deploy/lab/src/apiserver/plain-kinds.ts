@@ -10,6 +10,7 @@ import {
   objectsOf,
   setDefault,
   stringOf,
+  textOf,
 } from './json.ts';
 import type { Strategy } from './resource.ts';
 
@@ -52,7 +53,7 @@ function secretDefaults(draft: KubeObject): void {
   const plain = draft['stringData'];
   if (!isObject(plain)) return;
   const data = { ...objectOf(draft['data']) };
-  for (const [key, value] of Object.entries(plain)) data[key] = Buffer.from(String(value as string)).toString('base64');
+  for (const [key, value] of Object.entries(plain)) data[key] = Buffer.from(textOf(value)).toString('base64');
   draft['data'] = data;
   delete draft['stringData'];
 }

@@ -47,8 +47,8 @@ export function bindPod(
           ...(given['annotations'] as Record<string, string>),
         };
       }
-      ensureObject(draft as unknown as JsonObject, 'spec')['nodeName'] = node;
-      const status = ensureObject(draft as unknown as JsonObject, 'status');
+      ensureObject(draft, 'spec')['nodeName'] = node;
+      const status = ensureObject(draft, 'status');
       const conditions = objectsOf(status['conditions']).filter((item) => item['type'] !== 'PodScheduled');
       status['conditions'] = [
         ...conditions,

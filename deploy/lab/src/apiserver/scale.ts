@@ -58,7 +58,7 @@ export function replicasOf(scale: unknown): number {
 export function setReplicas(resource: Resource, object: KubeObject, replicas: number): KubeObject {
   const path = resource.scale?.specReplicas ?? [];
   const copy = clone(object);
-  const parent = ensureObject(copy as unknown as JsonObject, ...path.slice(0, -1));
+  const parent = ensureObject(copy, ...path.slice(0, -1));
   parent[path.at(-1) ?? 'replicas'] = replicas;
   return copy;
 }

@@ -1,6 +1,6 @@
 /** Label selectors (`a=b,c in (d,e),!f`) and field selectors (`spec.nodeName=x,status.phase!=Running`). */
 import { badRequest } from './api-error.ts';
-import { at, isObject, type KubeObject, listOf, objectsOf, stringOf } from './json.ts';
+import { at, isObject, type KubeObject, listOf, objectsOf, stringOf, textOf } from './json.ts';
 
 /** A test of an object; `name` is set where the selector pins `metadata.name`. */
 export interface Selector {
@@ -123,7 +123,7 @@ export type SelectableFields = ReadonlySet<string>;
 
 function fieldValue(object: KubeObject, path: readonly string[]): string {
   const value = at(object, ...path);
-  return value === undefined || value === null ? '' : String(value as string | number | boolean);
+  return value === undefined || value === null ? '' : textOf(value);
 }
 
 /**

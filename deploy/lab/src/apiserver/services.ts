@@ -134,7 +134,7 @@ export class ServiceStrategy implements Strategy {
   }
 
   readonly prepareCreate = (draft: KubeObject): void => {
-    const spec = ensureObject(draft as unknown as JsonObject, 'spec');
+    const spec = ensureObject(draft, 'spec');
     this.#problems = [];
     defaults(spec);
     draft['status'] = { loadBalancer: {} };
@@ -146,7 +146,7 @@ export class ServiceStrategy implements Strategy {
   readonly prepareUpdate = (draft: KubeObject, old: KubeObject, { subresource }: { subresource: string }): void => {
     this.#problems = [];
     if (subresource !== '') return;
-    const spec = ensureObject(draft as unknown as JsonObject, 'spec');
+    const spec = ensureObject(draft, 'spec');
     const before = objectOf(old['spec']);
     defaults(spec);
     if (before['type'] !== 'ExternalName' && spec['type'] !== 'ExternalName') {

@@ -19,7 +19,7 @@ import type { Strategy } from './resource.ts';
 import { labelSelectorObject } from './selectors.ts';
 
 function specOf(draft: KubeObject): JsonObject {
-  return ensureObject(draft as unknown as JsonObject, 'spec');
+  return ensureObject(draft, 'spec');
 }
 
 function template(spec: JsonObject): void {

@@ -15,7 +15,7 @@ import {
   notFound,
 } from './api-error.ts';
 import { type DeleteOptions, deletionPlan, removable } from './deletion.ts';
-import { clone, equal, isObject, type JsonObject, type KubeObject, type ObjectMeta, stringOf } from './json.ts';
+import { clone, equal, isObject, type JsonObject, type KubeObject, type ObjectMeta, stringOf, textOf } from './json.ts';
 import { trackUpdate } from './managed-fields.ts';
 import { validateMetadata } from './names.ts';
 import { apiVersionOf, groupResource, type PrepareContext, type Resource } from './resource.ts';
@@ -129,7 +129,7 @@ export class Writer {
     const draft = this.#decode(resource, namespace, change(old));
     const wanted = draft.metadata;
     if (wanted.name !== name) {
-      throw badRequest(`the name of the object (${String(wanted.name)}) does not match the name on the URL (${name})`);
+      throw badRequest(`the name of the object (${wanted.name}) does not match the name on the URL (${name})`);
     }
     this.#preconditions(resource, name, old, wanted.uid, wanted.resourceVersion);
     const context = this.#context(options, subresource);
@@ -205,7 +205,7 @@ export class Writer {
     const version = body['apiVersion'] ?? apiVersion;
     if (kind !== resource.kind || version !== apiVersion) {
       throw badRequest(
-        `the object provided is unrecognized: it says ${String(version)} ${String(kind)}, this path takes ${apiVersion} ${resource.kind}`,
+        `the object provided is unrecognized: it says ${textOf(version)} ${textOf(kind)}, this path takes ${apiVersion} ${resource.kind}`,
       );
     }
     const draft = clone(body);
@@ -223,7 +223,7 @@ export class Writer {
     const given = metadata['namespace'];
     if (resource.namespaced && given !== undefined && given !== '' && given !== namespace) {
       throw badRequest(
-        `the namespace of the provided object does not match the namespace sent on the request: ${String(given)} is not ${namespace}`,
+        `the namespace of the provided object does not match the namespace sent on the request: ${textOf(given)} is not ${namespace}`,
       );
     }
     if (!resource.namespaced) delete metadata['namespace'];
