@@ -250,8 +250,7 @@ describe('CHECK and GC', () => {
     };
     const child = spawn(SHIM, { env, stdio: ['pipe', 'pipe', 'inherit'] });
     const text = JSON.stringify(node.cniConfig('1.0.0'));
-    child.stdin.write(text.slice(0, 10));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => child.stdin.write(text.slice(0, 10), resolve));
     child.stdin.end(text.slice(10));
     const status = await new Promise((resolve) => child.on('exit', resolve));
     expect(status).toBe(0);
