@@ -77,8 +77,8 @@ function merged(live: KubeObject, config: JsonObject, own: Manager, resource: Re
 
   const result = mergeObjects(live, config, resource.mergeType) as JsonObject;
   const gone = [...(previous?.fields ?? [])].filter((path) => !configLeaves.has(path) && !claimed(path, others));
-  // Deepest first: an item goes only when its members were looked at.
-  for (const path of gone.sort((a, b) => elements(b).length - elements(a).length)) {
+  // Outermost first: a list item is found by its keys, which are members of it.
+  for (const path of gone.sort((a, b) => elements(a).length - elements(b).length)) {
     if (![...configLeaves.keys()].some((other) => isBelow(other, path)))
       removeAt(result, elements(path), resource.mergeType);
   }
