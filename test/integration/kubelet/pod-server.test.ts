@@ -150,6 +150,23 @@ describe('pod server and prober', () => {
     await waited;
   });
 
+  test('a killed process comes back with what it had open', async () => {
+    await server.open('a', netns, 'web-0', all);
+    const pids = execFileSync('pgrep', ['-P', String(process.pid), 'perl'], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+    expect(pids).toHaveLength(1);
+    process.kill(Number(pids[0]), 'SIGKILL');
+    const deadline = performance.now() + 10_000;
+    let text = '';
+    while (text !== 'web-0' && performance.now() < deadline) {
+      const [seen] = await probeAll([{ netns: client, protocol: 'tcp', destination: '192.0.2.2', port: 80 }]);
+      text = seen?.text ?? '';
+    }
+    expect(text).toBe('web-0');
+    await server.close('a');
+  });
+
   test('300 probes at once', async () => {
     await server.open('a', netns, 'web-0', all);
     const probes = Array.from(
