@@ -196,6 +196,8 @@ export class Agent {
   #onChainChange(line: string): void {
     if (line.startsWith('delete chain inet ovenbird ')) this.#trigger('nat');
     else if (line.includes('hook forward')) this.#trigger('forward');
+    // The line of a deletion does not say which hook the chain had; it matters only while one is in the way.
+    else if (line.startsWith('delete chain ') && this.#forwarding.blocking.length > 0) this.#trigger('forward');
   }
 
   #node(): Node | undefined {

@@ -202,7 +202,10 @@ export class Brain {
     this.#dirtyPods.clear();
     this.engine.flush();
     for (const { unit, done } of this.#awaiting.splice(0)) {
-      this.#options.sink.committed(unit).then(done, (error: unknown) => this.#options.onError(unit, error));
+      this.#options.sink
+        .committed(unit)
+        .then(() => done())
+        .catch((error: unknown) => this.#options.onError(unit, error));
     }
   }
 

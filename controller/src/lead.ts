@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { IPS } from '@ovenbird/crds';
 import {
   EventRecorder,
   type KubeClient,
+  LEASES,
   NODES,
   PODS,
   type ResourceKind,
@@ -19,9 +21,11 @@ import { StatusBoard } from './api/status-board.ts';
 import { type ApiEffects, Brain } from './brain.ts';
 import type { Config } from './config.ts';
 import { readLive } from './live.ts';
+import { NorthboundError } from './northbound/error.ts';
 import { Fence } from './northbound/fence.ts';
 import { Northbound } from './northbound/northbound.ts';
 import { OvsdbStore } from './northbound/ovsdb-store.ts';
+import { arePodsReallyGone } from './pod/really-gone.ts';
 import { IpRecords } from './records/ip-records.ts';
 import { State } from './store/state.ts';
 import { watchAll } from './store/watch.ts';
@@ -41,6 +45,12 @@ export interface LeadOptions {
   readonly onFatal: (error: Error) => void;
 }
 
+/** Name of the Lease that elects the leader. */
+export const leaseName = 'ovenbird-controller';
+
+/** Everything is compared with the replica again this often, against what no event told us. */
+const auditIntervalMs = 600_000;
+
 /** IP objects follow the pods; this many writes at a time leave the API server to the announcements. */
 const recordConcurrency = 4;
 
@@ -52,7 +62,16 @@ export async function lead(options: LeadOptions): Promise<void> {
   const { config, client, db, log, identity, clusterUid, signal } = options;
   const store = new OvsdbStore(db);
   const adopt = config.adopt === 'kube-ovn';
-  const fence = new Fence({ store, clusterUid, identity, adoptKubeOvn: adopt, clock: systemClock });
+  const lease = await client.resource(LEASES).find({ namespace: config.leaseNamespace, name: leaseName }, { signal });
+  const fence = new Fence({
+    store,
+    clusterUid,
+    // The lease may be taken over by a process of the same name at once; the fence tells even those apart.
+    identity: `${identity}/${randomBytes(4).toString('hex')}`,
+    adoptKubeOvn: adopt,
+    minimumEpoch: lease?.spec?.leaseTransitions ?? 0,
+    clock: systemClock,
+  });
   const epoch = await fence.acquire(signal);
   log.info({ epoch }, 'leading');
   await ensureDefaults(client, config, signal);
@@ -86,10 +105,22 @@ export async function lead(options: LeadOptions): Promise<void> {
           { type: 'Warning', reason: 'NorthboundDrift', message },
         );
     },
+    auditIntervalMs,
     onFenced: options.onFatal,
+    onSafetyStop: (stop) => {
+      arePodsReallyGone({ client, state, owners: stop.owners, signal })
+        .then((gone) => {
+          if (!gone) return;
+          log.warn(
+            { ports: stop.count },
+            'every one of these pods was asked for by name and is gone: their ports are deleted',
+          );
+          northbound.confirmDeletion(stop.token);
+        })
+        .catch((err: unknown) => log.warn({ err }, 'could not ask for the pods behind the deletions; they wait'));
+    },
   });
-  const heldReason = (unit: string): string | undefined =>
-    northbound.held().find((held) => held.unit === unit)?.error.message;
+  const heldReason = (unit: string): string | undefined => northbound.heldUnit(unit)?.error.message;
   const board = new StatusBoard({
     state,
     writer: statusWriter,
@@ -148,7 +179,11 @@ export async function lead(options: LeadOptions): Promise<void> {
     live,
     sink: northbound,
     api,
-    onError: (what, err) => log.error({ what, err }, 'a defect: please report it'),
+    onError: (what, err) => {
+      // What waited for the writer learns that it has ended; the reason was logged once.
+      if (err instanceof NorthboundError && (err.code === 'closed' || err.code === 'fenced')) return;
+      log.error({ what, err }, 'a defect: please report it');
+    },
   });
   signal.addEventListener('abort', () => brain.stop(), { once: true });
   const records = new IpRecords(state, brain.allocator, ipApi(client, signal), {

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { KubeClient, KubeError, LeaseElector, NAMESPACES, sleep, systemClock } from '@ovenbird/kube';
+import { KubeClient, KubeError, LEASES, LeaseElector, NAMESPACES, sleep, systemClock } from '@ovenbird/kube';
 import { type ClientEvent, connect, ovnNorthbound } from '@ovenbird/ovsdb';
 import { type Logger, pino } from 'pino';
-import { ConfigError, loadConfig } from './config.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
 import { serveHealth } from './health.ts';
-import { lead } from './lead.ts';
+import { lead, leaseName } from './lead.ts';
 import { monitoredColumns } from './northbound/ownership.ts';
 
-/** Name of the Lease that elects the leader. */
-const leaseName = 'ovenbird-controller';
+/** Kube-OVN's controller elects its leader with this Lease, in the same namespace. */
+const kubeOvnLease = 'kube-ovn-controller';
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { config: { type: 'string' } } });
@@ -38,6 +38,7 @@ async function main(): Promise<void> {
     ...(config.tls === undefined ? {} : { tls: config.tls }),
   });
   const clusterUid = await readClusterUid(client, log, signal);
+  if (config.adopt !== 'kube-ovn') await refuseKubeOvn(client, config, signal);
   const elector = new LeaseElector({
     client,
     namespace: config.leaseNamespace,
@@ -87,6 +88,17 @@ async function readClusterUid(client: KubeClient, log: Logger, signal: AbortSign
       await sleep(systemClock, Math.min(5000, 200 * 2 ** attempt), signal);
     }
   }
+}
+
+/** Two controllers on one cluster destroy each other's network. @throws Error when Kube-OVN's Lease has a holder */
+async function refuseKubeOvn(client: KubeClient, config: Config, signal: AbortSignal): Promise<void> {
+  const ref = { namespace: config.leaseNamespace, name: kubeOvnLease };
+  const holder = (await client.resource(LEASES).find(ref, { signal }))?.spec?.holderIdentity ?? '';
+  if (holder === '') return;
+  throw new ConfigError(
+    `Lease ${ref.namespace}/${ref.name} is held by ${holder}: Kube-OVN runs this cluster's network. ` +
+      'Remove Kube-OVN first, or set "adopt": "kube-ovn" to take over',
+  );
 }
 
 function logEvent(log: Logger, event: ClientEvent): void {

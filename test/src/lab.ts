@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import {
   commandEnvironment,
   down,
@@ -109,6 +111,16 @@ export class TestLab implements AsyncDisposable {
   /** Runs a command in a node's network namespace. */
   async onNode(node: string, ...argv: readonly string[]): Promise<string> {
     return await run(argv, { namespace: this.#node(node) });
+  }
+
+  /** What the agent of a node says on its read-only socket. */
+  async agentStatus<T>(node: string): Promise<T> {
+    const { querySocket } = this.layout.node(node);
+    return await new Promise<T>((resolve, reject) => {
+      get({ socketPath: querySocket, path: '/status' }, (response) => {
+        json(response).then((body) => resolve(body as T), reject);
+      }).on('error', reject);
+    });
   }
 
   /** Runs a command in the namespace of the fabric, which is outside of the cluster. */

@@ -332,7 +332,9 @@ export class Northbound {
   #hold(unit: Unit, error: NorthboundError, waitsFor: Iterable<string>, timer: boolean): void {
     const held = this.#holds.hold(unit, error, waitsFor, timer);
     const { attempts } = held;
-    if (error.code !== 'waiting') this.#options.log.warn({ unit: unit.name, attempts, err: error }, 'unit held');
+    // Waiting units follow another's fate, and a safety stop was logged once for all of them.
+    if (error.code !== 'waiting' && error.code !== 'safety_stop')
+      this.#options.log.warn({ unit: unit.name, attempts, err: error }, 'unit held');
     this.#options.onHeld?.(held);
   }
 

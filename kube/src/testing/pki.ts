@@ -1,16 +1,6 @@
 import { webcrypto } from 'node:crypto';
-import type * as X509 from '@peculiar/x509';
-
-// The container inside @peculiar/x509 wants the Metadata Reflection API to exist; what the tests use of it never asks.
-const reflect = Reflect as {
-  getMetadata?: () => undefined;
-  getOwnMetadata?: () => undefined;
-  defineMetadata?: () => void;
-};
-reflect.getMetadata ??= () => undefined;
-reflect.getOwnMetadata ??= () => undefined;
-reflect.defineMetadata ??= () => undefined;
-const x509: typeof X509 = await import('@peculiar/x509');
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
@@ -22,10 +12,10 @@ export interface PemPair {
 
 /** A certificate authority for one test. */
 export class TestCa {
-  readonly #cert: X509.X509Certificate;
+  readonly #cert: x509.X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
 
-  private constructor(cert: X509.X509Certificate, keys: webcrypto.CryptoKeyPair) {
+  private constructor(cert: x509.X509Certificate, keys: webcrypto.CryptoKeyPair) {
     this.#cert = cert;
     this.#keys = keys;
   }

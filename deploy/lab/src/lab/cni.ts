@@ -1,12 +1,11 @@
-import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../fabric/run.ts';
 import type { LabState, Layout } from './layout.ts';
 import { repository, shim } from './repository.ts';
 
-/** Builds the CNI shim when nobody did. */
+/** Builds the CNI shim; does nothing when it is current. */
 export async function ensureShim(signal?: AbortSignal): Promise<void> {
-  if (existsSync(shim)) return;
   await run([process.execPath, join(repository, 'cni', 'build.mjs')], { signal });
 }
 

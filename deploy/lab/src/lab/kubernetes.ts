@@ -8,7 +8,7 @@ import { apiReady } from './api.ts';
 import type { LabNode, LabState, Layout } from './layout.ts';
 import { openLoopback } from './loopback.ts';
 import type { ProcessSpec } from './process.ts';
-import { installManifests, nodeProgram } from './repository.ts';
+import { compileCache, installManifests, nodeProgram } from './repository.ts';
 
 /** Name of the API server's certificate. */
 export const apiIdentity = 'apiserver';
@@ -36,12 +36,14 @@ function configured(
   name: string,
   folder: string,
   configuration: () => unknown,
-): Pick<ProcessSpec, 'name' | 'logFile' | 'argv' | 'prepare' | 'deadline'> {
+  flags: readonly string[] = [],
+): Pick<ProcessSpec, 'name' | 'logFile' | 'argv' | 'env' | 'prepare' | 'deadline'> {
   const file = join(layout.config, `${name}.json`);
   return {
     name,
     logFile: join(layout.log, `${name}.log`),
-    argv: nodeProgram(folder, file),
+    argv: nodeProgram(folder, file, flags),
+    env: { NODE_COMPILE_CACHE: compileCache },
     prepare: () => {
       mkdirSync(layout.config, { recursive: true, mode: 0o700 });
       writeFileSync(file, `${JSON.stringify(configuration(), undefined, 2)}\n`, { mode: 0o600 });
@@ -128,22 +130,29 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
   const files = layout.node(node.name);
   return {
     namespace: node.namespace,
-    ...configured(layout, `${node.name}.agent`, 'agent/src', () => ({
-      nodeName: node.name,
-      kubeconfig: kubeconfigOf(layout, 'agent'),
-      ovsdb: `unix:${files.db}`,
-      ovnRemote: southboundRemote,
-      encapType: 'geneve',
-      encapIp: node.addresses.ipv4,
-      datapathType: 'netdev',
-      cniSocket: files.cniSocket,
-      querySocket: files.querySocket,
-      netnsDirs: ['/run/netns'],
-      // The lab puts the shim there itself, by a link: /run, where copies would land, often is mounted noexec.
-      cniConfDir: files.cniConf,
-      serviceCidr: clusterRanges(state.options.dualStack).services.join(','),
-      logLevel: 'info',
-    })),
+    ...configured(
+      layout,
+      `${node.name}.agent`,
+      'agent/src',
+      () => ({
+        nodeName: node.name,
+        kubeconfig: kubeconfigOf(layout, 'agent'),
+        ovsdb: `unix:${files.db}`,
+        ovnRemote: southboundRemote,
+        encapType: 'geneve',
+        encapIp: node.addresses.ipv4,
+        datapathType: 'netdev',
+        cniSocket: files.cniSocket,
+        querySocket: files.querySocket,
+        netnsDirs: ['/run/netns'],
+        // The lab puts the shim there itself, by a link: /run, where copies would land, often is mounted noexec.
+        cniConfDir: files.cniConf,
+        serviceCidr: clusterRanges(state.options.dualStack).services.join(','),
+        logLevel: 'info',
+      }),
+      // A small young generation: an agent makes little garbage, and there is one on every node.
+      ['--max-semi-space-size=2'],
+    ),
     stale: [files.cniSocket, files.querySocket],
     // It takes CNI requests only once its node has an address on the join subnet, which shows in the node being Ready.
     ready: () => socketReady(files.querySocket),

@@ -1,0 +1,43 @@
+import { PODS, type Requester, Resource } from '@ovenbird/kube';
+import { splitOwner } from '../alloc/load.ts';
+import { recordName } from '../records/ip-object.ts';
+import type { State } from '../store/state.ts';
+
+export interface DeletionEvidence {
+  readonly client: Requester;
+  readonly state: State;
+  /** Owners of the ports that would go: `Pod/<namespace>/<name>`. */
+  readonly owners: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** GETs at a time. */
+const parallel = 16;
+
+/**
+ * Tells deletions that happened while no controller ran from an API server that lost its data. The pods were deleted when
+ * each of them, asked for by name, is not there, while the API server still has the IP objects that only we write and
+ * remove: a server that was emptied or restored from a backup has neither.
+ * @throws KubeError when the API server cannot be asked; then nothing is known.
+ */
+export async function arePodsReallyGone({ client, state, owners, signal }: DeletionEvidence): Promise<boolean> {
+  const pods = new Resource(client, PODS);
+  const queue = [...owners];
+  let gone = true;
+  const worker = async (): Promise<void> => {
+    for (let owner = queue.pop(); owner !== undefined && gone; owner = queue.pop()) {
+      const [kind, key] = splitOwner(owner);
+      const slash = key.indexOf('/');
+      const record = state.get('IpRecord', recordName(owner));
+      if (kind !== 'Pod' || slash < 0 || record?.managed !== true) {
+        gone = false;
+        return;
+      }
+      const pod = await pods.find({ namespace: key.slice(0, slash), name: key.slice(slash + 1) }, { signal });
+      // The same name with another UID is another pod: the one that the port was made for is gone as well.
+      if (pod !== undefined && pod.metadata.uid === record.ownerUid) gone = false;
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+  return gone;
+}

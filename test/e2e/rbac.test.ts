@@ -1,0 +1,139 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { openLab, type TestLab } from '../src/lab.ts';
+import { namespace, pod, subnet } from '../src/objects.ts';
+
+interface Role {
+  readonly kind: string;
+  readonly rules?: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+}
+
+/** `verb group/resource` for each permission in a file of deploy/rbac. */
+function granted(file: string): Set<string> {
+  const text = readFileSync(new URL(`../../deploy/rbac/${file}`, import.meta.url), 'utf8');
+  const roles = parseAllDocuments(text).map((document) => document.toJS() as Role);
+  return new Set(
+    roles.flatMap((role) =>
+      (role.rules ?? []).flatMap((rule) =>
+        rule.apiGroups.flatMap((group) =>
+          rule.resources.flatMap((resource) => rule.verbs.map((verb) => `${verb} ${group}/${resource}`)),
+        ),
+      ),
+    ),
+  );
+}
+
+interface VerbCount {
+  readonly user: string;
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly subresource?: string;
+}
+
+/** Least privilege, both ways: nothing is used that is not granted, nothing is granted that is not used. */
+describe('RBAC', () => {
+  let lab: TestLab;
+  const ns = 'rbac';
+
+  // A scenario in which controller and agents use everything they may.
+  beforeAll(async () => {
+    lab = await openLab();
+    const many = Array.from({ length: 25 }, (_, index) => pod(ns, `many-${index}`, { node: 'node-1' }));
+    await lab.apply(
+      namespace(ns),
+      subnet('rbac', { cidrBlock: '10.47.0.0/24', namespaces: [ns] }),
+      pod(ns, 'events', { node: 'node-2', annotations: { 'ovn.kubernetes.io/egress_rate': 'much' } }),
+      ...many,
+    );
+    await lab.podsReady(ns);
+    // The same event of the same pod again is counted, not written anew.
+    for (const value of ['more', 'most']) {
+      await lab.kubectl(['annotate', 'pod', 'events', '-n', ns, '--overwrite', `ovn.kubernetes.io/note=${value}`]);
+      await counted('InvalidAnnotation', value === 'more' ? 2 : 3);
+    }
+    // A foreign firewall that drops what is forwarded, as Docker leaves it, twice.
+    for (const count of [1, 2]) {
+      await lab.onNode(
+        'node-3',
+        'nft',
+        'add table ip foreign; add chain ip foreign FORWARD { type filter hook forward priority 0; policy drop; }',
+      );
+      await counted('ForwardingBlocked', count);
+      await lab.onNode('node-3', 'nft', 'delete', 'table', 'ip', 'foreign');
+      await lab.waitFor(
+        'the agent sees that forwarding is open again',
+        async () =>
+          ((blocking) => blocking.length === 0 || blocking.join())(
+            (await lab.agentStatus<{ forwarding: { blocking: string[] } }>('node-3')).forwarding.blocking,
+          ),
+        20_000,
+      );
+    }
+    // Deletions while no controller runs: it asks for each pod before it deletes so many ports.
+    await lab.stopProcess('controller');
+    await lab.delete(many, '--wait=true');
+    await lab.startProcess('controller');
+    await lab.waitFor(
+      'the ports of the deleted pods are gone',
+      async () =>
+        ((left) => left.length === 0 || left.join(' '))(
+          (await lab.leftovers()).logicalPorts.filter((name) => name.startsWith('many-')),
+        ),
+      30_000,
+    );
+  });
+
+  /** Waits until an event with this reason was seen so often. */
+  async function counted(reason: string, count: number): Promise<void> {
+    await lab.waitFor(
+      `${count} times event ${reason}`,
+      async () => {
+        const { items } = await lab.get<{ items: { reason: string; count?: number }[] }>('events', '--all-namespaces');
+        const event = items.find((item) => item.reason === reason);
+        return (event?.count ?? 0) >= count
+          ? true
+          : `seen ${event?.count ?? 0} times; there are ${[...new Set(items.map((item) => item.reason))].join(' ')}`;
+      },
+      20_000,
+    );
+  }
+  afterAll(async () => {
+    await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
+    await lab.kubectlAny(['delete', 'subnet', 'rbac', '--ignore-not-found', '--timeout=30s']);
+  });
+
+  const used = async (user: string): Promise<Set<string>> => {
+    const { items } = JSON.parse(await lab.kubectl(['get', '--raw', '/lab/verbs'])) as { items: VerbCount[] };
+    return new Set(
+      items
+        .filter((item) => item.user === `system:serviceaccount:kube-system:${user}` && item.resource !== '')
+        .map(
+          (item) =>
+            `${item.verb} ${item.group}/${item.resource}${item.subresource === undefined || item.subresource === '' ? '' : `/${item.subresource}`}`,
+        ),
+    );
+  };
+
+  it.each([
+    ['controller.yaml', 'ovenbird-controller'],
+    ['agent.yaml', 'ovenbird-agent'],
+  ])('grants in %s exactly what %s uses', async (file, user) => {
+    const permissions = granted(file);
+    expect([...(await used(user))].filter((permission) => !permissions.has(permission))).toEqual([]);
+    await lab.waitFor(
+      'everything granted is used',
+      async () => {
+        const seen = await used(user);
+        const idle = [...permissions].filter((permission) => !seen.has(permission));
+        return idle.length === 0 || `never used: ${idle.join(', ')}`;
+      },
+      20_000,
+    );
+  });
+});
