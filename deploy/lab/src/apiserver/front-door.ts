@@ -7,6 +7,7 @@ import type { Authenticator, User } from './authentication.ts';
 import type { Cluster } from './cluster.ts';
 import { AGGREGATED, Discovery } from './discovery.ts';
 import { proxyHttp, proxyUpgrade } from './kubelet-proxy.ts';
+import { lineSink } from './line-sink.ts';
 import { OpenApi } from './openapi.ts';
 import { type Attributes, type Authorizer, denial } from './rbac.ts';
 import { json, mediaType, parseBody, type Reply, readBody, send } from './reply.ts';
@@ -203,20 +204,6 @@ export class FrontDoor {
     const { namespace, labels, fields, resourceVersion } = listQuery(info, resource);
     const seconds = Number(info.query.get('timeoutSeconds') ?? '0') || WATCH_SECONDS * (1 + Math.random());
     const shown = presentation(request.headers.accept ?? '', info.query.get('includeObject'));
-    const sink = {
-      write: (line: Buffer): void => {
-        if (response.destroyed) return;
-        if (response.writableCorked === 0) {
-          response.cork();
-          process.nextTick(() => response.uncork());
-        }
-        response.write(line);
-        if (response.writableLength > WATCH_BACKLOG) response.destroy();
-      },
-      end: (): void => {
-        response.end();
-      },
-    };
     const watch = new Watch(
       resource,
       cluster.writer.store,
@@ -229,7 +216,7 @@ export class FrontDoor {
         sendInitialEvents: truthy(info.query.get('sendInitialEvents')),
         presentation: shown,
       },
-      sink,
+      lineSink(response, WATCH_BACKLOG),
       now,
     );
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });

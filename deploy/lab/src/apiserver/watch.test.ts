@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { JsonObject } from './json.ts';
+import { at, type JsonObject, stringOf } from './json.ts';
 import { requestInfo } from './request-info.ts';
 import { listQuery } from './resource-handler.ts';
 import { presentation } from './table.ts';
@@ -61,7 +61,7 @@ const put = (name: string, labels: Record<string, string> = {}): void => {
   api.call('POST', MAPS, { metadata: { name, labels } });
 };
 const shown = ({ events }: Running): string[] =>
-  events.map(({ type, object }) => `${type} ${String((object['metadata'] as JsonObject)['name'] ?? '')}`.trim());
+  events.map(({ type, object }) => `${type} ${stringOf(at(object, 'metadata', 'name')) ?? ''}`.trim());
 const version = (): string => String(api.store.revision);
 
 describe('watch', () => {
@@ -81,7 +81,7 @@ describe('watch', () => {
     put('a');
     const running = watch(MAPS);
     api.call('DELETE', `${MAPS}/a`);
-    expect((running.events.at(-1)?.object['metadata'] as JsonObject)['resourceVersion']).toBe(version());
+    expect(running.events.at(-1)?.object['metadata']).toMatchObject({ resourceVersion: version() });
   });
 
   it('tells in the stream that history is gone, and ends', () => {

@@ -1,0 +1,29 @@
+/** Writes the lines of a watch to its response: what one turn of the event loop brings goes out as one chunk. */
+import type { ServerResponse } from 'node:http';
+import type { WatchSink } from './watch.ts';
+
+/**
+ * A sink over a response whose headers were sent. Not `cork`: Node 24 loses corked chunks of a chunked response that ends.
+ * @param backlog bytes that a client may be behind before it is cut off (it then starts again, as with the real server)
+ */
+export function lineSink(response: ServerResponse, backlog: number): WatchSink {
+  let pending: Buffer[] = [];
+  const flush = (): void => {
+    const [first, ...more] = pending;
+    if (first === undefined) return;
+    pending = [];
+    if (response.destroyed || response.writableEnded) return;
+    response.write(more.length === 0 ? first : Buffer.concat([first, ...more]));
+    if (response.writableLength > backlog) response.destroy();
+  };
+  return {
+    write: (line) => {
+      pending.push(line);
+      if (pending.length === 1) process.nextTick(flush);
+    },
+    end: () => {
+      flush();
+      response.end();
+    },
+  };
+}
