@@ -201,11 +201,15 @@ export class Brain {
     for (const key of this.#dirtyPods) this.pods.reconcile(key);
     this.#dirtyPods.clear();
     this.engine.flush();
-    for (const { unit, done } of this.#awaiting.splice(0)) {
-      this.#options.sink
-        .committed(unit)
-        .then(() => done())
-        .catch((error: unknown) => this.#options.onError(unit, error));
+    for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
+  }
+
+  async #afterCommit(unit: string, effect: () => void): Promise<void> {
+    try {
+      await this.#options.sink.committed(unit);
+      effect();
+    } catch (error) {
+      this.#options.onError(unit, error);
     }
   }
 
