@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { WatchSink } from './watch.ts';
 
 /**
- * A sink over a response whose headers were sent. Not `cork`: Node 24 loses corked chunks of a chunked response that ends.
+ * A sink over a response whose headers were sent. Not `cork`: Node 24 writes corked chunks of a chunked response after its end.
  * @param backlog bytes that a client may be behind before it is cut off (it then starts again, as with the real server)
  */
 export function lineSink(response: ServerResponse, backlog: number): WatchSink {
