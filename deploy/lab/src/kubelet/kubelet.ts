@@ -6,6 +6,7 @@ import { CniRunner } from './cni.ts';
 import type { KubeletConfig } from './config.ts';
 import type { EnvSources } from './env.ts';
 import { serveHttp } from './http-server.ts';
+import { raiseNeighbourLimits } from './neighbours.ts';
 import { keepNodes } from './nodes.ts';
 import { PodManager } from './pod-manager.ts';
 import { RecordStore } from './pod-record.ts';
@@ -26,6 +27,8 @@ export interface KubeletOptions {
 /** Serves all nodes of the configuration until the signal fires. Needs root. */
 export async function runKubelet({ config, client, log, signal, warn }: KubeletOptions): Promise<void> {
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
+  const limits = raiseNeighbourLimits();
+  if (limits.length > 0) log.info({ limits }, 'neighbour tables of this machine');
   const nodes = new Map(config.nodes.map((node) => [node.name, node]));
   const podServer = new PodServer((text) => log.warn({ text: text.trim() }, 'pod server'));
   const context: KubeletContext = {

@@ -22,11 +22,6 @@ export class PodManager {
     return this.#workers.get(this.#store.get(`${namespace}/${name}`)?.metadata.uid ?? '');
   }
 
-  /** Number of pods being looked after. */
-  get size(): number {
-    return this.#workers.size;
-  }
-
   /** Takes over what an earlier kubelet left, then follows the API until the signal fires. */
   async run(): Promise<void> {
     const { client, signal, records, log } = this.#context;

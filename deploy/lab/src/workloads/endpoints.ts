@@ -64,7 +64,7 @@ function targetOf({ targetPort, port, protocol = 'TCP' }: ServicePort, pod: LabP
 }
 
 /** An address of this family. */
-export function addressOf(pod: LabPod, family: 'IPv4' | 'IPv6'): string | undefined {
+function addressOf(pod: LabPod, family: 'IPv4' | 'IPv6'): string | undefined {
   return (pod.status?.podIPs ?? []).map(({ ip }) => ip).find((ip) => ip.includes(':') === (family === 'IPv6'));
 }
 

@@ -37,7 +37,7 @@ async function scale(replicaSet: ReplicaSet, pods: readonly LabPod[], writer: Po
 }
 
 /** Least useful first: without a node, then not ready, then the youngest. */
-export function byUsefulness(a: LabPod, b: LabPod): number {
+function byUsefulness(a: LabPod, b: LabPod): number {
   const rank = (pod: LabPod): number => (pod.spec.nodeName ? 1 : 0) + (isReady(pod) ? 2 : 0);
   const age = (pod: LabPod): string => pod.metadata.creationTimestamp ?? '';
   return rank(a) - rank(b) || age(b).localeCompare(age(a)) || a.metadata.name.localeCompare(b.metadata.name);
