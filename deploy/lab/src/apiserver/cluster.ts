@@ -27,6 +27,8 @@ export interface Cluster {
   readonly registry: Registry;
   /** Creates what a fresh cluster has (unless the state has it already), then applies the manifests. */
   bootstrap: (manifests: readonly string[]) => Promise<void>;
+  /** Makes the address that the API is reached at the endpoint of Service default/kubernetes. */
+  advertise: (address: string, port: number) => void;
   /** Periodic work: Events end after an hour. Returns the function that stops it. */
   startHousekeeping: () => () => void;
 }
@@ -58,6 +60,9 @@ export function createCluster(store: Store, options: ClusterOptions): Cluster {
       createMissing(writer, registry, apiService());
       for (const path of manifests) await applyManifest(writer, registry, path);
     },
+    advertise: (address, port) => {
+      for (const object of apiEndpoints(address, port)) put(writer, registry, object);
+    },
     startHousekeeping: () => {
       const timer = setInterval(() => expireEvents(writer, options.now()), 60_000);
       timer.unref();
@@ -74,6 +79,23 @@ function apiService(): JsonObject {
     metadata: { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } },
     spec: { ports: [{ name: 'https', port: 443, protocol: 'TCP', targetPort: 6443 }] },
   };
+}
+
+/** What the real server's endpoint reconciler writes. */
+function apiEndpoints(address: string, port: number): JsonObject[] {
+  const metadata = { name: 'kubernetes', namespace: 'default' };
+  const ports = [{ name: 'https', port, protocol: 'TCP' }];
+  return [
+    { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: address }], ports }] },
+    {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+      addressType: address.includes(':') ? 'IPv6' : 'IPv4',
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+      ports,
+    },
+  ];
 }
 
 function expireEvents(writer: Writer, now: number): void {
@@ -96,6 +118,13 @@ function locate(registry: Registry, object: JsonObject): { resource: Resource; n
   return { resource, namespace, name: stringOf(metadata['name']) ?? '' };
 }
 
+/** Creates an object, or replaces all but the status of the one that exists. */
+function put(writer: Writer, registry: Registry, object: JsonObject): void {
+  if (createMissing(writer, registry, object)) return;
+  const { resource, namespace, name } = locate(registry, object);
+  writer.update(resource, namespace, name, '', () => object, internalWrite());
+}
+
 function createMissing(writer: Writer, registry: Registry, object: JsonObject): boolean {
   const { resource, namespace, name } = locate(registry, object);
   if (writer.collection(resource).get(namespace, name) !== undefined) return false;
@@ -115,9 +144,7 @@ async function applyManifest(writer: Writer, registry: Registry, path: string): 
     const objects = document['kind'] === 'List' ? objectsOf(document['items']) : [document];
     for (const object of objects) {
       try {
-        if (createMissing(writer, registry, object)) continue;
-        const { resource, namespace, name } = locate(registry, object);
-        writer.update(resource, namespace, name, '', () => object, internalWrite());
+        put(writer, registry, object);
       } catch (error) {
         const metadata = isObject(object['metadata']) ? object['metadata'] : {};
         const text = error instanceof ApiError || error instanceof Error ? error.message : String(error);

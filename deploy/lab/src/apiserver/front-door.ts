@@ -13,7 +13,7 @@ import { type Attributes, type Authorizer, denial } from './rbac.ts';
 import { json, mediaType, parseBody, type Reply, readBody, send } from './reply.ts';
 import { type RequestInfo, requestInfo, truthy } from './request-info.ts';
 import type { Resource } from './resource.ts';
-import { listQuery, ResourceHandler, unknownResource } from './resource-handler.ts';
+import { listQuery, ResourceHandler } from './resource-handler.ts';
 import { answerReview, findReview, REVIEWS } from './reviews.ts';
 import { presentation } from './table.ts';
 import { VERSION } from './version.ts';
@@ -44,6 +44,7 @@ export class FrontDoor {
   readonly #discovery: Discovery;
   readonly #openapi: OpenApi;
   readonly #watches = new Set<Watch>();
+  readonly #upgraded = new Set<Duplex>();
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
@@ -65,7 +66,7 @@ export class FrontDoor {
     const resource = cluster.registry.find(info.group, info.version, info.resource);
     if (resource === undefined) {
       const review = findReview(info.group, info.version, info.resource);
-      if (review === undefined) throw unknownResource(info);
+      if (review === undefined) throw noSuchPath();
       if (info.verb !== 'create') throw methodNotAllowed();
       const body = parseBody(await readBody(request), mediaType(request));
       send(response, json(201, answerReview(review, body, user, authorizer)));
@@ -108,6 +109,8 @@ export class FrontDoor {
   /** Passes websockets (exec, attach) to the kubelet. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
+    this.#upgraded.add(socket);
+    socket.on('close', () => this.#upgraded.delete(socket));
     try {
       const info = requestInfo(request.method ?? 'GET', request.url ?? '/');
       this.#admit(request, info);
@@ -136,6 +139,11 @@ export class FrontDoor {
   /** Ends all watches. */
   dropWatches(): void {
     for (const watch of this.#watches) watch.stop();
+  }
+
+  /** Ends all websockets; the HTTP server does not know them any more. */
+  dropUpgraded(): void {
+    for (const socket of this.#upgraded) socket.destroy();
   }
 
   #admit(request: IncomingMessage, info: RequestInfo): User {

@@ -4,8 +4,12 @@ import type { Strategy } from './resource.ts';
 
 const NAME_LABEL = 'kubernetes.io/metadata.name';
 
+/** As the real server's admission plugin NamespaceLifecycle. */
+const IMMORTAL: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);
+
 /** Termination itself (deleting the content) is the namespace controller's. */
 export const namespaceStrategy: Strategy = {
+  keep: ({ metadata }) => (IMMORTAL.has(metadata.name) ? 'this namespace may not be deleted' : undefined),
   prepareCreate: (draft) => {
     draft['spec'] = { finalizers: ['kubernetes'] };
     draft['status'] = { phase: 'Active' };

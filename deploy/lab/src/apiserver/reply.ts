@@ -79,9 +79,12 @@ export function parseBody(body: Buffer, type: string): unknown {
   if (type === PROTOBUF) return decodeProtobuf(body);
   try {
     const text = body.toString('utf8');
+    // Such a member could only be meant to confuse a server written in this language.
+    if (text.includes('__proto__')) throw badRequest('a member named __proto__ is not supported');
     if (type.endsWith('yaml')) return parseYaml(text, { maxAliasCount: 100 }) as unknown;
     if (type === '' || type.endsWith('json')) return JSON.parse(text) as unknown;
   } catch (error) {
+    if (error instanceof ApiError) throw error;
     throw badRequest(`the body could not be parsed: ${error instanceof Error ? error.message : String(error)}`);
   }
   throw unsupportedMediaType(type, ['application/json', 'application/yaml', PROTOBUF]);

@@ -1,5 +1,5 @@
 /** The verbs of API objects: from a parsed request to an answer. Streams (watch, exec, logs) are elsewhere. */
-import { badRequest, methodNotAllowed, noSuchPath, notFound, unsupportedMediaType } from './api-error.ts';
+import { badRequest, methodNotAllowed, noSuchPath, unsupportedMediaType } from './api-error.ts';
 import { applyPatch } from './apply.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { at, isObject, type JsonObject, type KubeObject, numberOf, stringOf } from './json.ts';
@@ -320,9 +320,4 @@ function patched(old: KubeObject, body: unknown, type: string, resource: Resourc
     default:
       throw unsupportedMediaType(type, [...PATCH_TYPES, STRATEGIC]);
   }
-}
-
-/** 404 for a resource that is not served, in the words of the real server. */
-export function unknownResource(info: RequestInfo): Error {
-  return info.name === '' ? noSuchPath() : notFound({ group: info.group, plural: info.resource }, info.name);
 }

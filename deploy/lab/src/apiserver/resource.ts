@@ -49,6 +49,8 @@ export interface Strategy {
   readonly prepareCreate?: (draft: KubeObject, context: PrepareContext) => void;
   readonly prepareUpdate?: (draft: KubeObject, old: KubeObject, context: PrepareContext) => void;
   readonly validate?: (draft: KubeObject, old: KubeObject | undefined, context: PrepareContext) => Cause[];
+  /** Why an object may not be deleted; undefined where it may. */
+  readonly keep?: (object: KubeObject) => string | undefined;
   /** Called after the write is in the store (or the object is gone: `draft` undefined). */
   readonly committed?: (draft: KubeObject | undefined, old: KubeObject | undefined) => void;
   /** Unknown members: removed from the draft, their paths are returned (for `fieldValidation`). */

@@ -26,6 +26,8 @@ describe('label selectors', () => {
     ['a>5', { a: 'x' }, false],
     ['example.com/b-c in (x),!d,e', { 'example.com/b-c': 'x', e: '' }, true],
     ['a=', { a: '' }, true],
+    ['!constructor', {}, true],
+    ['constructor', {}, false],
   ])('%s of %j is %s', (text, labels, expected) => {
     expect(parseLabelSelector(text)?.matches(object(labels as Record<string, string>))).toBe(expected);
   });

@@ -9,6 +9,15 @@ export interface Selector {
   readonly name?: string;
 }
 
+const NO_LABELS: Readonly<Record<string, string>> = {};
+/** No label has this value: a comma separates values. */
+const ABSENT = ',';
+
+/** A label of one's own; `constructor` is a legal key and must not find what every object inherits. */
+function own(labels: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.hasOwn(labels, key) ? labels[key] : undefined;
+}
+
 type LabelTest = (labels: Readonly<Record<string, string>>) => boolean;
 
 const KEY = /^([a-z0-9A-Z]([-a-z0-9A-Z.]*[a-z0-9A-Z])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
@@ -49,8 +58,8 @@ function labelTest(requirement: string, whole: string): LabelTest {
     const values = (set[3] ?? '').split(',').map((value) => value.trim());
     check(key, values);
     return set[2] === 'in'
-      ? (labels) => labels[key] !== undefined && values.includes(labels[key])
-      : (labels) => labels[key] === undefined || !values.includes(labels[key]);
+      ? (labels) => values.includes(own(labels, key) ?? ABSENT)
+      : (labels) => !values.includes(own(labels, key) ?? ABSENT);
   }
   const compare = /^([^\s=!<>]+)\s*(==|=|!=|>|<)\s*(\S*)$/.exec(requirement);
   if (compare !== null) {
@@ -58,22 +67,22 @@ function labelTest(requirement: string, whole: string): LabelTest {
     const value = compare[3] ?? '';
     const operator = compare[2];
     check(key, [value]);
-    if (operator === '!=') return (labels) => labels[key] !== value;
+    if (operator === '!=') return (labels) => own(labels, key) !== value;
     if (operator === '>' || operator === '<') {
       if (!/^-?\d+$/.test(value)) throw unparsable(whole, `${operator} needs an integer, got ${JSON.stringify(value)}`);
       const bound = BigInt(value);
       return (labels) => {
-        const label = labels[key];
+        const label = own(labels, key);
         if (label === undefined || !/^-?\d+$/.test(label)) return false;
         return operator === '>' ? BigInt(label) > bound : BigInt(label) < bound;
       };
     }
-    return (labels) => labels[key] === value;
+    return (labels) => own(labels, key) === value;
   }
   const absent = requirement.startsWith('!');
   const key = absent ? requirement.slice(1).trim() : requirement;
   check(key, []);
-  return absent ? (labels) => labels[key] === undefined : (labels) => labels[key] !== undefined;
+  return absent ? (labels) => !Object.hasOwn(labels, key) : (labels) => Object.hasOwn(labels, key);
 }
 
 /** Parses the text form. An empty text selects everything (`undefined`). Throws 400 for bad syntax. */
@@ -82,7 +91,7 @@ export function parseLabelSelector(text: string): Selector | undefined {
   if (tests.length === 0) return undefined;
   return {
     matches: (object) => {
-      const labels = object.metadata.labels ?? {};
+      const labels = object.metadata.labels ?? NO_LABELS;
       return tests.every((test) => test(labels));
     },
   };
@@ -93,23 +102,23 @@ export function labelSelectorObject(selector: unknown): LabelTest {
   if (!isObject(selector)) return () => false;
   const tests: LabelTest[] = [];
   for (const [key, value] of Object.entries(isObject(selector['matchLabels']) ? selector['matchLabels'] : {})) {
-    tests.push((labels) => labels[key] === value);
+    tests.push((labels) => own(labels, key) === value);
   }
   for (const expression of objectsOf(selector['matchExpressions'])) {
     const key = stringOf(expression['key']) ?? '';
     const values = listOf(expression['values']);
     switch (expression['operator']) {
       case 'In':
-        tests.push((labels) => labels[key] !== undefined && values.includes(labels[key]));
+        tests.push((labels) => values.includes(own(labels, key) ?? ABSENT));
         break;
       case 'NotIn':
-        tests.push((labels) => labels[key] === undefined || !values.includes(labels[key]));
+        tests.push((labels) => !values.includes(own(labels, key) ?? ABSENT));
         break;
       case 'Exists':
-        tests.push((labels) => labels[key] !== undefined);
+        tests.push((labels) => Object.hasOwn(labels, key));
         break;
       case 'DoesNotExist':
-        tests.push((labels) => labels[key] === undefined);
+        tests.push((labels) => !Object.hasOwn(labels, key));
         break;
       default:
         tests.push(() => false);

@@ -74,6 +74,12 @@ async function listenAt(server: Server, where: Listen, scheme: string): Promise<
   return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
+/** Whether others than this machine can reach an address: pods need one for Service default/kubernetes. */
+function isReachable(address: AddressInfo | string | null): address is AddressInfo {
+  if (address === null || typeof address === 'string') return false;
+  return !/^(127\.|::1$|0\.0\.0\.0$|::$)/.test(address.address);
+}
+
 /** Starts a server. Throws when an address is taken, a key unreadable, a manifest wrong, or the state damaged. */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const now = Date.now;
@@ -112,6 +118,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     servers.push(server);
     urls.push(await listenAt(server, where, secure === undefined || 'path' in where ? 'http' : 'https'));
   }
+  const reachable = servers.map((server) => server.address()).find(isReachable);
+  if (reachable !== undefined) cluster.advertise(reachable.address, reachable.port);
   const bookmarks = setInterval(() => door.bookmarks(), 30_000);
   bookmarks.unref();
   const stopHousekeeping = cluster.startHousekeeping();
@@ -128,6 +136,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       clearInterval(bookmarks);
       stopHousekeeping();
       door.dropWatches();
+      door.dropUpgraded();
       await Promise.all(
         servers.map(
           (server) =>

@@ -221,3 +221,12 @@ describe('sub-resources', () => {
     expect(api.call('GET', `${url}/d`)).toMatchObject({ spec: { replicas: 3 }, metadata: { generation: 2 } });
   });
 });
+
+describe('namespaces of the system', () => {
+  it('may not be deleted', () => {
+    expect(refusal(() => api.call('DELETE', '/api/v1/namespaces/kube-system'))).toMatchObject({
+      code: 403,
+      message: 'namespaces "kube-system" is forbidden: this namespace may not be deleted',
+    });
+  });
+});

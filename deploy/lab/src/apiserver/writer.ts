@@ -177,6 +177,8 @@ export class Writer {
     const stored = this.get(resource, namespace, name);
     const old = stored.object;
     this.#preconditions(resource, name, old, options.uid, options.resourceVersion);
+    const kept = resource.strategy.keep?.(old);
+    if (kept !== undefined) throw forbidden(resource, name, kept);
     const plan = deletionPlan(resource, old, options, (seconds) => this.timestamp(seconds));
     if (plan === undefined) {
       if (options.dryRun) return { entry: stored, removed: true };
