@@ -69,7 +69,7 @@ function scaleOf(version: JsonObject): ScalePaths | undefined {
 }
 
 /** Makes the resource that a definition describes. Throws for a schema that cannot be compiled. */
-export function customResource(definition: KubeObject): Resource {
+function customResource(definition: KubeObject): Resource {
   const spec = objectOf(definition['spec']);
   const names = objectOf(spec['names']);
   const version = storageVersion(definition);

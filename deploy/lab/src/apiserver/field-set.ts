@@ -13,7 +13,7 @@ const SEPARATOR = '\u0001';
 export type FieldPath = string;
 
 /** The path one element below `path` ('' is the root). */
-export function joinPath(path: FieldPath, element: string): FieldPath {
+function joinPath(path: FieldPath, element: string): FieldPath {
   return path === '' ? element : path + SEPARATOR + element;
 }
 

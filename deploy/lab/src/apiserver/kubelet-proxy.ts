@@ -27,7 +27,7 @@ function containerOf(pod: KubeObject, wanted: string | null): string {
 }
 
 /** The kubelet's path for the request. Throws 400 where the container cannot be told or the pod has no node yet. */
-export function kubeletPath(pod: KubeObject, info: RequestInfo): string {
+function kubeletPath(pod: KubeObject, info: RequestInfo): string {
   const query = new URLSearchParams(info.query);
   const container = containerOf(pod, query.get('container'));
   query.delete('container');

@@ -42,7 +42,7 @@ export function nameProblem(name: string, rule: NameRule): string | undefined {
 }
 
 /** Why `key` is not a qualified name (`prefix/name` or `name`). */
-export function qualifiedNameProblem(key: string): string | undefined {
+function qualifiedNameProblem(key: string): string | undefined {
   const slash = key.indexOf('/');
   const prefix = slash < 0 ? undefined : key.slice(0, slash);
   const name = slash < 0 ? key : key.slice(slash + 1);
@@ -59,7 +59,7 @@ export function qualifiedNameProblem(key: string): string | undefined {
 }
 
 /** Refused labels of the map at `field`. */
-export function validateLabels(labels: unknown, field: string): Cause[] {
+function validateLabels(labels: unknown, field: string): Cause[] {
   if (labels === undefined) return [];
   if (!isObject(labels)) return [invalidValue(field, labels, 'must be a map of strings')];
   const causes: Cause[] = [];

@@ -81,7 +81,7 @@ function quantities(pod: KubeObject, kind: 'requests' | 'limits'): JsonObject[] 
 }
 
 /** Quality of service, from the resources (k8s.io/kubernetes/pkg/apis/core/helper/qos). */
-export function qosClass(pod: KubeObject): string {
+function qosClass(pod: KubeObject): string {
   const requests = quantities(pod, 'requests');
   const limits = quantities(pod, 'limits');
   const names = ['cpu', 'memory'];

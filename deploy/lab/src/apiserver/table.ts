@@ -35,7 +35,7 @@ export function presentation(accept: string, includeObject: string | null): Pres
 }
 
 /** `columnDefinitions` of a table. */
-export function columnDefinitions(columns: readonly Column[]): JsonObject[] {
+function columnDefinitions(columns: readonly Column[]): JsonObject[] {
   return columns.map((column) => ({
     name: column.name,
     type: column.type,
