@@ -53,11 +53,15 @@ describe('pod life', () => {
   it('writes a deleted IP object of a living pod again', async () => {
     const uid = async (): Promise<string> =>
       (await lab.kubectlAny(['get', 'ip', `edited.${ns}`, '-o', 'jsonpath={.metadata.uid}'])).stdout;
-    const before = await lab.waitFor('the IP object', uid, 15_000);
+    const seen = await lab.waitFor(
+      'the IP object',
+      async () => ((text) => text !== '' && { text })(await uid()),
+      15_000,
+    );
     await lab.kubectl(['delete', 'ip', `edited.${ns}`]);
     await lab.waitFor(
       'a new IP object',
-      async () => ((now) => (now !== '' && now !== before) || 'none')(await uid()),
+      async () => ((now) => (now !== '' && now !== seen.text) || 'none')(await uid()),
       15_000,
     );
   });
