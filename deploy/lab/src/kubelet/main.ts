@@ -35,7 +35,9 @@ async function main(): Promise<void> {
 
 try {
   await main();
+  // Containers outlive their kubelet and are adopted by the next one; as children they would hold this process.
+  process.exit();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exit(1);
 }
