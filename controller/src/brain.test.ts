@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { podAnnouncement } from './pod/announcement.ts';
 import { makeNamespace, makePod, makeSubnet, makeVpc, World } from './testing/world.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
@@ -101,6 +102,25 @@ describe('brain', () => {
     await world.settle();
     expect(world.finalized).toContain('Vpc/blue');
     expect(world.sink.rows('Logical_Router').map((row) => row.columns['name'])).not.toContain('blue');
+  });
+
+  it('gives pods their addresses back when northbound database and IP objects are both lost', async () => {
+    const world = World.standard();
+    world.set('Subnet', makeSubnet('red', '10.50.0.0/24'));
+    world.set('Pod', makePod('default', 'first', 'node-1'));
+    world.set('Pod', makePod('default', 'a', 'node-1', { annotations: { 'ovn.kubernetes.io/logical_switch': 'red' } }));
+    await world.settle();
+    const before = world.state.get('PodAddress', 'default/a');
+    const pod = world.state.get('Pod', 'default/a');
+    const subnet = world.state.get('UsableSubnet', 'red');
+    if (before === undefined || pod === undefined || subnet === undefined) throw new Error('not allocated');
+    world.state.set('Pod', 'default/a', {
+      ...pod,
+      annotations: { ...pod.annotations, ...podAnnouncement(before, subnet) },
+    });
+    world.sink.units.clear();
+    const next = await world.restarted();
+    expect(next.state.get('PodAddress', 'default/a')).toEqual(before);
   });
 
   it('of two overlapping subnets the older one wins; the other follows when it is gone', async () => {

@@ -1,4 +1,4 @@
-import { cidrContains } from '@ovenbird/crds';
+import { cidrContains, request } from '@ovenbird/crds';
 import type { Pod, UsableSubnet } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import type { Wanted } from './allocator.ts';
@@ -10,25 +10,20 @@ export interface SubnetRules {
   readonly joinSubnet: string;
 }
 
-const switchKey = 'ovn.kubernetes.io/logical_switch';
+const switchKey = request.logicalSwitch;
 
 /**
  * The subnets a pod may get its address from, best first.
  *
  * Who may use what (design §3): the default subnet, subnets that list the namespace, and subnets of the default VPC that list
  * nobody; nothing else, whatever the annotations say.
- * @param announced the pod's annotations are our own announcement, so they are no request.
+ * An announcement of ours counts as a request as well: that is how a pod gets its address back when both the northbound
+ * database and the IP objects were lost.
  * @throws AllocError `no-subnet` or `forbidden`.
  */
-export function candidateSubnets(
-  pod: Pod,
-  announced: boolean,
-  wanted: Wanted,
-  reader: Reader,
-  rules: SubnetRules,
-): readonly string[] {
+export function candidateSubnets(pod: Pod, wanted: Wanted, reader: Reader, rules: SubnetRules): readonly string[] {
   const namespace = reader.get('Namespace', pod.namespace);
-  const requested = (announced ? undefined : pod.annotations[switchKey]) ?? namespace?.annotations[switchKey];
+  const requested = pod.annotations[switchKey] ?? namespace?.annotations[switchKey];
   if (requested !== undefined && requested !== '') return [requestedSubnet(requested, pod, reader, rules)];
 
   const listing = [...reader.index('UsableSubnet', 'namespace', pod.namespace)]

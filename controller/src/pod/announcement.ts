@@ -1,12 +1,9 @@
+import { announcement } from '@ovenbird/crds';
 import { nodePortName, routerName, switchName } from '../compile/names.ts';
 import { familiesOf } from '../store/families.ts';
 import type { Address, Node, Pod, UsableSubnet } from '../store/model.ts';
 
 type Annotations = Readonly<Record<string, string>>;
-
-const prefix = 'ovn.kubernetes.io/';
-/** Ties an announcement to one pod: a template could carry the other keys, but not a UID (docs/architecture.md §4). */
-export const announcedUidKey = 'ovenbird.io/announced-uid';
 
 const joined = (values: readonly (string | undefined)[]): string =>
   values.filter((value) => value !== undefined).join(',');
@@ -16,12 +13,12 @@ function common(address: Address, subnet: UsableSubnet): Record<string, string> 
   const has = (family: 4 | 6): boolean => (family === 4 ? address.v4 : address.v6) !== undefined;
   const used = nets.filter(([family]) => has(family));
   return {
-    [`${prefix}allocated`]: 'true',
-    [`${prefix}ip_address`]: joined([address.v4, address.v6]),
-    [`${prefix}mac_address`]: address.mac,
-    [`${prefix}cidr`]: joined(used.map(([, net]) => net.cidr)),
-    [`${prefix}gateway`]: joined(used.map(([, net]) => net.gateway)),
-    [`${prefix}logical_switch`]: switchName(subnet.name),
+    [announcement.allocated]: 'true',
+    [announcement.ipAddress]: joined([address.v4, address.v6]),
+    [announcement.macAddress]: address.mac,
+    [announcement.cidr]: joined(used.map(([, net]) => net.cidr)),
+    [announcement.gateway]: joined(used.map(([, net]) => net.gateway)),
+    [announcement.logicalSwitch]: switchName(subnet.name),
   };
 }
 
@@ -29,22 +26,19 @@ function common(address: Address, subnet: UsableSubnet): Record<string, string> 
 export function podAnnouncement(address: Address, subnet: UsableSubnet): Annotations {
   return {
     ...common(address, subnet),
-    [`${prefix}routed`]: 'true',
-    [`${prefix}logical_router`]: routerName(subnet.vpc),
-    [`${prefix}pod_nic_type`]: 'veth-pair',
-    [announcedUidKey]: address.uid,
+    [announcement.routed]: 'true',
+    [announcement.logicalRouter]: routerName(subnet.vpc),
+    [announcement.podNicType]: 'veth-pair',
+    [announcement.announcedUid]: address.uid,
   };
 }
 
 /** The same for a node's `ovn0`. */
 export function nodeAnnouncement(node: string, address: Address, subnet: UsableSubnet): Annotations {
-  return { ...common(address, subnet), [`${prefix}port_name`]: nodePortName(node) };
+  return { ...common(address, subnet), [announcement.portName]: nodePortName(node) };
 }
 
 /** Whether an object says everything that is announced, so that nothing needs to be written. */
-export function isAnnounced(object: Pod | Node, announcement: Annotations): boolean {
-  return Object.entries(announcement).every(([key, value]) => object.annotations[key] === value);
+export function isAnnounced(object: Pod | Node, wanted: Annotations): boolean {
+  return Object.entries(wanted).every(([key, value]) => object.annotations[key] === value);
 }
-
-/** Whether the pod's own annotations are an announcement of ours (and so no request of the user's). */
-export const carriesAnnouncement = (pod: Pod): boolean => pod.annotations[announcedUidKey] === pod.uid;

@@ -4,7 +4,6 @@ import { AllocError } from '../alloc/error.ts';
 import { ownerOf } from '../compile/names.ts';
 import type { Address, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { carriesAnnouncement } from './announcement.ts';
 import { wantedOf } from './request.ts';
 
 /** What follows from a pod's decisions; all of it happens after the northbound database has them. */
@@ -104,11 +103,10 @@ export class PodLife {
   }
 
   #allocate(key: Key, pod: Pod): void {
-    const announced = carriesAnnouncement(pod);
     const wanted: Wanted = wantedOf(pod.annotations);
     const owner = ownerOf('Pod', key);
     const kept = this.#allocator.held(owner);
-    const candidates = candidateSubnets(pod, announced, wanted, this.#state, this.#rules);
+    const candidates = candidateSubnets(pod, wanted, this.#state, this.#rules);
     // A StatefulSet pod comes back to the subnet that holds its address, while it may still use it.
     const ordered = kept !== undefined && candidates.includes(kept.subnet) ? [kept.subnet, ...candidates] : candidates;
     let failure: AllocError | undefined;

@@ -1,4 +1,4 @@
-import { parseMac, splitDual } from '@ovenbird/crds';
+import { parseMac, request, splitDual } from '@ovenbird/crds';
 import type { Wanted } from '../alloc/allocator.ts';
 import { AllocError } from '../alloc/error.ts';
 
@@ -7,8 +7,8 @@ import { AllocError } from '../alloc/error.ts';
  * @throws AllocError `invalid`, with what to write instead.
  */
 export function wantedOf(annotations: Readonly<Record<string, string>>): Wanted {
-  const address = annotations['ovn.kubernetes.io/ip_address'];
-  const mac = annotations['ovn.kubernetes.io/mac_address'];
+  const address = annotations[request.ipAddress];
+  const mac = annotations[request.macAddress];
   const wanted: { v4?: string; v6?: string; mac?: string } = {};
   try {
     if (address !== undefined && address !== '') Object.assign(wanted, splitDual(address));

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { IP } from '@ovenbird/crds';
+import { type IP, ipObject } from '@ovenbird/crds';
 import { splitOwner } from '../alloc/load.ts';
 import type { Address, IpRecord, Pod } from '../store/model.ts';
-import { managedLabel, reservedLabel, statefulSetAnnotation } from '../store/projections.ts';
 
 /** Name of the IP object of an owner: the port's name for a pod (as in Kube-OVN), `node-<node>` for a node. */
 export function recordName(owner: string): string {
@@ -23,7 +22,7 @@ export const distinctRecordName = (owner: string): string =>
  * The IP object that stands for an address.
  * @param pod the owner's pod while it lives; without one the address is kept, and marked so.
  */
-export function ipObject(name: string, address: Address, pod: Pod | undefined): IP {
+export function recordOf(name: string, address: Address, pod: Pod | undefined): IP {
   const [kind, key] = splitOwner(address.owner);
   const slash = key.indexOf('/');
   const isPod = kind === 'Pod';
@@ -34,12 +33,12 @@ export function ipObject(name: string, address: Address, pod: Pod | undefined): 
     metadata: {
       name,
       labels: {
-        [managedLabel]: 'true',
-        'ovn.kubernetes.io/subnet': address.subnet,
-        ...(node === undefined ? {} : { 'ovn.kubernetes.io/node-name': node }),
-        ...(isPod && pod === undefined ? { [reservedLabel]: 'true' } : {}),
+        [ipObject.managed]: 'true',
+        [ipObject.subnet]: address.subnet,
+        ...(node === undefined ? {} : { [ipObject.nodeName]: node }),
+        ...(isPod && pod === undefined ? { [ipObject.reserved]: 'true' } : {}),
       },
-      ...(address.statefulSet === undefined ? {} : { annotations: { [statefulSetAnnotation]: address.statefulSet } }),
+      ...(address.statefulSet === undefined ? {} : { annotations: { [ipObject.statefulSet]: address.statefulSet } }),
     },
     spec: {
       podName: isPod ? key.slice(slash + 1) : '',
@@ -56,7 +55,7 @@ export function ipObject(name: string, address: Address, pod: Pod | undefined): 
   };
 }
 
-/** Whether the stored object says what `ipObject` would. */
+/** Whether the stored object says what `recordOf` would. */
 export function isRecorded(record: IpRecord, address: Address, pod: Pod | undefined): boolean {
   return (
     record.managed &&

@@ -4,7 +4,7 @@ import { addressOfRecord, ownerOfRecord, splitOwner } from '../alloc/load.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { distinctRecordName, ipObject, isRecorded, recordName } from './ip-object.ts';
+import { distinctRecordName, isRecorded, recordName, recordOf } from './ip-object.ts';
 
 /** Writes of IP objects; each throws a retryable error when it has to be tried again. */
 export interface IpApi {
@@ -59,11 +59,11 @@ export class IpRecords {
     }
     if (found !== undefined) {
       // A reservation made by hand for this pod stays the person's; it says what has to be said already.
-      if (found.managed && !isRecorded(found, address, pod)) await this.#api.update(ipObject(found.name, address, pod));
+      if (found.managed && !isRecorded(found, address, pod)) await this.#api.update(recordOf(found.name, address, pod));
       return;
     }
     const taken = this.#state.get('IpRecord', plain) !== undefined;
-    await this.#api.create(ipObject(taken ? distinctRecordName(owner) : plain, address, pod));
+    await this.#api.create(recordOf(taken ? distinctRecordName(owner) : plain, address, pod));
   }
 
   /** An IP object appeared, changed or went away. */

@@ -1,5 +1,5 @@
 import type { IP as IpObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
-import { isIp, parseIp } from '@ovenbird/crds';
+import { ipObject, isIp, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
 import type {
   Namespace as KubeNamespace,
   Node as KubeNode,
@@ -11,7 +11,7 @@ import type { IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vpc } f
 import { podKey } from './model.ts';
 
 /** Annotation prefixes that the controller reads; others come and go without waking it. */
-const annotationPrefixes = ['ovn.kubernetes.io/', 'ovenbird.io/'];
+const annotationPrefixes = [OVN_PREFIX, OVENBIRD_PREFIX];
 
 function ours(annotations: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
   const kept: Record<string, string> = {};
@@ -97,10 +97,6 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
   };
 }
 
-export const managedLabel = 'ovenbird.io/managed';
-export const reservedLabel = 'ovn.kubernetes.io/ip_reserved';
-export const statefulSetAnnotation = 'ovenbird.io/statefulset';
-
 export function projectIp(record: IpObject): IpRecord {
   const { metadata, spec } = record;
   const text = (value: string | undefined): string | undefined =>
@@ -115,13 +111,13 @@ export function projectIp(record: IpObject): IpRecord {
     namespace: text(spec.namespace),
     nodeName: text(spec.nodeName),
     ownerUid: text(spec.ownerUID),
-    statefulSet: text(metadata.annotations?.[statefulSetAnnotation]),
+    statefulSet: text(metadata.annotations?.[ipObject.statefulSet]),
   };
   return {
     ...metaOf(metadata),
     subnet: spec.subnet,
-    managed: metadata.labels?.[managedLabel] === 'true',
-    reserved: metadata.labels?.[reservedLabel] === 'true',
+    managed: metadata.labels?.[ipObject.managed] === 'true',
+    reserved: metadata.labels?.[ipObject.reserved] === 'true',
     ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as Partial<IpRecord>),
   };
 }
