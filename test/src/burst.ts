@@ -1,0 +1,166 @@
+import { KubeClient, PODS, type Pod } from '@ovenbird/kube';
+import { expect } from 'vitest';
+import type { TestLab } from './lab.ts';
+import { type NorthboundRows, ourRows } from './northbound-rows.ts';
+import { namespace, pod } from './objects.ts';
+import { choices } from './random.ts';
+
+/** Longest time for a whole burst on a busy machine, in milliseconds. */
+const deadline = 110_000;
+/** Peers that each pod of a burst is asked to reach. */
+const peersEach = 5;
+
+/** What a burst could leave behind in firewalls, as text without counters. */
+async function firewalls(lab: TestLab): Promise<string> {
+  const rules = lab.nodes.map(async (node) => `${node}\n${await lab.onNode(node, 'nft', '-s', 'list', 'ruleset')}`);
+  return (await Promise.all(rules)).join('\n');
+}
+
+/** Many pods created at once over all nodes, and deleted at once. */
+export class Burst {
+  readonly #lab: TestLab;
+  readonly #client: KubeClient;
+  readonly #rows: NorthboundRows;
+  readonly #firewalls: string;
+  readonly namespace: string;
+  readonly names: readonly string[];
+
+  private constructor(
+    lab: TestLab,
+    client: KubeClient,
+    before: { rows: NorthboundRows; firewalls: string },
+    space: string,
+    count: number,
+  ) {
+    this.#lab = lab;
+    this.#client = client;
+    this.#rows = before.rows;
+    this.#firewalls = before.firewalls;
+    this.namespace = space;
+    this.names = Array.from({ length: count }, (_, index) => `p${index}`);
+  }
+
+  /** Notes the state before, and makes the namespace. */
+  static async prepare(lab: TestLab, space: string, count: number): Promise<Burst> {
+    const client = await KubeClient.load({ kubeconfig: lab.layout.kubeconfig });
+    const before = { rows: await ourRows(lab), firewalls: await firewalls(lab) };
+    await lab.apply(namespace(space));
+    return new Burst(lab, client, before, space, count);
+  }
+
+  /** Asks for all pods by one `kubectl apply`. */
+  async create(): Promise<void> {
+    const { nodes } = this.#lab;
+    await this.#lab.apply(
+      ...this.names.map((name, index) => pod(this.namespace, name, { node: nodes[index % nodes.length] ?? '' })),
+    );
+  }
+
+  /** Asks for all pods to be deleted by one `kubectl delete`, and does not wait for them. */
+  async delete(): Promise<void> {
+    await this.#lab.kubectl(['delete', 'pod', '--all', '-n', this.namespace, '--wait=false']);
+  }
+
+  /** The pods as the API server has them now. */
+  async pods(): Promise<readonly Pod[]> {
+    return (await this.#client.resource<Pod>(PODS).list({ namespace: this.namespace })).items;
+  }
+
+  /** Pods' interfaces on all nodes now. */
+  async attached(): Promise<number> {
+    return (await this.#lab.podNamespaces()).size;
+  }
+
+  /** Waits until all pods are Ready and returns them. */
+  async ready(): Promise<readonly Pod[]> {
+    return await this.#lab.waitFor(
+      `${this.names.length} pods are Ready`,
+      async () => {
+        const pods = await this.pods();
+        const waiting = pods.filter(
+          ({ status }) => !status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
+        );
+        if (pods.length === this.names.length && waiting.length === 0) return pods;
+        const [first] = waiting;
+        return `${pods.length - waiting.length} of ${pods.length}; ${first?.metadata.name}: ${JSON.stringify(first?.status)}`;
+      },
+      deadline,
+    );
+  }
+
+  /** Every pod has addresses of its own, and reaches both gateways and some random peers over both families. */
+  async verify(): Promise<void> {
+    const pods = await this.ready();
+    const { seed, pick } = choices();
+    const addresses = new Map(
+      pods.map(({ metadata, status }) => [metadata.name ?? '', (status?.podIPs ?? []).map(({ ip }) => ip ?? '')]),
+    );
+    const all = [...addresses.values()].flat();
+    expect(all).toHaveLength(2 * this.names.length);
+    expect(new Set(all).size).toBe(all.length);
+    let left = this.names.flatMap((from) => {
+      const peers = pick(
+        this.names.filter((name) => name !== from),
+        peersEach,
+      );
+      const destinations = ['10.16.0.1', 'fd00:10:16::1', ...peers.flatMap((peer) => addresses.get(peer) ?? [])];
+      return destinations.map((destination) => ({ from: `${this.namespace}/${from}`, destination }));
+    });
+    expect(left).toHaveLength(this.names.length * 2 * (peersEach + 1));
+    await this.#lab.waitFor(
+      `all pings are answered (SEED=${seed})`,
+      async () => {
+        const results = await this.#lab.probe(
+          left.map((pair) => ({ ...pair, protocol: 'icmp' as const, timeoutMs: 3000 })),
+        );
+        left = left.filter((_, index) => results[index]?.verdict !== 'open');
+        const [first] = left;
+        return left.length === 0 || `${left.length} are not, the first ${first?.from} -> ${first?.destination}`;
+      },
+      deadline,
+    );
+  }
+
+  /** Waits until every trace of the pods is gone: objects, rows, interfaces, links, firewall elements, namespaces. */
+  async gone(): Promise<void> {
+    await this.#lab.waitFor(
+      'the pods are gone',
+      async () => ((pods) => pods.length === 0 || `${pods.length} left`)(await this.pods()),
+      deadline,
+    );
+    await this.#lab.nothingLeft(deadline);
+    await this.#lab.waitFor(
+      'no IP object is left',
+      async () => {
+        const names = (await this.#lab.kubectl(['get', 'ips', '-o', 'name'])).split('\n');
+        const left = names.filter((name) => name.endsWith(`.${this.namespace}`));
+        return left.length === 0 || `${left.length}: ${left[0]}`;
+      },
+      deadline,
+    );
+    await this.#lab.waitFor(
+      'rows and firewalls are as before',
+      async () => {
+        const rows = this.#rows.difference(await ourRows(this.#lab));
+        if (rows.length > 0) return rows.join('\n');
+        const now = await firewalls(this.#lab);
+        return now === this.#firewalls || `${this.#firewalls}\nbecame\n${now}`;
+      },
+      deadline,
+    );
+  }
+
+  /** kill -9 of the controller and all agents. */
+  async killAll(): Promise<void> {
+    await Promise.all(this.#ours.map((name) => this.#lab.killProcess(name)));
+  }
+
+  /** Starts them again. */
+  async startAll(): Promise<void> {
+    await Promise.all(this.#ours.map((name) => this.#lab.startProcess(name)));
+  }
+
+  get #ours(): readonly string[] {
+    return ['controller', ...this.#lab.nodes.map((node) => `${node}.agent`)];
+  }
+}
