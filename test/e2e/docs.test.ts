@@ -1,0 +1,122 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { openLab, type TestLab } from '../src/lab.ts';
+import { addressesOf, type PodObject } from '../src/objects.ts';
+
+/** What the test reads of an object of an example. */
+interface Example {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly v4IpAddress?: string;
+    readonly podName?: string;
+    readonly namespace?: string;
+  };
+  readonly [key: string]: unknown;
+}
+
+const folder = fileURLToPath(new URL('../../docs/', import.meta.url));
+
+/** Objects of every fenced yaml block of a page, in order; one list a block. */
+function examplesOf(page: string): readonly (readonly Example[])[] {
+  const blocks = readFileSync(`${folder}${page}`, 'utf8').matchAll(/^```yaml\n(.*?)^```$/gms);
+  return Array.from(blocks, ([, text = '']) =>
+    parseAllDocuments(text).map((document) => {
+      const [error] = document.errors;
+      if (error !== undefined) throw new Error(`docs/${page}: ${error.message}`);
+      return document.toJS() as Example;
+    }),
+  );
+}
+
+const pages = readdirSync(folder)
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => ({ page: name, blocks: examplesOf(name) }))
+  .filter(({ blocks }) => blocks.length > 0);
+
+const key = ({ kind, metadata }: Example): string => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+const podOf = ({ kind, metadata }: Example): string | undefined =>
+  kind === 'Pod' ? `${metadata.namespace}/${metadata.name}` : undefined;
+
+/** Namespaces and names of the pods that the objects mean to run. */
+function podsOf(objects: readonly Example[]): readonly (readonly [namespace: string, name: string])[] {
+  return objects.flatMap(({ kind, metadata, spec }) => {
+    const { namespace = 'default', name } = metadata;
+    if (kind === 'Pod') return [[namespace, name] as const];
+    if (kind !== 'StatefulSet') return [];
+    return Array.from({ length: spec?.replicas ?? 1 }, (_, ordinal) => [namespace, `${name}-${ordinal}`] as const);
+  });
+}
+
+/** Addresses that an example promises its pods, by `namespace/name`: static ones and reservations. */
+function promised(objects: readonly Example[]): ReadonlyMap<string, readonly string[]> {
+  const result = new Map<string, readonly string[]>();
+  for (const object of objects) {
+    const wanted = object.metadata.annotations?.['ovn.kubernetes.io/ip_address'];
+    const pod = podOf(object);
+    if (pod !== undefined && wanted !== undefined) result.set(pod, wanted.split(','));
+    if (object.kind === 'IP' && object.spec?.podName !== undefined && object.spec.v4IpAddress !== undefined)
+      result.set(`${object.spec.namespace}/${object.spec.podName}`, [object.spec.v4IpAddress]);
+  }
+  return result;
+}
+
+/** The examples of the documentation work as they are printed: each is applied, does what it says, and goes away again. */
+describe('examples of the documentation', () => {
+  let lab: TestLab;
+  beforeAll(async () => {
+    lab = await openLab();
+  });
+  const created: Example[] = [];
+  const remove = async (): Promise<void> => {
+    // Namespaces first, so that the pods in them do not hold up the subnets; a deleted subnet waits for its last pod.
+    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'Subnet', 'Vpc'];
+    const objects = created.splice(0).sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+    if (objects.length > 0) await lab.delete(objects, '--wait=true', '--timeout=60s');
+  };
+  afterAll(remove);
+
+  it('are on every page about a feature', () => {
+    const names = pages.map(({ page }) => page);
+    for (const page of ['addresses', 'bandwidth', 'egress', 'ip', 'isolation', 'names', 'subnet', 'vpc'])
+      expect(names).toContain(`${page}.md`);
+  });
+
+  it.each(pages)('$page', async ({ blocks }) => {
+    for (const objects of blocks) {
+      created.push(...objects);
+      await lab.apply(...objects);
+      const networks = objects.filter(({ kind }) => kind === 'Subnet' || kind === 'Vpc');
+      if (networks.length > 0) {
+        const names = networks.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+        await lab.kubectl(['wait', '--for=condition=Ready', '--timeout=20s', ...names]);
+      }
+      const pods = podsOf(objects);
+      for (const [namespace, name] of pods)
+        await lab.waitFor(
+          `pod ${namespace}/${name} exists`,
+          async () => (await lab.kubectlAny(['get', 'pod', name, '-n', namespace])).code === 0 || 'not yet',
+          20_000,
+        );
+      for (const namespace of new Set(pods.map(([found]) => found)))
+        await lab.podsReady(namespace, 30, ...pods.flatMap(([found, name]) => (found === namespace ? [name] : [])));
+    }
+    const objects = blocks.flat();
+    expect(new Set(objects.map(key)).size, 'two examples of the page share a name').toBe(objects.length);
+    const promises = promised(objects);
+    for (const [namespace, name] of podsOf(objects)) {
+      const addresses = promises.get(`${namespace}/${name}`) ?? [];
+      const pod = await lab.get<PodObject>('pod', name, '-n', namespace);
+      expect(addressesOf(pod), `${namespace}/${name}`).toEqual(expect.arrayContaining([...addresses]));
+    }
+    await remove();
+  });
+});
