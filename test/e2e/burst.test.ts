@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Burst } from '../src/burst.ts';
+import { killOurs, startOurs } from '../src/interruption.ts';
 import { openLab, type TestLab } from '../src/lab.ts';
 import { namespace } from '../src/objects.ts';
 
@@ -32,11 +33,11 @@ describe('a burst of pods', () => {
       async () => ((attached) => attached > count / 5 || `${attached} attached`)(await burst.attached()),
       60_000,
     );
-    await burst.killAll();
+    await killOurs(lab);
     await creating;
     // Else nothing was interrupted.
     expect(await burst.attached()).toBeLessThan(count);
-    await burst.startAll();
+    await startOurs(lab);
     await burst.verify();
 
     await burst.delete();
@@ -45,9 +46,9 @@ describe('a burst of pods', () => {
       async () => ((attached) => attached < (count * 4) / 5 || `${attached} attached`)(await burst.attached()),
       60_000,
     );
-    await burst.killAll();
+    await killOurs(lab);
     expect(await burst.attached()).toBeGreaterThan(0);
-    await burst.startAll();
+    await startOurs(lab);
     await burst.gone();
   });
 });

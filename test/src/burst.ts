@@ -149,18 +149,4 @@ export class Burst {
       deadline,
     );
   }
-
-  /** kill -9 of the controller and all agents. */
-  async killAll(): Promise<void> {
-    await Promise.all(this.#ours.map((name) => this.#lab.killProcess(name)));
-  }
-
-  /** Starts them again. */
-  async startAll(): Promise<void> {
-    await Promise.all(this.#ours.map((name) => this.#lab.startProcess(name)));
-  }
-
-  get #ours(): readonly string[] {
-    return ['controller', ...this.#lab.nodes.map((node) => `${node}.agent`)];
-  }
 }

@@ -1,0 +1,80 @@
+import { run } from '@ovenbird/deploy';
+import type { TestLab } from './lab.ts';
+import type { Stream } from './packet-stream.ts';
+
+const bridge = 'br-int';
+const networkSwitch = 'control-pair';
+
+/**
+ * Two endpoints on two nodes, on a logical switch made by hand: the same databases, switches and tunnels as pods have, and
+ * nothing that belongs to controller or agents. What this pair loses, the machine lost.
+ */
+export class ControlPair implements AsyncDisposable {
+  readonly #lab: TestLab;
+  readonly #ends: readonly { readonly node: string; readonly namespace: string; readonly nodeNamespace: string }[];
+
+  private constructor(lab: TestLab) {
+    this.#lab = lab;
+    this.#ends = lab.state.nodes.slice(0, 2).map(({ name, namespace }, index) => ({
+      node: name,
+      nodeNamespace: namespace,
+      namespace: `${namespace.slice(0, -name.length)}control-${index + 1}`,
+    }));
+  }
+
+  /** Makes the pair in the lab's first two nodes. */
+  static async create(lab: TestLab): Promise<ControlPair> {
+    const pair = new ControlPair(lab);
+    await pair.#remove();
+    await lab.nbctl('ls-add', networkSwitch);
+    for (const [index, { node, namespace, nodeNamespace }] of pair.#ends.entries()) {
+      const port = `control-${index + 1}`;
+      const mac = `0a:00:00:00:cc:0${index + 1}`;
+      const addresses = [`192.168.66.${index + 1}`, `fd66::${index + 1}`];
+      await lab.nbctl('lsp-add', networkSwitch, port, '--', 'lsp-set-addresses', port, [mac, ...addresses].join(' '));
+      await run(['ip', 'netns', 'add', namespace]);
+      await run(
+        [
+          ...['ip', 'link', 'add', port, 'mtu', '1400', 'type', 'veth'],
+          ...['peer', 'name', 'eth0', 'mtu', '1400', 'address', mac, 'netns', namespace],
+        ],
+        { namespace: nodeNamespace },
+      );
+      await lab.onNode(node, 'ip', 'link', 'set', port, 'up');
+      await run(['ip', 'address', 'add', `${addresses[0]}/24`, 'dev', 'eth0'], { namespace });
+      await run(['ip', 'address', 'add', `${addresses[1]}/64`, 'dev', 'eth0', 'nodad'], { namespace });
+      await run(['ip', 'link', 'set', 'eth0', 'up'], { namespace });
+      // The userspace datapath takes frames as they are: a checksum left to hardware would go out unfinished.
+      await run(['ethtool', '-K', 'eth0', 'tx', 'off'], { namespace });
+      const options = ['--', 'set', 'Interface', port, `external_ids:iface-id=${port}`];
+      await lab.vsctl(node, 'add-port', bridge, port, ...options);
+    }
+    return pair;
+  }
+
+  /** A stream of each family from the first end to the second. */
+  streams(): readonly Stream[] {
+    const [from = '', to = ''] = this.#ends.map(({ namespace }) => `/run/netns/${namespace}`);
+    return ['192.168.66.2', 'fd66::2'].map((address, index) => ({
+      name: `control-ipv${index === 0 ? 4 : 6}`,
+      from,
+      to,
+      address,
+      port: 9900,
+    }));
+  }
+
+  async #remove(): Promise<void> {
+    for (const [index, { node, namespace }] of this.#ends.entries()) {
+      await this.#lab.vsctl(node, '--if-exists', 'del-port', bridge, `control-${index + 1}`);
+      // With its last name the namespace goes, and both ends of the cable with it.
+      const names = (await run(['ip', 'netns', 'list'])).split('\n').map((line) => line.split(' ')[0]);
+      if (names.includes(namespace)) await run(['ip', 'netns', 'delete', namespace]);
+    }
+    await this.#lab.nbctl('--if-exists', 'ls-del', networkSwitch);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#remove();
+  }
+}
