@@ -4,6 +4,8 @@ import type { Stream } from './packet-stream.ts';
 
 const bridge = 'br-int';
 const networkSwitch = 'control-pair';
+/** Fits the tunnel. */
+const mtu = '1400';
 
 /**
  * Two endpoints on two nodes, on a logical switch made by hand: the same databases, switches and tunnels as pods have, and
@@ -33,13 +35,8 @@ export class ControlPair implements AsyncDisposable {
       const addresses = [`192.168.66.${index + 1}`, `fd66::${index + 1}`];
       await lab.nbctl('lsp-add', networkSwitch, port, '--', 'lsp-set-addresses', port, [mac, ...addresses].join(' '));
       await run(['ip', 'netns', 'add', namespace]);
-      await run(
-        [
-          ...['ip', 'link', 'add', port, 'mtu', '1400', 'type', 'veth'],
-          ...['peer', 'name', 'eth0', 'mtu', '1400', 'address', mac, 'netns', namespace],
-        ],
-        { namespace: nodeNamespace },
-      );
+      const peer = ['peer', 'name', 'eth0', 'mtu', mtu, 'address', mac, 'netns', namespace];
+      await run(['ip', 'link', 'add', port, 'mtu', mtu, 'type', 'veth', ...peer], { namespace: nodeNamespace });
       await lab.onNode(node, 'ip', 'link', 'set', port, 'up');
       await run(['ip', 'address', 'add', `${addresses[0]}/24`, 'dev', 'eth0'], { namespace });
       await run(['ip', 'address', 'add', `${addresses[1]}/64`, 'dev', 'eth0', 'nodad'], { namespace });
