@@ -134,6 +134,18 @@ describe('northbound writer', () => {
     expect(drifts).toEqual([]);
   });
 
+  it('does not count a lost content as edits that make it wait', async () => {
+    const { northbound } = await running(3);
+    const before = store.dump();
+    for (let time = 0; time < 5; time += 1) {
+      store.recreate();
+      await northbound.idle();
+    }
+    store.commit([{ op: 'delete', table: 'Port_Group', uuid: groupRow('n').uuid }]);
+    await northbound.idle();
+    expect(store.dump()).toEqual(before);
+  });
+
   it('isolates a refused unit; the others commit, and it comes back when its outputs change', async () => {
     const { northbound, held } = await running(0);
     const bad = row('Logical_Switch_Port', 'bad', 'Pod/default/bad', { name: 'bad\0' });

@@ -87,6 +87,8 @@ export class Northbound {
   /** Rows touched since the batch on its way was planned. */
   readonly #touched = new Set<string>();
   #generation = 0;
+  /** The database lost or exchanged its content since {@link Northbound.#rebuild} compared everything. */
+  #stale = false;
   #spentConfirmation = false;
   #unsubscribe: () => void = () => undefined;
   #cancelAudit: () => void = () => undefined;
@@ -178,7 +180,7 @@ export class Northbound {
   /** Resolves when nothing is queued or on its way; held units do not count. */
   idle(): Promise<void> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    if (this.#started && !this.#busy && this.#queue.size === 0) return Promise.resolve();
+    if (this.#started && !this.#busy && !this.#stale && this.#queue.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idlers.push(resolve));
   }
 
@@ -230,7 +232,7 @@ export class Northbound {
       // One turn of the event loop, so that a whole list or watch chunk becomes one batch.
       await immediate();
       this.#inspect(this.#deferred.splice(0));
-      if (fence.state() === 'held' && this.#queue.size === 0 && !this.#spentConfirmation) {
+      if (fence.state() === 'held' && !this.#stale && this.#queue.size === 0 && !this.#spentConfirmation) {
         await this.#rest();
         continue;
       }
@@ -239,7 +241,7 @@ export class Northbound {
         await fence.restore(signal);
         this.#options.log.warn({ epoch: fence.epoch }, 'the northbound database lost its content: rebuilding');
         this.#rebuild();
-      } else if (store.generation !== this.#generation) this.#rebuild();
+      } else if (this.#stale || store.generation !== this.#generation) this.#rebuild();
       if (await this.#round(signal)) backoff.reset();
       else await sleep(clock, backoff.next(), signal);
     }
@@ -257,6 +259,7 @@ export class Northbound {
   /** Everything is compared as if for the first time: what is missing is nobody's edit of single rows. */
   #rebuild(): void {
     this.#generation = this.#options.store.generation;
+    this.#stale = false;
     for (const unit of this.#desired.units) unit.writtenVersion = -1;
     this.#holds.releaseAll();
     this.audit();
@@ -385,7 +388,13 @@ export class Northbound {
 
   #inspect(changes: readonly NbChange[]): void {
     if (changes.length === 0) return;
-    const { store, clock } = this.#options;
+    const { store, clock, fence } = this.#options;
+    // A lost or exchanged content is no fight over rows and does not count for the backoff: all is about to be compared.
+    if (fence.state() !== 'held' || store.generation !== this.#generation) {
+      this.#stale = true;
+      this.#wake();
+      return;
+    }
     const { differing, orphans } = inspectChanges(changes, this.#desired, store, this.#cache);
     for (const { unit, atom } of differing) {
       // What is queued or held is compared anyway.
