@@ -69,6 +69,45 @@ function promised(objects: readonly Example[]): ReadonlyMap<string, readonly str
   return result;
 }
 
+/** What pages say about their examples beyond that these become Ready; runs before the examples are deleted. */
+const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
+  'bandwidth.md': async (lab) => {
+    const rows = await lab.nbctl('qos-list', 'ovn-default');
+    expect(rows).toContain('(inport == "salmon.rapids") rate=20000 burst=10000');
+    expect(rows).toContain('(outport == "salmon.rapids") rate=50000 burst=25000');
+  },
+  'egress.md': async (lab) => {
+    await answered(lab, 'coast/tern', '198.51.100.1', '2001:db8:ffff::1', '172.30.1.1', '172.30.1.2');
+  },
+  'isolation.md': async (lab) => {
+    const [gull = '', magpie = ''] = await Promise.all(
+      [
+        ['gull', 'harbour'],
+        ['magpie', 'treasury'],
+      ].map(async ([name = '', ns = '']) => addressesOf(await lab.get<PodObject>('pod', name, '-n', ns))[0] ?? ''),
+    );
+    await answered(lab, 'treasury/magpie', gull);
+    expect(await lab.pingMatrix(['harbour/gull'], [magpie], 700)).toHaveLength(1);
+    await lab.onNode('node-1', 'ping', '-c1', '-W2', '-n', magpie);
+  },
+  'names.md': async (lab) => {
+    const pairs = readFileSync(`${folder}names.md`, 'utf8').matchAll(/^\| [^|]+ \| (\w+).* \| `([^`|]+)` \|$/gm);
+    const names = Array.from(pairs, ([, table = '', name = '']) => ({ table, name }));
+    expect(names.length).toBeGreaterThan(7);
+    for (const { table, name } of names.filter((found) => /^[A-Z]\w*_\w+$/.test(found.table)))
+      expect(await lab.nbctl('--bare', '--columns=name', 'find', table, `name="${name}"`), table).toContain(name);
+  },
+};
+
+/** Every destination answers the pod's ping, at the latest when all flows are there. */
+async function answered(lab: TestLab, pod: string, ...destinations: readonly string[]): Promise<void> {
+  await lab.waitFor(
+    `${pod} reaches ${destinations.join(' ')}`,
+    async () => (await lab.pingMatrix([pod], destinations)).join('\n') || true,
+    15_000,
+  );
+}
+
 /** The examples of the documentation work as they are printed: each is applied, does what it says, and goes away again. */
 describe('examples of the documentation', () => {
   let lab: TestLab;
@@ -90,7 +129,7 @@ describe('examples of the documentation', () => {
       expect(names).toContain(`${page}.md`);
   });
 
-  it.each(pages)('$page', async ({ blocks }) => {
+  it.each(pages)('$page', async ({ page, blocks }) => {
     for (const objects of blocks) {
       created.push(...objects);
       await lab.apply(...objects);
@@ -117,6 +156,7 @@ describe('examples of the documentation', () => {
       const pod = await lab.get<PodObject>('pod', name, '-n', namespace);
       expect(addressesOf(pod), `${namespace}/${name}`).toEqual(expect.arrayContaining([...addresses]));
     }
+    await claims[page]?.(lab);
     await remove();
   });
 });
