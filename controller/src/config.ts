@@ -91,7 +91,8 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads `--config FILE.json`; each top-level key can be overridden by the environment as `OVENBIRD_<KEY>` (upper case; lists
+ * Reads `--config FILE.json`; each top-level key can be overridden by the environment as `OVENBIRD_<KEY>` (`logLevel` is
+ * `OVENBIRD_LOG_LEVEL`; lists
  * and objects as JSON).
  * @throws ConfigError
  */
@@ -110,7 +111,7 @@ export function loadConfig(
     }
   }
   for (const key of Object.keys(shape)) {
-    const value = environment[`OVENBIRD_${key.toUpperCase()}`];
+    const value = environment[variableOf(key)];
     if (value === undefined) continue;
     raw[key] = /^[[{]/.test(value) ? parseJson(key, value) : value;
   }
@@ -119,10 +120,13 @@ export function loadConfig(
   throw new ConfigError(`${path ?? 'environment'}: ${z.prettifyError(result.error)}`);
 }
 
+const variableOf = (key: string): string =>
+  `OVENBIRD_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
 function parseJson(key: string, value: string): unknown {
   try {
     return JSON.parse(value);
   } catch {
-    throw new ConfigError(`environment OVENBIRD_${key.toUpperCase()}: not JSON`);
+    throw new ConfigError(`environment ${variableOf(key)}: not JSON`);
   }
 }

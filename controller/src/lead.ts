@@ -4,6 +4,7 @@ import {
   EventRecorder,
   type KubeClient,
   LEASES,
+  NAMESPACES,
   NODES,
   PODS,
   type ResourceKind,
@@ -110,7 +111,12 @@ export async function lead(options: LeadOptions): Promise<void> {
     onSafetyStop: (stop) => {
       arePodsReallyGone({ client, state, owners: stop.owners, signal })
         .then((gone) => {
-          if (!gone) return;
+          if (!gone) {
+            const message = `${stop.count} of ${stop.total} ports belong to pods that no list holds any more; nothing was deleted. If the pods really are gone, run: ovenbird confirm-deletion ${stop.token}`;
+            const system = { metadata: { name: config.leaseNamespace } };
+            events.record(NAMESPACES, system, { type: 'Warning', reason: 'DeletionsStopped', message });
+            return;
+          }
           log.warn(
             { ports: stop.count },
             'every one of these pods was asked for by name and is gone: their ports are deleted',

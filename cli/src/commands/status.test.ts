@@ -7,7 +7,7 @@ const fine: Overview = {
   subnets: [{ name: 'blue', vpc: 'ovn-cluster', cidr: '10.1.0.0/16', using: '3', ready: true, message: '' }],
   vpcs: 1,
   pods: { total: 3, addressed: 3 },
-  northbound: { switches: 2, routers: 1, ports: 7 },
+  northbound: { switches: 2, routers: 1, ports: 7, stray: 0 },
   southbound: { chassis: ['node-1'] },
 };
 
@@ -35,6 +35,9 @@ test('every part that is not as it should be is a problem of its own', () => {
     '2 of 3 pods wait for an address',
     'the northbound database does not answer',
     'the southbound database does not answer',
+  ]);
+  expect(problemsOf({ ...fine, northbound: { switches: 2, routers: 1, ports: 7, stray: 30 } })).toEqual([
+    expect.stringContaining('30 ports belong to pods that are gone'),
   ]);
   expect(problemsOf({ ...fine, southbound: { chassis: [] } })).toEqual(['node node-1 is no chassis of OVN']);
 });

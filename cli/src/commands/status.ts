@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { announcement, SUBNETS, VPCS } from '@ovenbird/crds';
 import { labDirectory, layoutOf, readState } from '@ovenbird/deploy';
-import { KubeClient, LEASES, NODES, PODS } from '@ovenbird/kube';
+import { KubeClient, LEASES, NODES, PODS, type Pod } from '@ovenbird/kube';
 import { connect, ovnNorthbound, ovnSouthbound } from '@ovenbird/ovsdb';
 import { table } from '../table.ts';
 
@@ -22,7 +22,13 @@ export interface Overview {
   /** Pods that have a port of their own. */
   readonly pods: { readonly total: number; readonly addressed: number };
   /** Absent when the database did not answer. */
-  readonly northbound?: { readonly switches: number; readonly routers: number; readonly ports: number };
+  readonly northbound?: {
+    readonly switches: number;
+    readonly routers: number;
+    readonly ports: number;
+    /** Pods' ports of ours whose pod is not there any more: a few for a moment after deletions, many in a safety stop. */
+    readonly stray: number;
+  };
   readonly southbound?: { readonly chassis: readonly string[] };
 }
 
@@ -39,6 +45,11 @@ export function problemsOf(overview: Overview): readonly string[] {
   const waiting = overview.pods.total - overview.pods.addressed;
   if (waiting > 0) problems.push(`${waiting} of ${overview.pods.total} pods wait for an address`);
   if (northbound === undefined) problems.push('the northbound database does not answer');
+  else if (northbound.stray > 0)
+    problems.push(
+      `${northbound.stray} ports belong to pods that are gone; if that stays so, the controller asks before it deletes so many: ` +
+        'kubectl get events -A --field-selector reason=DeletionsStopped',
+    );
   if (southbound === undefined) problems.push('the southbound database does not answer');
   else
     for (const node of overview.nodes)
@@ -116,7 +127,7 @@ async function look(kubeconfig: string | undefined): Promise<Overview> {
       client.resource(SUBNETS).list(),
       client.resource(VPCS).list(),
       client.resource(LEASES).list({ namespace: 'kube-system' }),
-      countNorthbound(where.northbound),
+      readNorthbound(where.northbound),
       chassisOf(where.southbound),
     ]);
     const lease = leases.items.find((item) => item.metadata.name === 'ovenbird-controller')?.spec;
@@ -154,7 +165,7 @@ async function look(kubeconfig: string | undefined): Promise<Overview> {
       }),
       vpcs: vpcs.items.length,
       pods: { total: own.length, addressed: announced.length },
-      ...(northbound === undefined ? {} : { northbound }),
+      ...(northbound === undefined ? {} : { northbound: countNorthbound(northbound, pods.items) }),
       ...(southbound === undefined ? {} : { southbound }),
     };
   } finally {
@@ -162,18 +173,38 @@ async function look(kubeconfig: string | undefined): Promise<Overview> {
   }
 }
 
-async function countNorthbound(remote: string | undefined): Promise<Overview['northbound']> {
+interface NorthboundContent {
+  readonly switches: number;
+  readonly routers: number;
+  readonly ports: number;
+  /** UID of the pod of each of our pods' ports. */
+  readonly podUids: readonly string[];
+}
+
+function countNorthbound({ podUids, ...counts }: NorthboundContent, pods: readonly Pod[]): Overview['northbound'] {
+  const present = new Set(pods.map((pod) => pod.metadata.uid));
+  return { ...counts, stray: podUids.filter((uid) => !present.has(uid)).length };
+}
+
+async function readNorthbound(remote: string | undefined): Promise<NorthboundContent | undefined> {
   if (remote === undefined) return undefined;
   const db = connect({
     remotes: remote.split(','),
     database: ovnNorthbound,
-    monitor: { Logical_Switch: ['name'], Logical_Router: ['name'], Logical_Switch_Port: ['name'] },
+    monitor: { Logical_Switch: ['name'], Logical_Router: ['name'], Logical_Switch_Port: ['name', 'external_ids'] },
   });
   try {
     await db.synced(AbortSignal.timeout(databaseDeadline));
-    const size = (name: 'Logical_Switch' | 'Logical_Router' | 'Logical_Switch_Port'): number =>
-      db.replica.table(name).size;
-    return { switches: size('Logical_Switch'), routers: size('Logical_Router'), ports: size('Logical_Switch_Port') };
+    const ports = db.replica.table('Logical_Switch_Port');
+    const podUids = [...ports.rows()].flatMap(({ external_ids: ids }) =>
+      ids.get('ovenbird/owner')?.startsWith('Pod/') === true ? [ids.get('ovenbird/uid') ?? ''] : [],
+    );
+    return {
+      switches: db.replica.table('Logical_Switch').size,
+      routers: db.replica.table('Logical_Router').size,
+      ports: ports.size,
+      podUids,
+    };
   } catch {
     return undefined; // `synced` fails only by the time-out: it is one of the findings, not an end
   } finally {
