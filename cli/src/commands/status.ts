@@ -181,7 +181,10 @@ interface NorthboundContent {
   readonly podUids: readonly string[];
 }
 
-function countNorthbound({ podUids, ...counts }: NorthboundContent, pods: readonly Pod[]): Overview['northbound'] {
+function countNorthbound(
+  { podUids, ...counts }: NorthboundContent,
+  pods: readonly Pod[],
+): NonNullable<Overview['northbound']> {
   const present = new Set(pods.map((pod) => pod.metadata.uid));
   return { ...counts, stray: podUids.filter((uid) => !present.has(uid)).length };
 }
