@@ -1,6 +1,6 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
-import { type DurablePort, type LoadResult, loadAddresses } from './alloc/load.ts';
+import { type DurablePort, durableHolders, type LoadResult, loadAddresses } from './alloc/load.ts';
 import { CompileContext } from './compile/context.ts';
 import { Engine, type UnitSink } from './compile/engine.ts';
 import { ownerOf } from './compile/names.ts';
@@ -11,6 +11,7 @@ import { PodLife } from './pod/life.ts';
 import type { IpRecord, Key, Kind, Node, Pod } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
+import type { LiveSubnet } from './subnet/verdict.ts';
 import { Tick } from './tick.ts';
 
 /** The northbound writer, as far as the brain sees it. */
@@ -37,7 +38,7 @@ export interface BrainOptions {
   readonly clusterUid: string;
   readonly serviceCidrs: readonly string[];
   /** What the northbound database holds at start. */
-  readonly live: { readonly subnets: ReadonlyMap<string, string>; readonly ports: readonly DurablePort[] };
+  readonly live: { readonly subnets: ReadonlyMap<string, LiveSubnet>; readonly ports: readonly DurablePort[] };
   readonly sink: RowSink;
   readonly api: ApiEffects;
   readonly onError: (what: string, error: unknown) => void;
@@ -107,8 +108,7 @@ export class Brain {
   /** Rebuilds alloc from what is durable, before the first tick. */
   load(): LoadResult {
     const { state, live } = this.#options;
-    const named = [...live.ports, ...state.list('IpRecord')].map((record) => record.subnet);
-    this.subnets.judgeBeforeLoad(new Set(named));
+    this.subnets.judgeBeforeLoad(durableHolders(live.ports, state.list('IpRecord')));
     const result = loadAddresses(state, this.allocator, live.ports);
     for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
     for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
@@ -157,7 +157,10 @@ export class Brain {
         case 'Vpc':
           this.#judge = true;
           api.writeStatus(kind, key);
+          if (state.get(kind, key)?.deleting !== true) this.#finished.delete(`${kind}/${key}`);
           if (state.get(kind, key)?.deleting === false) api.writeFinalizer(kind, key);
+          // Its list of namespaces may have changed.
+          if (kind === 'Vpc') for (const pod of this.pods.waitingAnywhere()) this.#dirtyPods.add(pod);
           break;
         case 'Namespace':
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
@@ -179,6 +182,7 @@ export class Brain {
 
   /** Addresses of a subnet were freed. */
   freed(subnet: string): void {
+    this.#reserve(subnet);
     for (const key of this.pods.waitingFor(subnet)) this.#dirtyPods.add(key);
     this.subnets.freed(subnet);
     this.#options.api.writeStatus('Subnet', subnet);
@@ -253,14 +257,27 @@ export class Brain {
 
   #subnetChanged(name: string): void {
     const { state, api, rules } = this.#options;
-    for (const key of this.pods.waitingFor(name)) this.#dirtyPods.add(key);
-    if (name === rules.joinSubnet) for (const node of state.keys('Node')) this.#dirtyNodes.add(node);
+    this.#reserve(name);
+    // Also those that wait for another subnet: this one may list their namespace, or hold the address they ask for.
+    for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
     // What was announced (gateway, cidr) may have changed with it.
+    if (name === rules.joinSubnet) {
+      for (const node of state.keys('Node')) {
+        this.#dirtyNodes.add(node);
+        this.#announceAgain('Node', node);
+      }
+    }
     for (const address of state.index('PodAddress', 'subnet', name))
-      api.announcePod(address.owner.slice('Pod/'.length));
+      this.#announceAgain('Pod', address.owner.slice('Pod/'.length));
     api.writeStatus('Subnet', name);
     const vpc = (state.get('UsableSubnet', name) ?? state.get('Subnet', name))?.vpc;
     if (vpc !== undefined) api.writeStatus('Vpc', vpc);
+  }
+
+  /** Reservations by hand that found no subnet or a taken address are tried again, before any waiting pod. */
+  #reserve(subnet: string): void {
+    const { state, api } = this.#options;
+    for (const record of state.index('IpRecord', 'reservation', subnet)) api.recordChanged(record.name);
   }
 
   #releaseKept(statefulSet: Key): void {

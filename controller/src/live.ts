@@ -1,6 +1,7 @@
 import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
 import type { DurablePort } from './alloc/load.ts';
 import { OWNER_KEY, VENDOR } from './northbound/rows.ts';
+import type { LiveSubnet } from './subnet/verdict.ts';
 
 /** A durable port, and the row it was read from. */
 export interface LivePort extends DurablePort {
@@ -9,16 +10,18 @@ export interface LivePort extends DurablePort {
 
 /** What the northbound database says about subnets and addresses at start; it wins over every other record. */
 export interface Live {
-  readonly subnets: ReadonlyMap<string, string>;
+  readonly subnets: ReadonlyMap<string, LiveSubnet>;
   readonly ports: readonly LivePort[];
 }
 
 /** Reads our switches and ports from a synced replica. */
 export function readLive(db: Client<OvnNorthbound>): Live {
-  const subnets = new Map<string, string>();
+  const subnets = new Map<string, LiveSubnet>();
   for (const row of db.replica.table('Logical_Switch').rows()) {
-    const cidr = row.external_ids.get('cidr');
-    if (row.external_ids.get('vendor') === VENDOR && cidr !== undefined) subnets.set(row.name, cidr);
+    const ids = row.external_ids;
+    const cidr = ids.get('cidr');
+    if (ids.get('vendor') !== VENDOR || cidr === undefined) continue;
+    subnets.set(row.name, { vpc: ids.get('vpc') ?? '', cidr, gateway: ids.get('gateway') ?? '' });
   }
   const ports: LivePort[] = [];
   for (const row of db.replica.table('Logical_Switch_Port').rows()) {

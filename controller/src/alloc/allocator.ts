@@ -1,4 +1,4 @@
-import { bigintToIp, ipToBigint } from '@ovenbird/crds';
+import { bigintToIp, ipFamily, ipToBigint } from '@ovenbird/crds';
 import { macFromName } from '../compile/mac.ts';
 import type { Address, Key, UsableSubnet } from '../store/model.ts';
 import { AllocError } from './error.ts';
@@ -76,6 +76,23 @@ export class Allocator {
 
   owners(): IterableIterator<[string, Address]> {
     return this.#held.entries();
+  }
+
+  /** Who holds this address of the subnet. */
+  holder(subnet: string, address: string): string | undefined {
+    const pools = this.#pools.get(subnet);
+    return (ipFamily(address) === 4 ? pools?.v4 : pools?.v6)?.holder(ipToBigint(address));
+  }
+
+  /** Whether every address is a host address of the subnet and not its gateway; `excludeIps` are there to be reserved. */
+  isReservable(subnet: string, addresses: readonly string[]): boolean {
+    const pools = this.#pools.get(subnet);
+    return addresses.every((address) => {
+      const family = ipFamily(address) === 4 ? 'v4' : 'v6';
+      const net = pools?.subnet[family];
+      if (net === undefined || net.gateway === address) return false;
+      return pools?.[family]?.refusal(ipToBigint(address)) !== 'outside';
+    });
   }
 
   /** Numbers for the Subnet's status; undefined when the family is absent. */

@@ -24,6 +24,25 @@ export interface LoadResult {
   readonly stale: readonly string[];
 }
 
+/** Who holds what, by subnet and address, before alloc is rebuilt from it. */
+export function durableHolders(
+  ports: readonly DurablePort[],
+  records: readonly IpRecord[],
+): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  const holders = new Map<string, Map<string, string>>();
+  const add = (subnet: string, owner: string, addresses: readonly (string | undefined)[]): void => {
+    const held = holders.get(subnet) ?? new Map<string, string>();
+    holders.set(subnet, held);
+    for (const address of addresses) if (address !== undefined) held.set(address, owner);
+  };
+  for (const record of records) if (record.managed) add(record.subnet, ownerOfRecord(record), [record.v4, record.v6]);
+  for (const port of ports) {
+    const parsed = parsePortAddresses(port.addresses);
+    add(port.subnet, port.owner, [parsed?.v4, parsed?.v6]);
+  }
+  return holders;
+}
+
 /** Parses Logical_Switch_Port.addresses of a pod or node port. */
 export function parsePortAddresses(text: string): { mac: string; v4?: string; v6?: string } | undefined {
   const [mac, ...addresses] = text.split(' ');
@@ -80,6 +99,9 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
       if (held.uid !== address.uid) stale.push(address.owner);
       continue;
     }
+    const addresses = [address.v4, address.v6].filter((text) => text !== undefined);
+    // A reservation that makes no sense (for now) is explained by an event, and tried again when its subnet changes.
+    if (!record.managed && !allocator.isReservable(address.subnet, addresses)) continue;
     if (!isWanted(state, record, address)) {
       stale.push(address.owner);
       continue;

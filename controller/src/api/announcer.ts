@@ -1,6 +1,6 @@
 import { KubeError, NODES, PODS, type Requester, Resource, WorkQueue, type WorkReport } from '@ovenbird/kube';
 import { isAnnounced, nodeAnnouncement, podAnnouncement } from '../pod/announcement.ts';
-import type { Key, Kind, Pod, Tables } from '../store/model.ts';
+import type { Key, Kind, Node, Pod, Tables } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 
 export interface AnnouncerOptions {
@@ -24,10 +24,10 @@ const concurrency = 32;
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #queue: WorkQueue<string>;
-  /** UIDs that were announced by us: what differs afterwards was edited by somebody else. */
-  readonly #done = new Map<string, string>();
-  /** UIDs that were patched but not yet seen so in the watch: nothing to do until they are. */
-  readonly #sent = new Map<string, string>();
+  /** What was seen on each object: what differs from the same wish afterwards was edited by somebody else. */
+  readonly #done = new Map<string, { readonly uid: string; readonly text: string }>();
+  /** What was patched, and the object as it was then: nothing to do until the watch shows another one. */
+  readonly #sent = new Map<string, { readonly object: Pod | Node; readonly text: string }>();
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
@@ -67,12 +67,15 @@ export class Announcer {
     }
     if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
     const annotations = isPod ? podAnnouncement(address, subnet) : nodeAnnouncement(key, address, subnet);
+    const text = JSON.stringify(annotations);
     if (isAnnounced(object, annotations)) {
-      this.#remember(owner, object.uid);
+      this.#remember(owner, object.uid, text);
       return;
     }
-    if (this.#sent.get(owner) === object.uid) return;
-    if (isPod && this.#done.get(owner) === object.uid) this.#options.restored(object as Pod);
+    const sent = this.#sent.get(owner);
+    if (sent?.object === object && sent.text === text) return;
+    const done = this.#done.get(owner);
+    if (isPod && done?.uid === object.uid && done.text === text) this.#options.restored(object as Pod);
     const ref = 'namespace' in object ? { namespace: object.namespace, name: object.name } : { name: object.name };
     const patch = { metadata: { uid: object.uid, annotations } };
     try {
@@ -83,16 +86,16 @@ export class Announcer {
       if (error instanceof KubeError && (error.code === 'not-found' || error.code === 'conflict')) return;
       throw error;
     }
-    this.#sent.set(owner, object.uid);
+    this.#sent.set(owner, { object, text });
     this.#done.delete(owner);
     this.#options.announced(owner);
   }
 
-  #remember(owner: string, uid: string): void {
-    const sent = this.#sent.get(owner) === uid;
+  #remember(owner: string, uid: string, text: string): void {
+    const sent = this.#sent.get(owner)?.object.uid === uid;
     this.#sent.delete(owner);
-    if (this.#done.get(owner) === uid) return;
-    this.#done.set(owner, uid);
-    if (!sent) this.#options.announced(owner);
+    const done = this.#done.get(owner);
+    this.#done.set(owner, { uid, text });
+    if (done?.uid !== uid && !sent) this.#options.announced(owner);
   }
 }

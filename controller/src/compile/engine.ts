@@ -130,7 +130,13 @@ export class Engine {
   #touch(unit: UnitId): void {
     this.#dirty.add(unit);
     if (this.#inferring) this.#inferred.add(unit);
-    else this.#inferred.delete(unit);
+    // What follows from an inferred change (alloc taking the address back) is inferred as well; a seen object is not.
+    else if (this.#exists(unit)) this.#inferred.delete(unit);
+  }
+
+  #exists(unit: UnitId): boolean {
+    const slash = unit.indexOf('/');
+    return this.#state.get(unit.slice(0, slash) as Kind, unit.slice(slash + 1)) !== undefined;
   }
 
   #remember(unit: UnitId, reads: ReadonlySet<ReadKey>, outputs: number): void {
@@ -141,9 +147,8 @@ export class Engine {
       units?.delete(unit);
       if (units?.size === 0) this.#readers.delete(read);
     }
-    const slash = unit.indexOf('/');
     // A unit whose object is gone and that emits nothing is forgotten, so that churn does not grow memory.
-    if (outputs === 0 && this.#state.get(unit.slice(0, slash) as Kind, unit.slice(slash + 1)) === undefined) {
+    if (outputs === 0 && !this.#exists(unit)) {
       for (const read of reads) {
         const units = this.#readers.get(read);
         units?.delete(unit);

@@ -18,7 +18,13 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
       const { vpc } = subnet;
       const families = familiesOf(subnet);
       const cidr = families.map(([, net]) => net.cidr).join(',');
-      const logicalSwitch = rows.row('Logical_Switch', switchName(name), { name: switchName(name) }, { vpc, cidr });
+      const gateway = families.map(([, net]) => net.gateway).join(',');
+      const logicalSwitch = rows.row(
+        'Logical_Switch',
+        switchName(name),
+        { name: switchName(name) },
+        { vpc, cidr, gateway },
+      );
 
       const routerPort = rows.row('Logical_Router_Port', routerPortName(vpc, name), {
         name: routerPortName(vpc, name),

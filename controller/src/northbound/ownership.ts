@@ -49,6 +49,7 @@ const READABLE = [
   'subnet',
   'vpc',
   'cidr',
+  'gateway',
   'router',
   'uid',
   'kind',

@@ -64,6 +64,11 @@ export class PodLife {
     return keys;
   }
 
+  /** All waiting pods. */
+  waitingAnywhere(): Key[] {
+    return [...this.#waiting.keys()];
+  }
+
   /** Waiting pods of a namespace: its annotation or a subnet's list may have changed. */
   waitingIn(namespace: string): Key[] {
     return [...this.#waiting.keys()].filter((key) => key.startsWith(`${namespace}/`));
@@ -79,6 +84,11 @@ export class PodLife {
       return;
     }
     if (address?.uid === pod.uid) return;
+    if (this.#state.get('Namespace', pod.namespace) === undefined) {
+      // The watch of pods is ahead of that of namespaces, and the namespace may name the subnet: no event, just a moment.
+      this.#waiting.set(key, { uid: pod.uid, message: '', subnets: [] });
+      return;
+    }
     try {
       this.#allocate(key, pod);
     } catch (error) {
@@ -88,9 +98,10 @@ export class PodLife {
     }
   }
 
-  /** Frees what a pod that is gone for good still holds (its StatefulSet was deleted). */
+  /** Frees what a pod that is gone for good still holds (its StatefulSet was deleted), when its port is gone as well. */
   releaseKept(key: Key): void {
-    if (this.#state.get('PodAddress', key) === undefined) this.#release(key);
+    if (this.#state.get('PodAddress', key) === undefined)
+      this.#effects.committed(ownerOf('Pod', key), () => this.portGone(key));
   }
 
   /** The port of a pod that went away while no controller ran is removed now. */
@@ -117,6 +128,8 @@ export class PodLife {
         this.#state.set('PodAddress', key, address);
         this.#effects.committed(owner, () => {
           if (this.#state.get('PodAddress', key)?.uid === address.uid) this.#effects.announce(key);
+          // What a predecessor of the same name held and this one did not take over.
+          if (kept !== undefined && !sameAddress(kept, address)) this.#effects.freed(kept.subnet);
         });
         return;
       } catch (error) {
@@ -157,3 +170,6 @@ export class PodLife {
     return address.statefulSet !== undefined && this.#state.get('StatefulSet', address.statefulSet) !== undefined;
   }
 }
+
+const sameAddress = (a: Address, b: Address): boolean =>
+  a.subnet === b.subnet && a.v4 === b.v4 && a.v6 === b.v6 && a.mac === b.mac;

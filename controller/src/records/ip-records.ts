@@ -113,15 +113,32 @@ export class IpRecords {
     if (held !== undefined && sameAddress(held, wanted)) return;
     const [kind, key] = splitOwner(owner);
     if (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined) return;
-    const holder = this.#allocator.adopt(wanted);
-    if (holder === undefined) {
+    const problem = this.#refusal(wanted);
+    if (problem === undefined) {
       this.#conflicts.delete(record.name);
       return;
     }
-    const message = `${[wanted.v4, wanted.v6].filter((text) => text !== undefined).join(',')} is held by ${holder}: this object reserves nothing; delete it or ask for another address`;
-    if (this.#conflicts.get(record.name) === message) return;
-    this.#conflicts.set(record.name, message);
-    this.#effects.warn(record, 'AddressTaken', message);
+    if (this.#conflicts.get(record.name) === problem.message) return;
+    this.#conflicts.set(record.name, problem.message);
+    this.#effects.warn(record, problem.reason, problem.message);
+  }
+
+  /** Takes the address, or says why it is not to be had now. */
+  #refusal(wanted: Address): { readonly reason: string; readonly message: string } | undefined {
+    const { subnet } = wanted;
+    const addresses = [wanted.v4, wanted.v6].filter((text) => text !== undefined);
+    if (this.#state.get('UsableSubnet', subnet) === undefined) {
+      const message = `subnet "${subnet}" does not exist or is not usable; this object reserves its address when it is`;
+      return { reason: 'SubnetNotUsable', message };
+    }
+    if (!this.#allocator.isReservable(subnet, addresses)) {
+      const message = `${addresses.join(',')} is not a host address of subnet "${subnet}", or its gateway: this object reserves nothing; delete it, and make one with another address of the subnet's cidrBlock`;
+      return { reason: 'AddressOutsideSubnet', message };
+    }
+    const holder = this.#allocator.adopt(wanted);
+    if (holder === undefined) return undefined;
+    const message = `${addresses.join(',')} is held by ${holder}; this object reserves it when it is freed`;
+    return { reason: 'AddressTaken', message };
   }
 
   #podOf(owner: string): Pod | undefined {

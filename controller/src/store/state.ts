@@ -17,6 +17,8 @@ type IndexFunctions = { readonly [K in Kind]?: Readonly<Record<string, (object: 
 const indexFunctions: IndexFunctions = {
   Pod: { namespace: (pod) => [pod.namespace], node: (pod) => [pod.node] },
   PodAddress: { subnet: (address) => [address.subnet] },
+  /** What people reserved, by subnet. */
+  IpRecord: { reservation: (record) => (record.managed ? [] : [record.subnet]) },
   Subnet: { vpc: (subnet) => [subnet.vpc] },
   UsableSubnet: { vpc: (subnet) => [subnet.vpc], namespace: (subnet) => subnet.namespaces },
 };

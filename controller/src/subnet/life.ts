@@ -1,9 +1,10 @@
 import type { Allocator } from '../alloc/allocator.ts';
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { ownerOf } from '../compile/names.ts';
+import { familiesOf } from '../store/families.ts';
 import type { UsableSubnet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { judgeSubnets, type SubnetVerdict } from './verdict.ts';
+import { judgeSubnets, type LiveSubnet, type SubnetVerdict } from './verdict.ts';
 
 export interface SubnetEffects {
   committed(unit: string, then: () => void): void;
@@ -14,8 +15,14 @@ export interface SubnetEffects {
   statusChanged(kind: 'Subnet' | 'Vpc', name: string): void;
 }
 
-const cidrOf = (subnet: UsableSubnet): string =>
-  [subnet.v4?.cidr, subnet.v6?.cidr].filter((cidr) => cidr !== undefined).join(',');
+const liveOf = (subnet: UsableSubnet): LiveSubnet => {
+  const nets = familiesOf(subnet).map(([, net]) => net);
+  return {
+    vpc: subnet.vpc,
+    cidr: nets.map((net) => net.cidr).join(','),
+    gateway: nets.map((net) => net.gateway).join(','),
+  };
+};
 
 /** Which Subnets are in force, from creation to the moment the last address is back. */
 export class SubnetLife {
@@ -24,18 +31,18 @@ export class SubnetLife {
   readonly #rules: SubnetRules;
   readonly #serviceCidrs: readonly string[];
   readonly #effects: SubnetEffects;
-  readonly #live: Map<string, string>;
+  readonly #live: Map<string, LiveSubnet>;
   #verdicts: ReadonlyMap<string, SubnetVerdict> = new Map();
-  /** While alloc is being rebuilt: subnets that durable records name, so that a deleted one in use is not dropped. */
-  #expected: ReadonlySet<string> = new Set();
+  /** While alloc is being rebuilt: who holds what by durable records, so that a deleted subnet in use is not dropped. */
+  #expected: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map();
 
-  /** @param live cidrBlock by subnet name that the northbound database holds at start. */
+  /** @param live what the northbound database holds at start, by subnet name. */
   constructor(
     state: State,
     allocator: Allocator,
     rules: SubnetRules,
     serviceCidrs: readonly string[],
-    live: ReadonlyMap<string, string>,
+    live: ReadonlyMap<string, LiveSubnet>,
     effects: SubnetEffects,
   ) {
     this.#state = state;
@@ -55,13 +62,15 @@ export class SubnetLife {
     const before = this.#verdicts;
     this.#verdicts = judgeSubnets({
       subnets: this.#state.list('Subnet'),
-      vpcs: new Set(this.#state.keys('Vpc')),
+      vpcs: new Map(this.#state.list('Vpc').map(({ name, created }) => [name, created])),
       defaultVpc: this.#rules.defaultVpc,
       serviceCidrs: this.#serviceCidrs,
       nodeAddresses: this.#state
         .list('Node')
         .flatMap((node) => node.addresses.map((address) => [node.name, address] as const)),
       live: this.#live,
+      inUse: (name) => this.#inUse(name),
+      holder: (name, address) => this.#allocator.holder(name, address) ?? this.#expected.get(name)?.get(address),
     });
     for (const [name, verdict] of this.#verdicts) {
       const old = before.get(name);
@@ -73,16 +82,22 @@ export class SubnetLife {
     for (const vpc of this.#state.list('Vpc')) this.#settleVpc(vpc.name);
   }
 
-  /** Judges before alloc is loaded: `expected` subnets count as in use. Call `judge` when it is loaded. */
-  judgeBeforeLoad(expected: ReadonlySet<string>): void {
+  /**
+   * Judges before alloc is loaded. Call `judge` when it is.
+   * @param expected who holds which address of which subnet, by durable records.
+   */
+  judgeBeforeLoad(expected: ReadonlyMap<string, ReadonlyMap<string, string>>): void {
     this.#expected = expected;
     this.judge();
-    this.#expected = new Set();
+    this.#expected = new Map();
   }
 
   /** An address of the subnet was freed: it may have been the last one of a deleted subnet. */
   freed(name: string): void {
     const subnet = this.#state.get('Subnet', name);
+    const reason = this.#verdicts.get(name)?.reason;
+    // What was freed may be the gateway that this subnet wants, or the last address of its predecessor.
+    if (reason === 'GatewayTaken' || (reason === 'InUse' && !this.#inUse(name))) this.judge();
     if (subnet === undefined || subnet.deleting) {
       this.#settle(name);
       const vpc = subnet?.vpc ?? this.#state.get('UsableSubnet', name)?.vpc;
@@ -93,7 +108,7 @@ export class SubnetLife {
   #settle(name: string): void {
     const wanted = this.#wanted(name);
     if (wanted !== undefined) {
-      this.#live.set(name, cidrOf(wanted));
+      this.#live.set(name, liveOf(wanted));
       this.#allocator.setSubnet(wanted);
       if (this.#state.set('UsableSubnet', name, wanted)) this.#effects.changed(name);
       return;
@@ -113,11 +128,14 @@ export class SubnetLife {
   /** A subnet in use stays, whatever happens to its object; a deleted one goes with its last address. */
   #wanted(name: string): UsableSubnet | undefined {
     const usable = this.#verdicts.get(name)?.usable;
-    const inUse = this.#allocator.usersOf(name) > 0 || this.#expected.has(name);
     if (usable !== undefined && !usable.deleting) return usable;
-    if (!inUse) return undefined;
+    if (!this.#inUse(name)) return undefined;
     const current = usable ?? this.#state.get('UsableSubnet', name);
     return current === undefined ? undefined : { ...current, deleting: true };
+  }
+
+  #inUse(name: string): boolean {
+    return this.#allocator.usersOf(name) > 0 || this.#expected.has(name);
   }
 
   #settleVpc(name: string): void {

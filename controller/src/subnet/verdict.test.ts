@@ -7,11 +7,13 @@ import { judgeSubnets, type SubnetVerdict, type VerdictInput } from './verdict.t
 const judge = (subnets: readonly Subnet[], more: Partial<VerdictInput> = {}): ReadonlyMap<string, SubnetVerdict> =>
   judgeSubnets({
     subnets,
-    vpcs: new Set(['ovn-cluster', 'blue']),
+    vpcs: new Map(['ovn-cluster', 'blue'].map((name) => [name, '2025-01-01T00:00:00Z'])),
     defaultVpc: 'ovn-cluster',
     serviceCidrs: ['10.96.0.0/12', 'fd00:10:96::/112'],
     nodeAddresses: [['node-1', '172.30.1.1']],
     live: new Map(),
+    inUse: () => true,
+    holder: () => undefined,
     ...more,
   });
 const old = { created: '2026-01-01T00:00:00Z' };
@@ -54,8 +56,8 @@ describe('judgeSubnets', () => {
 
   it('keeps in force what is in force, whoever is older', () => {
     const live = new Map([
-      ['young', '10.1.0.0/24'],
-      ['old', '10.0.0.0/24'],
+      ['young', { vpc: 'ovn-cluster', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }],
+      ['old', { vpc: 'ovn-cluster', cidr: '10.0.0.0/24', gateway: '10.0.0.1' }],
     ]);
     // The older one grew over the younger one, which has pods.
     const verdicts = judge([makeSubnet('old', '10.0.0.0/23', old), makeSubnet('young', '10.1.0.0/24', young)], {
@@ -73,6 +75,51 @@ describe('judgeSubnets', () => {
     const verdicts = judge([makeSubnet('a', '10.1.0.0/24', { vpc: 'none' }), makeSubnet('blue', '10.2.0.0/24')]);
     expect(verdicts.get('a')?.reason).toBe('VpcMissing');
     expect(verdicts.get('blue')?.reason).toBe('NameTaken');
+  });
+
+  it('a VPC made later does not take the name from a subnet; two whose ports would have one name are told', () => {
+    const vpcs = new Map([
+      ['ovn-cluster', old.created],
+      ['a', '2026-03-01T00:00:00Z'],
+      ['b', '2026-03-01T00:00:00Z'],
+    ]);
+    const first = makeSubnet('a', '10.1.0.0/24', { vpc: 'b', ...old });
+    const second = makeSubnet('b', '10.1.0.0/24', { vpc: 'a', ...young });
+    const reasons = (live: VerdictInput['live']): readonly (readonly [string, string])[] =>
+      [...judge([first, second], { vpcs, live })].map(([name, { reason }]) => [name, reason]);
+    expect(reasons(new Map())).toEqual([
+      ['a', 'Usable'],
+      ['b', 'NameTaken'],
+    ]);
+    // What is in force stays in force.
+    expect(reasons(new Map([['b', { vpc: 'a', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }]]))).toEqual([
+      ['a', 'NameTaken'],
+      ['b', 'Usable'],
+    ]);
+  });
+
+  it('keeps the old gateway when the new one is the address of a pod', () => {
+    const live = new Map([['a', { vpc: 'ovn-cluster', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }]]);
+    const verdict = judge([makeSubnet('a', '10.1.0.0/24', { gateway: '10.1.0.9' })], {
+      live,
+      holder: (_subnet, address) => (address === '10.1.0.9' ? 'Pod/default/x' : undefined),
+    }).get('a');
+    expect(verdict).toMatchObject({ ok: false, reason: 'GatewayTaken', usable: { v4: { gateway: '10.1.0.1' } } });
+    expect(verdict?.message).toContain('10.1.0.9 is the address of Pod/default/x');
+  });
+
+  it('lets a subnet made anew under an old name wait for the addresses of the old one', () => {
+    const live = new Map([['a', { vpc: 'blue', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }]]);
+    const again = makeSubnet('a', '10.2.0.0/24');
+    expect(judge([again], { live }).get('a')).toMatchObject({
+      ok: false,
+      reason: 'InUse',
+      usable: { vpc: 'blue', v4: { cidr: '10.1.0.0/24' }, deleting: true },
+    });
+    expect(judge([again], { live, inUse: () => false }).get('a')).toMatchObject({
+      ok: true,
+      usable: { vpc: again.vpc },
+    });
   });
 
   it('never lets two usable subnets of a VPC overlap, and does not depend on the order of the list', () => {

@@ -1,4 +1,13 @@
-import { cidrRange, firstUsable, ipFamily, ipToBigint, parseCidr, splitDual, splitDualCidr } from '@ovenbird/crds';
+import {
+  cidrContains,
+  cidrRange,
+  firstUsable,
+  ipFamily,
+  ipToBigint,
+  parseCidr,
+  splitDual,
+  splitDualCidr,
+} from '@ovenbird/crds';
 import type { FamilyNet, Subnet, UsableSubnet } from '../store/model.ts';
 
 /** Whether a Subnet may be used, and the text of its `Ready` condition. */
@@ -6,20 +15,33 @@ export interface SubnetVerdict {
   readonly usable?: UsableSubnet;
   /** False when the spec as written is not (wholly) in force. */
   readonly ok: boolean;
-  readonly reason: 'Usable' | 'VpcMissing' | 'NameTaken' | 'Overlap' | 'Invalid';
+  readonly reason: 'Usable' | 'VpcMissing' | 'NameTaken' | 'Overlap' | 'Invalid' | 'InUse' | 'GatewayTaken';
   readonly message: string;
+}
+
+/** What is in force (in the northbound database) for a subnet. */
+export interface LiveSubnet {
+  readonly vpc: string;
+  /** `v4[,v6]`, as in the spec; the same families in `gateway`. */
+  readonly cidr: string;
+  readonly gateway: string;
 }
 
 export interface VerdictInput {
   readonly subnets: readonly Subnet[];
-  readonly vpcs: ReadonlySet<string>;
+  /** Creation time by name. */
+  readonly vpcs: ReadonlyMap<string, string>;
   readonly defaultVpc: string;
   /** Service CIDRs: taken in the default VPC. */
   readonly serviceCidrs: readonly string[];
   /** Node name and address: taken in the default VPC. */
   readonly nodeAddresses: readonly (readonly [node: string, address: string])[];
-  /** cidrBlock that is in force already (in the northbound database), by subnet name: it stays in force over a later conflict. */
-  readonly live: ReadonlyMap<string, string>;
+  /** What is in force already, by subnet name: it stays in force over a later conflict. */
+  readonly live: ReadonlyMap<string, LiveSubnet>;
+  /** Whether somebody holds an address of the subnet. */
+  readonly inUse: (subnet: string) => boolean;
+  /** Who holds this address of the subnet. */
+  readonly holder: (subnet: string, address: string) => string | undefined;
 }
 
 interface Claim {
@@ -131,19 +153,39 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
   };
   const inForce = new Map<string, Nets>();
   for (const subnet of byAge) {
-    const cidr = input.live.get(subnet.name);
-    if (cidr === undefined) continue;
+    const live = input.live.get(subnet.name);
+    if (live === undefined) continue;
     try {
-      const nets = netsOf(cidr, subnet.gateway);
-      claim(subnet, nets);
+      const nets = netsOf(live.cidr, live.gateway);
+      claim({ ...subnet, vpc: live.vpc }, nets);
       inForce.set(subnet.name, nets);
     } catch {
       // What the database says is unreadable: judged below by the spec alone.
     }
   }
+  const byName = new Map(byAge.map((subnet, age) => [subnet.name, { subnet, age }]));
   const verdicts = new Map<string, SubnetVerdict>();
   for (const subnet of byAge) verdicts.set(subnet.name, judge(subnet));
   return verdicts;
+
+  /** Why the names of the subnet's ports are not to be had. */
+  function nameConflict(subnet: Subnet): string | undefined {
+    const vpc = input.vpcs.get(subnet.name);
+    if (vpc !== undefined && vpc <= subnet.created)
+      return `a Vpc is named "${subnet.name}" too, and their port names would collide; give one of them another name`;
+    // Subnet b in Vpc a has the ports a_b and b_a; subnet a in Vpc b would have the same two.
+    const twin = byName.get(subnet.vpc);
+    if (twin === undefined || twin.subnet.vpc !== subnet.name || inForce.has(subnet.name)) return undefined;
+    if (!inForce.has(subnet.vpc) && twin.age > (byName.get(subnet.name)?.age ?? 0)) return undefined;
+    return `subnet "${subnet.vpc}" in Vpc "${subnet.name}" has the same port names; give one of them another name`;
+  }
+
+  /** Whether what is in force could become what is wanted: the API server lets a block only grow, but not over a re-creation. */
+  function follows(subnet: Subnet, wanted: Nets, old: Nets): boolean {
+    const grows = (is: FamilyNet | undefined, was: FamilyNet | undefined): boolean =>
+      is === undefined || was === undefined ? is === was : cidrContains(is.cidr, was.cidr);
+    return input.live.get(subnet.name)?.vpc === subnet.vpc && grows(wanted.v4, old.v4) && grows(wanted.v6, old.v6);
+  }
 
   function judge(subnet: Subnet): SubnetVerdict {
     if (!input.vpcs.has(subnet.vpc)) {
@@ -153,26 +195,44 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
         message: `vpc "${subnet.vpc}" does not exist; create it, the subnet follows`,
       };
     }
-    if (input.vpcs.has(subnet.name)) {
-      // Subnet b in Vpc a has the ports a_b and b_a; subnet a in Vpc b would have the same two.
-      return {
-        ok: false,
-        reason: 'NameTaken',
-        message: `a Vpc is named "${subnet.name}" too, and their port names would collide; give one of them another name`,
-      };
-    }
+    const taken = nameConflict(subnet);
+    if (taken !== undefined) return { ok: false, reason: 'NameTaken', message: taken };
     let nets: Nets;
     try {
       nets = netsOf(subnet.cidrBlock, subnet.gateway);
     } catch (error) {
       return { ok: false, reason: 'Invalid', message: error instanceof Error ? error.message : String(error) };
     }
+    const before = inForce.get(subnet.name);
+    if (before !== undefined && input.inUse(subnet.name) && !follows(subnet, nets, before)) {
+      const { vpc, cidr } = input.live.get(subnet.name) ?? { vpc: '', cidr: '' };
+      return {
+        ok: false,
+        reason: 'InUse',
+        message: `pods still have addresses of an earlier subnet of this name (${cidr} in vpc "${vpc}"); this one follows when they are deleted`,
+        usable: { ...usable(subnet, before), vpc, deleting: true },
+      };
+    }
+    const gatewayHolder = [nets.v4, nets.v6]
+      .filter((net) => net !== undefined)
+      .map(({ gateway }) => [gateway, input.holder(subnet.name, gateway)] as const)
+      .find(([, holder]) => holder !== undefined);
+    if (gatewayHolder !== undefined) {
+      const [gateway, holder] = gatewayHolder;
+      const kept = before === undefined ? '' : '. The gateway and block of before stay in force';
+      return {
+        ok: false,
+        reason: 'GatewayTaken',
+        message: `gateway ${gateway} is the address of ${holder}; choose another one, or delete what has it${kept}`,
+        ...(before === undefined ? {} : { usable: usable(subnet, before) }),
+      };
+    }
     const conflict = conflictOf(subnet, nets);
     if (conflict === undefined) {
       claim(subnet, nets);
       return { ok: true, reason: 'Usable', message: 'in the northbound database', usable: usable(subnet, nets) };
     }
-    const old = inForce.get(subnet.name);
+    const old = before;
     const advice = `${conflict}; give one of them another cidrBlock`;
     if (old === undefined) return { ok: false, reason: 'Overlap', message: advice };
     const kept = [old.v4?.cidr, old.v6?.cidr].filter((cidr) => cidr !== undefined).join(',');

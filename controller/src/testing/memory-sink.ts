@@ -1,6 +1,7 @@
 import type { DurablePort } from '../alloc/load.ts';
 import type { RowSink } from '../brain.ts';
 import type { DesiredRow, Output } from '../northbound/rows.ts';
+import type { LiveSubnet } from '../subnet/verdict.ts';
 
 const text = (row: DesiredRow, key: string): string | undefined => {
   const ids = row.columns['external_ids'];
@@ -10,14 +11,29 @@ const text = (row: DesiredRow, key: string): string | undefined => {
 /** A northbound database that commits at once: for tests of everything above the writer. */
 export class MemorySink implements RowSink {
   readonly units: Map<string, readonly Output[]> = new Map();
+  /** Units whose last change was inferred from a list. */
+  readonly inferred: Set<string> = new Set();
+  #gate: PromiseWithResolvers<void> | undefined;
 
-  setUnit(unit: string, outputs: readonly Output[]): void {
+  setUnit(unit: string, outputs: readonly Output[], options: { inferred: boolean }): void {
+    if (options.inferred) this.inferred.add(unit);
+    else this.inferred.delete(unit);
     if (outputs.length === 0) this.units.delete(unit);
     else this.units.set(unit, outputs);
   }
 
+  /** Nothing is committed until `open`. */
+  close(): void {
+    this.#gate = Promise.withResolvers<void>();
+  }
+
+  open(): void {
+    this.#gate?.resolve();
+    this.#gate = undefined;
+  }
+
   async committed(): Promise<void> {
-    await Promise.resolve();
+    await this.#gate?.promise;
   }
 
   rows(table?: string): DesiredRow[] {
@@ -49,9 +65,12 @@ export class MemorySink implements RowSink {
   }
 
   /** What a restarted controller would read back. */
-  live(): { subnets: Map<string, string>; ports: DurablePort[] } {
-    const subnets = new Map<string, string>();
-    for (const row of this.rows('Logical_Switch')) subnets.set(row.key, text(row, 'cidr') ?? '');
+  live(): { subnets: Map<string, LiveSubnet>; ports: DurablePort[] } {
+    const subnets = new Map<string, LiveSubnet>();
+    for (const row of this.rows('Logical_Switch')) {
+      const [vpc = '', cidr = '', gateway = ''] = ['vpc', 'cidr', 'gateway'].map((key) => text(row, key));
+      subnets.set(row.key, { vpc, cidr, gateway });
+    }
     const ports: DurablePort[] = [];
     for (const row of this.rows('Logical_Switch_Port')) {
       const uid = text(row, 'ovenbird/uid');

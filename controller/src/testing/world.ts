@@ -1,6 +1,8 @@
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { type ApiEffects, Brain } from '../brain.ts';
-import type { Key, Namespace, Node, Pod, Subnet, Tables, Vpc } from '../store/model.ts';
+import { IpRecords } from '../records/ip-records.ts';
+import type { IpRecord, Key, Namespace, Node, Pod, Subnet, Tables, Vpc } from '../store/model.ts';
+import { projectIp } from '../store/projections.ts';
 import { State } from '../store/state.ts';
 import { MemorySink } from './memory-sink.ts';
 
@@ -65,7 +67,16 @@ export const makePod = (namespace: string, name: string, node: string, more: Par
   ...more,
 });
 
-/** A brain on a memory sink, with what it tells the API recorded. */
+/** A reservation by a person. */
+export const makeIp = (name: string, subnet: string, more: Partial<IpRecord> = {}): IpRecord => ({
+  ...meta(name),
+  subnet,
+  managed: false,
+  reserved: false,
+  ...more,
+});
+
+/** A brain on a memory sink, with what it tells the API recorded, and IP objects kept as in production. */
 export class World {
   readonly state: State = new State();
   readonly sink: MemorySink = new MemorySink();
@@ -74,9 +85,26 @@ export class World {
   readonly finalized: Set<string> = new Set();
   readonly errors: unknown[] = [];
   brain: Brain;
+  readonly records: IpRecords;
+  readonly #dueRecords = new Set<string>();
 
   constructor(live?: ReturnType<MemorySink['live']>) {
     this.brain = this.#makeBrain(live ?? { subnets: new Map(), ports: [] });
+    const put = (object: Parameters<typeof projectIp>[0]): Promise<void> => {
+      const uid = this.state.get('IpRecord', object.metadata.name)?.uid ?? meta('').uid;
+      this.set('IpRecord', projectIp({ ...object, metadata: { ...object.metadata, uid } }));
+      return Promise.resolve();
+    };
+    const api = {
+      create: put,
+      update: put,
+      remove: (name: string): Promise<void> => Promise.resolve(this.delete('IpRecord', name)),
+    };
+    this.records = new IpRecords(this.state, this.brain.allocator, api, {
+      freed: (subnet) => this.brain.freed(subnet),
+      enqueue: (owner) => void this.#dueRecords.add(owner),
+      warn: (record, reason, message) => void this.events.push(`${record.name} ${reason}: ${message}`),
+    });
   }
 
   /** The objects every cluster begins with. */
@@ -109,6 +137,9 @@ export class World {
   async settle(): Promise<void> {
     for (let round = 0; round < 20; round += 1) {
       this.brain.run();
+      const due = [...this.#dueRecords];
+      this.#dueRecords.clear();
+      for (const owner of due) await this.records.write(owner);
       await new Promise((resolve) => setImmediate(resolve));
     }
     if (this.errors.length > 0) throw this.errors[0];
@@ -120,17 +151,23 @@ export class World {
     for (const kind of ['Vpc', 'Subnet', 'Namespace', 'Node', 'Pod', 'StatefulSet', 'IpRecord'] as const) {
       for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
     }
-    next.brain.load();
+    const { stale } = next.brain.load();
+    next.records.loaded();
+    for (const owner of stale) next.#dueRecords.add(owner);
+    for (const { name } of next.state.list('IpRecord')) next.records.changed(name);
     await next.settle();
     return next;
   }
 
   #makeBrain(live: ReturnType<MemorySink['live']>): Brain {
     const api: ApiEffects = {
-      announcePod: (key) => void this.announced.add(key),
-      announceNode: () => undefined,
-      writeRecord: () => undefined,
-      recordChanged: () => undefined,
+      announcePod: (key) => {
+        this.announced.add(key);
+        this.#dueRecords.add(`Pod/${key}`);
+      },
+      announceNode: (name) => void this.#dueRecords.add(`Node/${name}`),
+      writeRecord: (owner) => void this.#dueRecords.add(owner),
+      recordChanged: (name) => this.records.changed(name),
       event: ({ object }, reason, message) => void this.events.push(`${object.name} ${reason}: ${message}`),
       writeStatus: () => undefined,
       writeFinalizer: (kind, name) => void (this.brain.isFinished(kind, name) && this.finalized.add(`${kind}/${name}`)),
