@@ -5,7 +5,7 @@ import { managerOf, run } from '@ovenbird/deploy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startController } from '../src/interruption.ts';
 import { openLab, type TestLab } from '../src/lab.ts';
-import { allRows, type NorthboundRows, ourRows } from '../src/northbound-rows.ts';
+import { allRows, type NorthboundRows, ourRows, settledRows } from '../src/northbound-rows.ts';
 import { addressesOf, namespace, type PodObject, pod, subnet, vpc } from '../src/objects.ts';
 import { ProcessLog } from '../src/process-log.ts';
 
@@ -52,7 +52,7 @@ describe('a lost northbound database', () => {
       [other, 'e'],
     ] as const)
       pods.set(`${space}/${name}`, addressesOf(await lab.get<PodObject>('pod', name, '-n', space)));
-    before = await lab.waitFor('all ports are up', allUp, 30_000);
+    before = await settledRows(lab);
     controller = pid();
   });
   afterAll(async () => {
@@ -60,12 +60,6 @@ describe('a lost northbound database', () => {
     await lab.kubectl(['delete', 'subnet', 'rebuild', 'rebuild-other', '--ignore-not-found', '--timeout=60s']);
     await lab.kubectl(['delete', 'vpc', 'rebuild-vpc', '--ignore-not-found', '--timeout=60s']);
   });
-
-  const allUp = async (): Promise<NorthboundRows | string> => {
-    const rows = await ourRows(lab);
-    const down = rows.find('Logical_Switch_Port', '"up":false');
-    return down.length === 0 ? rows : `down: ${down.join(' ')}`;
-  };
 
   const sameAgain = async (): Promise<void> => {
     await lab.waitFor(

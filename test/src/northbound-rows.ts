@@ -49,6 +49,19 @@ export async function ourRows(lab: TestLab): Promise<NorthboundRows> {
   return await readRows(lab, (line) => line.includes('"vendor","ovenbird"') || line.includes('"ovenbird_'));
 }
 
+/** {@link ourRows} once northd says of all ports that they are up, which it does a little after a pod is Ready. */
+export async function settledRows(lab: TestLab): Promise<NorthboundRows> {
+  return await lab.waitFor(
+    'all ports are up',
+    async () => {
+      const rows = await ourRows(lab);
+      const down = rows.find('Logical_Switch_Port', '"up":false');
+      return down.length === 0 ? rows : `down: ${down.join(' ')}`;
+    },
+    30_000,
+  );
+}
+
 /** Reads all rows but NB_Global, Connection and SSL, which hold no network. */
 export async function allRows(lab: TestLab): Promise<NorthboundRows> {
   return await readRows(lab, () => true);
