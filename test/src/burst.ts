@@ -1,7 +1,7 @@
 import { KubeClient, PODS, type Pod } from '@ovenbird/kube';
 import { expect } from 'vitest';
-import type { TestLab } from './lab.ts';
-import { type NorthboundRows, ourRows } from './northbound-rows.ts';
+import type { Leftovers, TestLab } from './lab.ts';
+import { type NorthboundRows, ourRows, settledRows } from './northbound-rows.ts';
 import { namespace, pod } from './objects.ts';
 import { choices } from './random.ts';
 
@@ -16,26 +16,25 @@ async function firewalls(lab: TestLab): Promise<string> {
   return (await Promise.all(rules)).join('\n');
 }
 
+/** The state before a burst: what has to be there afterwards, and nothing else. */
+interface Before {
+  readonly rows: NorthboundRows;
+  readonly firewalls: string;
+  readonly leftovers: Leftovers;
+}
+
 /** Many pods created at once over all nodes, and deleted at once. */
 export class Burst {
   readonly #lab: TestLab;
   readonly #client: KubeClient;
-  readonly #rows: NorthboundRows;
-  readonly #firewalls: string;
+  readonly #before: Before;
   readonly namespace: string;
   readonly names: readonly string[];
 
-  private constructor(
-    lab: TestLab,
-    client: KubeClient,
-    before: { rows: NorthboundRows; firewalls: string },
-    space: string,
-    count: number,
-  ) {
+  private constructor(lab: TestLab, client: KubeClient, before: Before, space: string, count: number) {
     this.#lab = lab;
     this.#client = client;
-    this.#rows = before.rows;
-    this.#firewalls = before.firewalls;
+    this.#before = before;
     this.namespace = space;
     this.names = Array.from({ length: count }, (_, index) => `p${index}`);
   }
@@ -43,7 +42,11 @@ export class Burst {
   /** Notes the state before, and makes the namespace. */
   static async prepare(lab: TestLab, space: string, count: number): Promise<Burst> {
     const client = await KubeClient.load({ kubeconfig: lab.layout.kubeconfig });
-    const before = { rows: await ourRows(lab), firewalls: await firewalls(lab) };
+    const before = {
+      rows: await settledRows(lab),
+      firewalls: await firewalls(lab),
+      leftovers: await lab.leftovers(),
+    };
     await lab.apply(namespace(space));
     return new Burst(lab, client, before, space, count);
   }
@@ -128,7 +131,17 @@ export class Burst {
       async () => ((pods) => pods.length === 0 || `${pods.length} left`)(await this.pods()),
       deadline,
     );
-    await this.#lab.nothingLeft(deadline);
+    const known = new Set(Object.values(this.#before.leftovers).flat());
+    await this.#lab.waitFor(
+      'nothing of the pods is left',
+      async () => {
+        const left = Object.values(await this.#lab.leftovers()).flatMap((names: readonly string[]) =>
+          names.filter((name) => !known.has(name)),
+        );
+        return left.length === 0 || `${left.length}: ${left.slice(0, 10).join(' ')}`;
+      },
+      deadline,
+    );
     await this.#lab.waitFor(
       'no IP object is left',
       async () => {
@@ -141,10 +154,10 @@ export class Burst {
     await this.#lab.waitFor(
       'rows and firewalls are as before',
       async () => {
-        const rows = this.#rows.difference(await ourRows(this.#lab));
+        const rows = this.#before.rows.difference(await ourRows(this.#lab));
         if (rows.length > 0) return rows.join('\n');
         const now = await firewalls(this.#lab);
-        return now === this.#firewalls || `${this.#firewalls}\nbecame\n${now}`;
+        return now === this.#before.firewalls || `${this.#before.firewalls}\nbecame\n${now}`;
       },
       deadline,
     );
