@@ -1,5 +1,6 @@
 import type { Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
+import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
 import { installCni } from './cni-install.ts';
 import type { AgentConfig } from './config.ts';
@@ -70,7 +71,8 @@ export class Agent {
     this.#parts = parts;
     const { config, ovs, watches, log, signal, lookup } = parts;
     const mtuOf = (subnet: string): number => this.mtuOf(subnet);
-    this.attachments = new Attachments({ config, ovs, pods: watches.pods, lookup, mtuOf, log });
+    const dataplane = (): ReturnType<typeof dataplaneProblem> => dataplaneProblem(config);
+    this.attachments = new Attachments({ config, ovs, pods: watches.pods, lookup, mtuOf, dataplane, log });
     const loop = (name: LoopName, reconcile: (signal: AbortSignal) => Promise<void>): ReconcileLoop =>
       startLoop({ name, reconcile, log, signal, onRun: () => name !== 'install' && this.#loops.install.trigger() });
     this.#loops = {
@@ -90,7 +92,8 @@ export class Agent {
   async start(): Promise<void> {
     const { ovs, watches, log, signal } = this.#parts;
     ovs.replica.onChange((changes) => this.#onOvsChange(changes));
-    watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat'));
+    // Nothing tells of changes of the older iptables: each of the Node, which come every few minutes, is an occasion to look.
+    watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward'));
     watches.subnets.onChange(() => this.#trigger('ovn0', 'nat'));
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
@@ -123,6 +126,29 @@ export class Agent {
     if (this.#loops.ovn0.successes === 0)
       return `the node's port ${HOST_PORT} is not connected: ${this.#reason('ovn0')}`;
     return undefined;
+  }
+
+  /**
+   * Looks at the daemons, then at {@link notReady}: what `/readyz` says.
+   * @returns AgentError `limited-connectivity` when attached pods suffer too, `not-available` when only new ones do
+   */
+  async unready(): Promise<AgentError | undefined> {
+    const problem = await dataplaneProblem(this.#parts.config);
+    if (problem?.running === true) return unavailable(problem);
+    const reason = this.notReady();
+    if (reason !== undefined) return new AgentError('not-available', reason);
+    return problem === undefined ? undefined : unavailable(problem);
+  }
+
+  /**
+   * CNI STATUS: {@link unready}, and whether there are addresses. The latter is no matter of this node's readiness: full
+   * Subnets must not get nodes tainted.
+   */
+  async cniStatus(): Promise<AgentError | undefined> {
+    const problem = await this.unready();
+    if (problem !== undefined) return problem;
+    const full = exhaustion(this.#parts.watches.subnets.values(), nodeNetwork(this.#node())?.subnet);
+    return full === undefined ? undefined : new AgentError('not-available', full);
   }
 
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while the underlay's is not known */

@@ -37,7 +37,7 @@ export function errorResult(error: AgentError, cniVersion: string): CniErrorResu
 
 /** HTTP status of an error: whose fault it is, for people who read logs; the shim only tells 200 from the rest. */
 function httpStatus(error: AgentError): number {
-  if (error.retryable || error.code === 'not-available') return 503;
+  if (error.retryable || error.code === 'not-available' || error.code === 'limited-connectivity') return 503;
   return error.code === 'check-failed' ? 409 : 400;
 }
 
@@ -46,8 +46,8 @@ export interface CniService {
   readonly attachments: Attachments;
   /** Aborted when the agent ends. */
   readonly signal: AbortSignal;
-  /** Why pods cannot be attached now, or undefined (STATUS). */
-  readonly notReady: () => string | undefined;
+  /** What STATUS answers; undefined: pods can be attached. */
+  readonly status: () => Promise<AgentError | undefined>;
   /** Told of each finished request. */
   readonly onFinished: (
     command: string,
@@ -72,8 +72,8 @@ async function execute(service: CniService, request: CniRequest, signal: AbortSi
       await attachments.collectGarbage(request);
       return undefined;
     case 'STATUS': {
-      const problem = service.notReady();
-      if (problem !== undefined) throw new AgentError('not-available', problem);
+      const problem = await service.status();
+      if (problem !== undefined) throw problem;
       return undefined;
     }
   }

@@ -15,6 +15,13 @@ export interface AgentConfig {
   readonly ovsdb: string;
   /** Southbound database, written to `external_ids:ovn-remote`: `ssl:10.0.0.1:6642,ssl:10.0.0.2:6642`. */
   readonly ovnRemote: string;
+  /**
+   * Where ovs-vswitchd and ovn-controller have their control sockets (`<program>.<pid>.ctl`): by these the agent sees
+   * that one of them does not run. Default: `/run/openvswitch` and `/run/ovn` with the default `ovsdb`; else unknown,
+   * and then their death is noticed by what stops working only.
+   */
+  readonly ovsRunDir?: string | undefined;
+  readonly ovnRunDir?: string | undefined;
   /** Tunnel protocol between nodes. */
   readonly encapType: 'geneve';
   /** Address of this node in the underlay; default: the Node's InternalIP. */
@@ -49,6 +56,10 @@ export interface AgentConfig {
    * clusters with many isolated VPCs.
    */
   readonly monitorAll: boolean;
+  /** Milliseconds that an ADD waits for the controller to announce the pod's address. */
+  readonly announceTimeout: number;
+  /** Milliseconds that an ADD waits for OVN to install the flows of the new port. */
+  readonly installTimeout: number;
   /** `address:port` that serves /healthz and /readyz; absent: none. */
   readonly listen?: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -56,6 +67,7 @@ export interface AgentConfig {
   readonly pidFile?: string | undefined;
 }
 
+const DEFAULT_OVSDB = 'unix:/run/openvswitch/db.sock';
 const absolutePath = z.string().regex(/^\/[^\0]*$/, 'must be an absolute path');
 const remote = /^(unix:\/|(tcp|ssl):(\[[0-9a-fA-F:.]+\]|[^:\s,]+):\d+)/;
 
@@ -70,10 +82,9 @@ function isDualCidr(text: string): boolean {
 const shape = z.strictObject({
   nodeName: z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be the name of a Node object'),
   kubeconfig: absolutePath.optional(),
-  ovsdb: z
-    .string()
-    .regex(remote, 'must look like unix:/path or tcp:host:port')
-    .default('unix:/run/openvswitch/db.sock'),
+  ovsdb: z.string().regex(remote, 'must look like unix:/path or tcp:host:port').default(DEFAULT_OVSDB),
+  ovsRunDir: absolutePath.optional(),
+  ovnRunDir: absolutePath.optional(),
   ovnRemote: z
     .string()
     .refine((value) => value.split(',').every((one) => remote.test(one)), 'must be ssl:host:port[,...], tcp: or unix:'),
@@ -99,6 +110,9 @@ const shape = z.strictObject({
     .default('10.96.0.0/12,fd00:10:96::/112'),
   ofctrlWaitBeforeClear: z.int().min(0).max(60_000).default(3000),
   monitorAll: z.boolean().default(true),
+  // Together below the 120 s after which the plugin gives up, which is below the 2 to 4 minutes of runtimes.
+  announceTimeout: z.int().min(0).max(80_000).default(60_000),
+  installTimeout: z.int().min(100).max(35_000).default(30_000),
   listen: z
     .string()
     .regex(/^.+:\d+$/, 'must be address:port')
@@ -108,7 +122,7 @@ const shape = z.strictObject({
 });
 
 const LISTS = new Set(['netnsDirs']);
-const NUMBERS = new Set(['mtu', 'ofctrlWaitBeforeClear']);
+const NUMBERS = new Set(['mtu', 'ofctrlWaitBeforeClear', 'announceTimeout', 'installTimeout']);
 const BOOLEANS = new Set(['monitorAll']);
 /** Checks that the two descriptions of a configuration agree. */
 const schema: z.ZodType<AgentConfig> = shape;
@@ -137,7 +151,14 @@ export function parseConfig(input: unknown, env: NodeJS.ProcessEnv = {}): AgentC
   const merged =
     typeof input === 'object' && input !== null && !Array.isArray(input) ? { ...input, ...overrides } : input;
   const parsed = schema.safeParse(merged);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    const usual = parsed.data.ovsdb === DEFAULT_OVSDB;
+    return {
+      ...parsed.data,
+      ovsRunDir: parsed.data.ovsRunDir ?? (usual ? '/run/openvswitch' : undefined),
+      ovnRunDir: parsed.data.ovnRunDir ?? (usual ? '/run/ovn' : undefined),
+    };
+  }
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(file)'}: ${issue.message}`);
   throw new AgentError('invalid-config', `agent configuration: ${problems.join('; ')}`);
 }

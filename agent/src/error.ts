@@ -12,12 +12,14 @@ const CNI_CODES = {
   'invalid-netns': 8,
   'try-again': 11,
   'not-available': 50,
+  'limited-connectivity': 51,
   'pod-unnamed': 100,
   'pod-refused': 101,
   'interface-exists': 102,
   'host-command': 103,
   'address-mismatch': 104,
   'check-failed': 105,
+  'second-interface': 106,
   internal: 999,
 } as const;
 

@@ -11,15 +11,15 @@ import { type AgentConfig, loadConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
 import { handleQuery } from './query-server.ts';
-import { closeServer, listenUnix } from './unix-server.ts';
+import { closeServer, type HttpHandler, listenUnix } from './unix-server.ts';
 import { startWatches } from './watches.ts';
 
 /** How long requests in progress get to undo what they began, milliseconds; the process ends within 5 s of SIGTERM. */
 const SHUTDOWN_MS = 4000;
 
-async function listenTcp(address: string, handler: Parameters<typeof createServer>[1]): Promise<Server> {
+async function listenTcp(address: string, handler: HttpHandler): Promise<Server> {
   const colon = address.lastIndexOf(':');
-  const server = createServer({ requestTimeout: 10_000 }, handler);
+  const server = createServer({ requestTimeout: 10_000 }, (request, response) => void handler(request, response));
   const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
@@ -61,12 +61,10 @@ async function serve(config: AgentConfig): Promise<void> {
   const lookup = async ({ namespace, name }: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> =>
     (await pods.list({ namespace, fieldSelector: `metadata.name=${name}`, signal, timeoutMs: 10_000 })).items[0];
   const agent = new Agent({ config, ovs, watches, log, signal, lookup, warnNode });
-  const answer = (request: Parameters<typeof handleQuery>[1], response: Parameters<typeof handleQuery>[2]): void =>
-    handleQuery({ status: () => agent.status(), notReady: () => agent.notReady() }, request, response);
+  const answer: HttpHandler = (request, response) =>
+    handleQuery({ status: () => agent.status(), unready: () => agent.unready() }, request, response);
   const servers: Server[] = [];
-  servers.push(
-    await listenUnix(config.querySocket, { socket: 0o660 }, async (request, response) => answer(request, response)),
-  );
+  servers.push(await listenUnix(config.querySocket, { socket: 0o660 }, answer));
   if (config.listen !== undefined) servers.push(await listenTcp(config.listen, answer));
   await agent.start();
   servers.push(
@@ -75,7 +73,7 @@ async function serve(config: AgentConfig): Promise<void> {
         {
           attachments: agent.attachments,
           signal,
-          notReady: () => agent.notReady(),
+          status: () => agent.cniStatus(),
           onFinished: (command, milliseconds, cni, error) => {
             const fields = {
               command,

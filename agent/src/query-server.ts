@@ -5,14 +5,18 @@ export interface QuerySource {
   /** Everything about this agent, for `ovenbird diagnose`. */
   readonly status: () => unknown;
   /** Why pods cannot be attached now, or undefined. */
-  readonly notReady: () => string | undefined;
+  readonly unready: () => Promise<Error | undefined>;
 }
 
 /**
  * Handles the read-only requests: `GET /status` (JSON), `/healthz` (the process answers), `/readyz` (pods can be
  * attached; 503 with the reason when not).
  */
-export function handleQuery(source: QuerySource, request: IncomingMessage, response: ServerResponse): void {
+export async function handleQuery(
+  source: QuerySource,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const send = (status: number, type: string, body: string): void => {
     response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
     response.end(request.method === 'HEAD' ? undefined : body);
@@ -29,8 +33,8 @@ export function handleQuery(source: QuerySource, request: IncomingMessage, respo
       send(200, 'text/plain', 'ok\n');
       return;
     case '/readyz': {
-      const problem = source.notReady();
-      send(problem === undefined ? 200 : 503, 'text/plain', `${problem ?? 'ok'}\n`);
+      const problem = await source.unready();
+      send(problem === undefined ? 200 : 503, 'text/plain', `${problem?.message ?? 'ok'}\n`);
       return;
     }
     default:

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { openLegacyForwarding } from './forward-legacy.ts';
 import { HOST_PORT } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
 
@@ -60,7 +61,7 @@ export function acceptCommands(chain: DroppingChain): readonly string[] {
 /** Outcome of {@link openForwarding}. */
 export interface ForwardingReport {
   /** Chains that now have our accept rules (some had them before). */
-  readonly opened: readonly DroppingChain[];
+  readonly opened: readonly string[];
   /** Firewalls we do not write to: their owner must let `ovn0` through. */
   readonly blocking: readonly string[];
 }
@@ -71,14 +72,15 @@ export interface ForwardingReport {
  * @throws AgentError `host-command`
  */
 export async function openForwarding(): Promise<ForwardingReport> {
-  const opened: DroppingChain[] = [];
-  const blocking: string[] = [];
+  const legacy = await openLegacyForwarding();
+  const opened = [...legacy.opened];
+  const blocking = [...legacy.blocking];
   for (const chain of droppingChains(await run('nft', ['-j', 'list', 'chains']))) {
     if (isIptablesForward(chain)) {
       const listing = chainList.parse(JSON.parse(await run('nft', ['-j', 'list', 'chain', ...path(chain)])));
       const ours = listing.nftables.filter(({ rule }) => rule?.comment === COMMENT).length;
       if (ours < 2) await run('nft', ['-f', '-'], { input: `${acceptCommands(chain).join('\n')}\n` });
-      opened.push(chain);
+      opened.push(`nftables chain ${path(chain).join(' ')}`);
     } else {
       blocking.push(
         `nftables chain ${path(chain).join(' ')} has policy drop; let ${HOST_PORT} through: nft '${acceptCommands(chain).join('; ')}'`,

@@ -1,15 +1,15 @@
 import type { Ref } from '@ovenbird/ovsdb';
-import { AgentError } from '../error.ts';
 import { deleteLink, linkExists } from '../host/link.ts';
 import { commit, interfaceNamed, type Ovs } from '../ovs/database.ts';
 import { type Announcement, checkRequestedAddress } from './announcement.ts';
 import { podEndProblem } from './check.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { detach } from './detach.ts';
-import { attachmentOf, attachTransaction, newInterfaceUuid } from './interface-row.ts';
+import { attachmentOf, attachTransaction, newInterfaceUuid, refuseSecondInterface } from './interface-row.ts';
 import { openNetns, type PodNetns } from './netns.ts';
+import { previousResult } from './previous-result.ts';
 import { type CniRequest, podIdentity } from './request.ts';
-import { addResult, type CniAddResult } from './result.ts';
+import { addResult, appendResult, type CniAddResult } from './result.ts';
 import { configurePodEnd, createVeth, type VethPlan } from './veth.ts';
 import { waitAnnounced } from './wait-announced.ts';
 import { waitInstalled } from './wait-installed.ts';
@@ -50,7 +50,7 @@ async function connect(
       () => (done() ? undefined : attachTransaction(context.ovs, uuid, pod, attachment, plan)),
       signal,
     );
-    await waitInstalled(context.ovs, uuid, signal);
+    await waitInstalled(context.ovs, uuid, signal, context.config.installTimeout);
   };
   // Both have to be over before anything is undone.
   const outcomes = await Promise.allSettled([bind(), configurePodEnd(plan, netns, signal)]);
@@ -64,17 +64,19 @@ async function connect(
  */
 export async function attach(context: PodContext, request: CniRequest, signal: AbortSignal): Promise<CniAddResult> {
   const identity = podIdentity(request);
-  if (request.config.prevResult !== undefined && request.config.prevResult !== null) {
-    throw new AgentError('invalid-config', 'ovenbird must be the first plugin of its chain, but got a prevResult');
-  }
+  const previous = previousResult(request.config);
   await using netns = await openNetns(request.netns, context.config.netnsDirs);
-  const pod = await waitAnnounced({ ...context, nodeName: context.config.nodeName }, identity, signal);
+  const { nodeName, announceTimeout } = context.config;
+  const deadlines = { announceMs: announceTimeout, appearMs: 1000 };
+  const pod = await waitAnnounced({ ...context, nodeName }, identity, signal, deadlines);
   checkRequestedAddress(pod, request);
+  refuseSecondInterface(context.ovs, pod, request);
   const plan = vethPlan(context, pod, request.containerId, request.ifname);
-  const result = addResult(request.config.cniVersion, request.netns, plan, request.config.dns);
+  const own = addResult(request.config.cniVersion, request.netns, plan, request.config.dns);
+  const result = previous === undefined ? own : appendResult(previous, own);
   const earlier = await earlierAttachment(context.ovs, pod, request, plan, netns);
   if (earlier !== undefined) {
-    await waitInstalled(context.ovs, earlier, signal);
+    await waitInstalled(context.ovs, earlier, signal, context.config.installTimeout);
     return result;
   }
   // A leftover of an ADD that the agent did not survive. Its other end is in this pod or in none.

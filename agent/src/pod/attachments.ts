@@ -1,5 +1,6 @@
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
+import { interfaceNamed } from '../ovs/database.ts';
 import { attach } from './attach.ts';
 import { check } from './check.ts';
 import { abandonedAttachments, invalidAttachments, orphanLinks } from './collect.ts';
@@ -9,6 +10,10 @@ import { KeyedLock } from './keyed-lock.ts';
 import type { CniRequest } from './request.ts';
 import type { CniAddResult } from './result.ts';
 import { hostVethName } from './veth.ts';
+
+function report(failures: readonly string[]): void {
+  if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
+}
 
 /**
  * All attachments of this node. Requests for one attachment run one after the other; those for different ones at the
@@ -63,28 +68,40 @@ export class Attachments {
   async collectGarbage(request: CniRequest): Promise<void> {
     const valid = request.config['cni.dev/valid-attachments'];
     const invalid = invalidAttachments(this.#context.ovs, request.config.name, valid);
-    await this.#deleteAll([...invalid, ...abandonedAttachments(this.#context.ovs, this.#context.pods)]);
+    const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods);
+    const failures = await this.#deleteAll([...invalid, ...abandoned]);
+    await this.collectOrphanLinks().catch((error: unknown) => failures.push(String(error)));
+    report(failures);
   }
 
   /** Removes attachments that have no container any more. @throws AgentError the failures together */
   async collectAbandoned(): Promise<void> {
-    await this.#deleteAll(abandonedAttachments(this.#context.ovs, this.#context.pods));
+    report(await this.#deleteAll(abandonedAttachments(this.#context.ovs, this.#context.pods)));
   }
 
-  /** Removes pairs that an agent which died left unconnected. Only before requests are served: it would race with ADD. */
+  /** Removes pairs without a row: what an agent that died left unconnected, or a DEL that failed half-way. */
   async collectOrphanLinks(): Promise<void> {
     for (const name of await orphanLinks(this.#context.ovs)) {
-      this.#context.log.info({ link: name }, 'removing a veth pair that was never connected');
-      await deleteLink(name);
+      // One with a request in progress is about to get its row.
+      if (this.#lock.holds(name)) continue;
+      this.#context.log.info({ link: name }, 'removing a veth pair that is not connected');
+      await this.#lock.run(name, async () => {
+        if (interfaceNamed(this.#context.ovs, name) === undefined) await deleteLink(name);
+      });
     }
   }
 
-  async #deleteAll(attachments: readonly { readonly containerId: string; readonly ifname: string }[]): Promise<void> {
+  /** Goes on after a failure; returns what failed. */
+  async #deleteAll(
+    attachments: readonly { readonly containerId: string; readonly ifname: string }[],
+  ): Promise<string[]> {
     const failures: string[] = [];
     for (const { containerId, ifname } of attachments) {
       this.#context.log.info({ containerId, ifname }, 'removing an attachment whose container is gone');
-      await this.delete(containerId, ifname).catch((error: unknown) => failures.push(String(error)));
+      await this.delete(containerId, ifname).catch((error: unknown) => {
+        failures.push(`${containerId} ${ifname}: ${error instanceof Error ? error.message : String(error)}`);
+      });
     }
-    if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
+    return failures;
   }
 }

@@ -1,11 +1,12 @@
 import { isIPv6 } from 'node:net';
 import { AgentError } from '../error.ts';
 import { type LinkState, linkExists } from '../host/link.ts';
-import { runRaw } from '../host/run.ts';
+import { run, runRaw } from '../host/run.ts';
 import { interfaceNamed } from '../ovs/database.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf } from './interface-row.ts';
 import { INHERITED_NETNS, openNetns, type PodNetns } from './netns.ts';
+import { type PreviousResult, previousResult } from './previous-result.ts';
 import { type CniRequest, podIdentity } from './request.ts';
 import type { VethPlan } from './veth.ts';
 import { waitAnnounced } from './wait-announced.ts';
@@ -46,20 +47,11 @@ export async function podEndProblem(
   return undefined;
 }
 
-/** The MAC that `prevResult` gives the container's interface. */
-function previousMac(prevResult: unknown, ifname: string): string | undefined {
-  if (typeof prevResult !== 'object' || prevResult === null) {
-    throw new AgentError('invalid-config', 'CHECK needs the result of ADD as prevResult');
-  }
-  const { interfaces } = prevResult as { interfaces?: unknown };
-  if (!Array.isArray(interfaces)) return undefined;
-  for (const one of interfaces as unknown[]) {
-    if (typeof one !== 'object' || one === null) continue;
-    const { name, sandbox, mac } = one as { name?: unknown; sandbox?: unknown; mac?: unknown };
-    if (name === ifname && typeof sandbox === 'string' && sandbox !== '' && typeof mac === 'string')
-      return mac.toLowerCase();
-  }
-  return undefined;
+/** The MAC that the result of ADD gives the container's interface, lower case; a later plugin may have changed it. */
+function resultMac(result: PreviousResult, { ifname }: CniRequest): string | undefined {
+  return result.interfaces
+    .find(({ name, sandbox }) => name === ifname && sandbox !== undefined && sandbox !== '')
+    ?.mac?.toLowerCase();
 }
 
 /**
@@ -67,7 +59,9 @@ function previousMac(prevResult: unknown, ifname: string): string | undefined {
  * @throws AgentError `check-failed` naming the first difference; `try-again` when ovs-vswitchd does not run it
  */
 export async function check(context: PodContext, request: CniRequest, signal: AbortSignal): Promise<void> {
-  const mac = previousMac(request.config.prevResult, request.ifname);
+  const previous = previousResult(request.config);
+  if (previous === undefined) throw new AgentError('invalid-config', 'CHECK needs the result of ADD as prevResult');
+  const mac = resultMac(previous, request);
   const identity = podIdentity(request);
   await using netns = await openNetns(request.netns, context.config.netnsDirs);
   // What is there was announced long ago: no patience.
@@ -79,6 +73,8 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
   const failed = (what: string): never => {
     throw new AgentError('check-failed', `pod ${pod.namespace}/${pod.name}: ${what}`);
   };
+  const dataplane = await context.dataplane();
+  if (dataplane?.running === true) failed(dataplane.message);
   if (!linkExists(plan.hostName)) failed(`the host's end ${plan.hostName} of its interface is missing`);
   const row = interfaceNamed(context.ovs, plan.hostName);
   if (row === undefined || attachmentOf(row)?.containerId !== request.containerId) {
@@ -89,6 +85,8 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
   if (row.ofport === undefined || row.ofport < 0)
     failed(`ovs-vswitchd has not opened ${plan.hostName}: ${row.error ?? ''}`);
   if (row.external_ids.get('ovn-installed') !== 'true') failed(`OVN has not installed the flows of ${plan.hostName}`);
+  const [hostEnd] = JSON.parse(await run('ip', ['-json', 'link', 'show', 'dev', plan.hostName])) as LinkState[];
+  if (hostEnd?.flags.includes('UP') !== true) failed(`the host's end ${plan.hostName} of its interface is down`);
   const problem = await podEndProblem(plan, netns, mac ?? plan.mac);
   if (problem !== undefined) failed(problem);
 }

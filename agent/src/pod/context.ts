@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import type { Logger } from 'pino';
+import type { DataplaneProblem } from '../availability.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Ovs } from '../ovs/database.ts';
 import type { Announcement } from './announcement.ts';
@@ -8,7 +9,7 @@ import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
 
 /** What attaching and detaching pods needs of the agent. */
 export interface PodContext {
-  readonly config: Pick<AgentConfig, 'nodeName' | 'netnsDirs' | 'datapathType'>;
+  readonly config: Pick<AgentConfig, 'nodeName' | 'netnsDirs' | 'datapathType' | 'announceTimeout' | 'installTimeout'>;
   readonly ovs: Ovs;
   /** The pods of this node. */
   readonly pods: Store<Pod>;
@@ -16,6 +17,8 @@ export interface PodContext {
   readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while it cannot be known */
   readonly mtuOf: (subnet: string) => number;
+  /** What is wrong with the daemons of this node, if anything. */
+  readonly dataplane: () => Promise<DataplaneProblem | undefined>;
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>;
 }
 

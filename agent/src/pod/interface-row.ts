@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type OpenVswitch, type Ref, type Transaction, toRef } from '@ovenbird/ovsdb';
 import { AgentError } from '../error.ts';
+import { linkExists } from '../host/link.ts';
 import {
   type InterfaceRow,
   integrationBridge,
@@ -49,11 +50,35 @@ export function podInterfaces(ovs: Ovs): readonly InterfaceRow[] {
 }
 
 /**
+ * Refuses a further interface in a container that the pod is attached to already: the pod has one port, and taking it
+ * over would cut the first interface off.
+ * @throws AgentError `second-interface`
+ */
+export function refuseSecondInterface(
+  ovs: Ovs,
+  pod: Pick<Announcement, 'namespace' | 'name'>,
+  request: Pick<Attachment, 'containerId' | 'ifname'>,
+): void {
+  for (const row of ovs.replica
+    .table('Interface')
+    .find('external_ids:iface-id', podPortName(pod.namespace, pod.name))) {
+    const other = attachmentOf(row);
+    // One whose link is gone has no interface any more; it only waits to be collected.
+    if (other?.containerId !== request.containerId || other.ifname === request.ifname || !linkExists(row.name))
+      continue;
+    throw new AgentError(
+      'second-interface',
+      `pod ${pod.namespace}/${pod.name} is attached as ${other.ifname} already: Ovenbird gives a pod one interface, so ${request.ifname} cannot be a second one`,
+    );
+  }
+}
+
+/**
  * The transaction that puts a pod's host veth on br-int. Rows in the way (a sandbox of the same pod that was never
  * deleted, an earlier try of this one) go in the same transaction: two Interfaces with one iface-id would make
  * ovn-controller choose either.
  * @param uuid of the new Interface row, so that an ambiguous commit cannot make a twin
- * @throws AgentError `try-again` while br-int does not exist
+ * @throws AgentError `try-again` while br-int does not exist, `second-interface`
  */
 export function attachTransaction(
   ovs: Ovs,
@@ -64,6 +89,7 @@ export function attachTransaction(
 ): Transaction<OpenVswitch> {
   const bridge = integrationBridge(ovs);
   if (bridge === undefined) throw new AgentError('try-again', 'the bridge br-int does not exist yet');
+  refuseSecondInterface(ovs, pod, attachment);
   const transaction = newTransaction();
   const ifaceId = podPortName(pod.namespace, pod.name);
   const inTheWay = new Set([

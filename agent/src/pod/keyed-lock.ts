@@ -7,6 +7,11 @@ export class KeyedLock {
     return this.#tails.size;
   }
 
+  /** Whether a task of `key` runs or waits. */
+  holds(key: string): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Runs `task` when every earlier task of `key` has settled, and passes its outcome on. */
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);

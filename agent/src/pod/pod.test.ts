@@ -49,8 +49,10 @@ describe('veth', () => {
 describe('result', () => {
   test.each(['0.3.1', '0.4.0', '1.0.0', '1.1.0'])('%s', (version) => {
     const result = addResult(version, '/run/netns/x', plan, { nameservers: ['10.96.0.10'] });
-    expect(result.ips.map((ip) => ip.version)).toEqual(version.startsWith('0.') ? ['4', '6'] : [undefined, undefined]);
-    expect(result.interfaces.map((one) => one.mtu)).toEqual(
+    expect(result.ips.map((ip) => ip['version'])).toEqual(
+      version.startsWith('0.') ? ['4', '6'] : [undefined, undefined],
+    );
+    expect(result.interfaces.map((one) => one['mtu'])).toEqual(
       version === '1.1.0' ? [1442, 1442] : [undefined, undefined],
     );
     expect(result.interfaces[1]).toMatchObject({ name: 'eth0', sandbox: '/run/netns/x' });

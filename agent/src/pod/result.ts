@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import type { PreviousResult } from './previous-result.ts';
 import type { VethPlan } from './veth.ts';
 
 /** A CNI error object (SPEC.md, "Error"). */
@@ -12,10 +13,27 @@ export interface CniErrorResult {
 /** A CNI ADD result (SPEC.md, "ADD Success"), any version from 0.3.1 to 1.1.0. */
 export interface CniAddResult {
   readonly cniVersion: string;
-  readonly interfaces: readonly { name: string; mac: string; sandbox?: string; mtu?: number }[];
-  readonly ips: readonly { version?: '4' | '6'; address: string; gateway: string; interface: number }[];
-  readonly routes: readonly { dst: string; gw: string }[];
+  readonly interfaces: readonly Readonly<Record<string, unknown>>[];
+  readonly ips: readonly (Readonly<Record<string, unknown>> & { readonly interface?: number | undefined })[];
+  readonly routes: readonly Readonly<Record<string, unknown>>[];
   readonly dns: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The result of a plugin that is not the first of its chain: everything of the one before, and its own (SPEC.md, "ADD",
+ * prevResult). Unknown keys of the earlier result stay.
+ */
+export function appendResult(previous: PreviousResult, own: CniAddResult): CniAddResult {
+  const before = previous.interfaces.length;
+  const dns = Object.keys(own.dns).length > 0 ? own.dns : previous.dns;
+  return {
+    ...previous,
+    cniVersion: own.cniVersion,
+    interfaces: [...previous.interfaces, ...own.interfaces],
+    ips: [...previous.ips, ...own.ips.map((ip) => ({ ...ip, interface: before + (ip.interface ?? 0) }))],
+    routes: [...previous.routes, ...own.routes],
+    dns,
+  };
 }
 
 /**

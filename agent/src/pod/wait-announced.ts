@@ -21,9 +21,6 @@ export interface AnnounceDeadlines {
   readonly appearMs: number;
 }
 
-/** What ADD allows. */
-export const ADD_DEADLINES: AnnounceDeadlines = { announceMs: 60_000, appearMs: 1000 };
-
 /** Phases in which a pod has no network any more (its address was given back). */
 const TERMINAL: ReadonlySet<string> = new Set(['Succeeded', 'Failed']);
 
@@ -81,7 +78,7 @@ export async function waitAnnounced(
   source: PodSource,
   identity: PodIdentity,
   signal: AbortSignal,
-  deadlines: AnnounceDeadlines = ADD_DEADLINES,
+  deadlines: AnnounceDeadlines,
 ): Promise<Announcement> {
   const { pods } = source;
   const key = `${identity.namespace}/${identity.name}`;

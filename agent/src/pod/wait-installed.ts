@@ -3,9 +3,6 @@ import { AgentError } from '../error.ts';
 import { type InterfaceRow, integrationBridge, type Ovs } from '../ovs/database.ts';
 import { waitFor } from '../wait-for.ts';
 
-/** How long OVN may take to install the flows of a new port, milliseconds (tens are usual). */
-export const INSTALL_DEADLINE_MS = 30_000;
-
 function lastState(ovs: Ovs, row: InterfaceRow | undefined): string {
   if (row === undefined) return 'its Interface row was deleted by somebody else';
   if (row.error !== undefined) return `ovs-vswitchd says: ${row.error}`;
@@ -20,13 +17,14 @@ function lastState(ovs: Ovs, row: InterfaceRow | undefined): string {
 /**
  * Waits until ovn-controller says that the flows of an interface are in place (`external_ids:ovn-installed=true`,
  * ovn-controller(8)). The row is one we just inserted, so the mark cannot be left from before.
- * @throws AgentError `try-again` with the last state after {@link INSTALL_DEADLINE_MS}; the signal's reason when aborted
+ * @param deadlineMs how long that may take (tens of milliseconds are usual)
+ * @throws AgentError `try-again` with the last state after the deadline; the signal's reason when aborted
  */
 export async function waitInstalled(
   ovs: Ovs,
   uuid: Ref<'Interface'>,
   signal: AbortSignal,
-  deadlineMs: number = INSTALL_DEADLINE_MS,
+  deadlineMs: number,
 ): Promise<void> {
   const table = ovs.replica.table('Interface');
   await waitFor(

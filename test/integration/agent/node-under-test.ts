@@ -35,6 +35,8 @@ export class NodeUnderTest {
   readonly namespace: string = `oba-${this.id}`;
   readonly outside: string = `oba-${this.id}-out`;
   readonly directory: string = mkdtempSync(join(tmpdir(), 'ovenbird-agent-'));
+  /** Variables of the daemons started from now on, over those of the test. */
+  readonly environment: Record<string, string> = {};
   readonly #children = new Map<string, ChildProcess>();
   readonly #namespaces: string[] = [];
   #calls = 0;
@@ -85,7 +87,7 @@ export class NodeUnderTest {
     this.startSwitch();
     const [nb, sb] = [`--ovnnb-db=unix:${this.path('nb.sock')}`, `--ovnsb-db=unix:${this.path('sb.sock')}`];
     this.daemon('northd', ['ovn-northd', nb, sb, `--unixctl=${this.path('northd.ctl')}`]);
-    this.daemon('ovn-controller', ['ovn-controller', `unix:${this.path('conf.sock')}`]);
+    this.startController();
     const api = spawn(
       'nsenter',
       [`--net=/run/netns/${this.namespace}`, process.execPath, join(root, 'test/integration/agent/api-process.ts')],
@@ -116,11 +118,11 @@ export class NodeUnderTest {
   }
 
   startSwitch(): void {
-    this.daemon('vswitchd', [
-      'ovs-vswitchd',
-      `unix:${this.path('conf.sock')}`,
-      `--unixctl=${this.path('vswitchd.ctl')}`,
-    ]);
+    this.daemon('vswitchd', ['ovs-vswitchd', `unix:${this.path('conf.sock')}`]);
+  }
+
+  startController(): void {
+    this.daemon('ovn-controller', ['ovn-controller', `unix:${this.path('conf.sock')}`]);
   }
 
   /** A VPC with the subnets `net` and `join`, as the controller would write them. */
@@ -209,6 +211,8 @@ export class NodeUnderTest {
       nodeName: NODE,
       kubeconfig: this.path('kubeconfig'),
       ovsdb: `unix:${this.path('conf.sock')}`,
+      ovsRunDir: this.directory,
+      ovnRunDir: this.directory,
       ovnRemote: `unix:${this.path('sb.sock')}`,
       datapathType: 'netdev',
       cniSocket: this.path('cni/cni.sock'),
@@ -252,6 +256,7 @@ export class NodeUnderTest {
     const cache = join(root, 'node_modules', '.cache', 'ovenbird', 'compile');
     const env = {
       ...process.env,
+      ...this.environment,
       OVS_RUNDIR: this.directory,
       OVN_RUNDIR: this.directory,
       NODE_COMPILE_CACHE: cache,

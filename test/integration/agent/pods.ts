@@ -5,6 +5,8 @@ import { type CniCall, NODE, type NodeUnderTest } from './node-under-test.ts';
 /** A pod of the test: its object, its northbound port, its sandbox. */
 export interface TestPod {
   readonly name: string;
+  /** `default` when absent. */
+  readonly namespace?: string;
   readonly uid: string;
   readonly ip4: string;
   readonly ip6: string;
@@ -43,7 +45,7 @@ export function podObject(pod: TestPod, announced: boolean, phase = 'Pending'): 
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: pod.name, namespace: 'default', uid: pod.uid, ...(announced ? { annotations } : {}) },
+    metadata: { name: pod.name, namespace: pod.namespace ?? 'default', uid: pod.uid, ...(announced ? { annotations } : {}) },
     spec: { nodeName: NODE },
     status: { phase },
   } as KubeObject;
@@ -51,7 +53,7 @@ export function podObject(pod: TestPod, announced: boolean, phase = 'Pending'): 
 
 /** The northbound port, as the controller writes it. */
 export function portCommands(pod: TestPod): readonly (readonly string[])[] {
-  const port = `${pod.name}.default`;
+  const port = `${pod.name}.${pod.namespace ?? 'default'}`;
   return [
     ['lsp-add', 'net', port],
     ['lsp-set-addresses', port, `${pod.mac} ${pod.ip4} ${pod.ip6}`],
@@ -70,7 +72,7 @@ export async function announcedPod(node: NodeUnderTest, index: number): Promise<
 
 /** CNI_ARGS of a pod, in the order a runtime happens to use. */
 export function argsOf(pod: TestPod): string {
-  return `K8S_POD_UID=${pod.uid};IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.containerId}`;
+  return `K8S_POD_UID=${pod.uid};IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace ?? 'default'};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.containerId}`;
 }
 
 /** Runs the plugin for a pod. */

@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from './exec.ts';
 import { NodeUnderTest } from './node-under-test.ts';
@@ -123,7 +122,6 @@ describe('others interfere', () => {
     const pod = await announcedPod(node, 31);
     expect((await cni(node, 'ADD', pod)).status).toBe(0);
     await node.kill('vswitchd');
-    rmSync(node.path('vswitchd.ctl'), { force: true });
     node.startSwitch();
     await until('the world is reached again', () => reaches(pod, '172.31.0.254'), 30_000);
     expect((await cni(node, 'DEL', pod)).status).toBe(0);

@@ -1,0 +1,68 @@
+import { type Subnet, splitDualCidr } from '@ovenbird/crds';
+import type { AgentConfig } from './config.ts';
+import { AgentError } from './error.ts';
+import { askDaemon } from './ovs/control-socket.ts';
+
+/** What is wrong with the dataplane of this node, and whom it hurts. */
+export interface DataplaneProblem {
+  /** Pods that are attached already have no connectivity either. */
+  readonly running: boolean;
+  readonly message: string;
+}
+
+/**
+ * Whether ovs-vswitchd and ovn-controller run, and the latter has its southbound database.
+ * @returns the worst problem; undefined when there is none, or when the configuration does not say where to look
+ */
+export async function dataplaneProblem(
+  config: Pick<AgentConfig, 'ovsRunDir' | 'ovnRunDir' | 'ovnRemote'>,
+): Promise<DataplaneProblem | undefined> {
+  const { ovsRunDir, ovnRunDir } = config;
+  const [vswitchd, controller] = await Promise.all([
+    ovsRunDir === undefined ? undefined : askDaemon(ovsRunDir, 'ovs-vswitchd', 'version'),
+    ovnRunDir === undefined ? undefined : askDaemon(ovnRunDir, 'ovn-controller', 'connection-status'),
+  ]);
+  if (vswitchd?.state === 'absent') {
+    const message = `ovs-vswitchd does not run on this node (no live control socket in ${ovsRunDir ?? ''}): pods have no network until it is started`;
+    return { running: true, message };
+  }
+  if (controller?.state === 'absent') {
+    const message = `ovn-controller does not run on this node (no live control socket in ${ovnRunDir ?? ''}): running pods keep their network, new ones get none until it is started`;
+    return { running: false, message };
+  }
+  if (controller?.state === 'answered' && controller.text === 'not connected') {
+    const message = `ovn-controller is not connected to the southbound database ${config.ovnRemote}: running pods keep their network, new ones get none`;
+    return { running: false, message };
+  }
+  return undefined;
+}
+
+/** Whether a family of the Subnet has no free address; false while the controller has not counted them. */
+function isExhausted({ spec, status }: Subnet): boolean {
+  let families: ReturnType<typeof splitDualCidr>;
+  try {
+    families = splitDualCidr(spec.cidrBlock);
+  } catch {
+    return false;
+  }
+  return (
+    (families.v4 !== undefined && status?.v4availableIPs === 0) ||
+    (families.v6 !== undefined && status?.v6availableIPs === 0)
+  );
+}
+
+/**
+ * Why no new pod can get an address, or undefined: every Subnet but the join network is full. Which of several Subnets
+ * the next pod asks for is not known here.
+ */
+export function exhaustion(subnets: Iterable<Subnet>, joinSubnet: string | undefined): string | undefined {
+  const usable = [...subnets].filter(({ metadata }) => metadata.name !== joinSubnet);
+  if (usable.length === 0 || !usable.every(isExhausted)) return undefined;
+  const names = usable.map(({ metadata, spec }) => `${metadata.name} (${spec.cidrBlock})`).sort();
+  return `no Subnet has a free address: ${names.join(', ')}; add a Subnet or delete pods`;
+}
+
+/** A problem of the dataplane as answer to STATUS. */
+export function unavailable({ running, message }: DataplaneProblem): AgentError {
+  return new AgentError(running ? 'limited-connectivity' : 'not-available', message);
+}
