@@ -63,6 +63,15 @@ describe('operations', () => {
     ]);
   });
 
+  test('a DELETE with options leaves its connection open', async () => {
+    for (let i = 0; i < 10; i += 1) {
+      await client.resource(PODS).create(pod);
+      await client.resource(PODS).delete(ref, { gracePeriodSeconds: 0 });
+    }
+    // undici rests a connection for a turn of the event loop, so that two may take turns.
+    expect(api.connections).toBeLessThanOrEqual(2);
+  });
+
   test('names cannot leave their place in the path', async () => {
     await client
       .resource(NODES)

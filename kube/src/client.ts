@@ -189,6 +189,8 @@ export class KubeClient {
       method: request.method ?? 'GET',
       headers,
       body: request.body === undefined ? null : JSON.stringify(request.body),
+      // A DELETE with a body (DeleteOptions) would otherwise end its connection: undici expects no payload there.
+      reset: false,
       signal: request.signal ?? null,
       headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
       bodyTimeout: pool === 'streams' ? 0 : (request.timeoutMs ?? defaultTimeoutMs),

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { announcement } from '@ovenbird/crds';
-import { inNamespace, waitFor } from '@ovenbird/deploy';
+import { inNamespace, logTail, waitFor } from '@ovenbird/deploy';
 import type { HasMetadata } from '@ovenbird/kube';
 import type { TestLab } from '../src/lab.ts';
 import { askController } from './cost.ts';
@@ -31,9 +31,29 @@ export function ovenbird(lab: TestLab): Contender {
       await waitFor(
         'the controller is in control',
         async () => ((answer) => answer === 'ok\n' || answer)(await askController(lab, '/readyz')),
-        { deadline: startDeadline },
+        { deadline: startDeadline, onTimeout: () => logTail(join(lab.layout.log, 'controller.log')) },
       );
       return () => lab.stopProcess('controller');
+    },
+  };
+}
+
+/**
+ * The same without ovn-northd: nothing reaches the nodes, and what OVN's daemons cost on processors that in a real cluster
+ * are other machines' does not count. Everything on the way to the announcement runs.
+ */
+export function controlPath(lab: TestLab): Contender {
+  const whole = ovenbird(lab);
+  return {
+    ...whole,
+    name: 'control-path',
+    start: async () => {
+      await lab.stopProcess('northd');
+      const stop = await whole.start();
+      return async () => {
+        await stop();
+        await lab.startProcess('northd');
+      };
     },
   };
 }

@@ -44,8 +44,27 @@ export function spent(before: Cost, after: Cost): Cost {
   return { writes, transactions: after.transactions - before.transactions };
 }
 
-/** All API writes of a cost. */
-export const totalWrites = ({ writes }: Cost): number => [...writes.values()].reduce((sum, count) => sum + count, 0);
+/**
+ * API writes that pods cause one by one. The counts in the status of Subnets are written at most so often a second,
+ * however many pods there are, and are no part of it.
+ */
+export function podWrites({ writes }: Cost): number {
+  let sum = 0;
+  for (const [what, count] of writes) if (what !== 'patch subnets/status') sum += count;
+  return sum;
+}
+
+/** Names of pods' ports in the northbound database; only they hold a dot (docs/names.md). */
+export async function podPorts(lab: TestLab): Promise<readonly string[]> {
+  const text = await lab.nbctl(
+    '--bare',
+    '--columns=name',
+    'find',
+    'Logical_Switch_Port',
+    'external_ids:vendor=ovenbird',
+  );
+  return text.split('\n').filter((name) => name.includes('.'));
+}
 
 /** How many IP objects pods of a namespace have. */
 export async function ipObjects(client: KubeClient, namespace: string): Promise<number> {

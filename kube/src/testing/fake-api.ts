@@ -75,6 +75,8 @@ export class FakeApi {
   readonly objects: FakeObjects = new FakeObjects();
   readonly requests: SeenRequest[] = [];
   readonly #server: Server;
+  /** Connections accepted so far. */
+  connections = 0;
   readonly #watches = new Set<OpenWatch>();
   readonly #clients: KubeClient[] = [];
   #faults: InjectedFault[] = [];
@@ -88,6 +90,7 @@ export class FakeApi {
 
   static async start(): Promise<FakeApi> {
     const api = new FakeApi();
+    api.#server.on('connection', () => (api.connections += 1));
     await new Promise<void>((resolve) => api.#server.listen(0, '127.0.0.1', resolve));
     return api;
   }
