@@ -8,6 +8,8 @@ import { allUnits } from './compile/units.ts';
 import { NodeLife } from './node/life.ts';
 import { bandwidthOf } from './pod/bandwidth.ts';
 import { PodLife } from './pod/life.ts';
+import { PolicyLife } from './policy/life.ts';
+import type { NetworkPolicy } from './policy/model.ts';
 import type { IpRecord, Key, Kind, Node, Pod } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
@@ -27,7 +29,11 @@ export interface ApiEffects {
   /** The IP object of an owner has to be brought up to date. */
   writeRecord(owner: string): void;
   recordChanged(name: Key): void;
-  event(object: { kind: 'Pod' | 'Node' | 'IP'; object: Pod | Node | IpRecord }, reason: string, message: string): void;
+  event(
+    object: { kind: 'Pod' | 'Node' | 'IP' | 'NetworkPolicy'; object: Pod | Node | IpRecord | NetworkPolicy },
+    reason: string,
+    message: string,
+  ): void;
   writeStatus(kind: 'Subnet' | 'Vpc', name: string): void;
   writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
 }
@@ -53,6 +59,7 @@ export class Brain {
   readonly pods: PodLife;
   readonly nodes: NodeLife;
   readonly subnets: SubnetLife;
+  readonly policies: PolicyLife;
   readonly engine: Engine;
   readonly #options: BrainOptions;
   readonly #tick: Tick;
@@ -101,6 +108,10 @@ export class Brain {
         api.writeFinalizer(kind, name);
       },
       statusChanged: (kind, name) => api.writeStatus(kind, name),
+    });
+    this.policies = new PolicyLife(state, rules.defaultVpc, {
+      committed,
+      warn: (policy, reason, message) => api.event({ kind: 'NetworkPolicy', object: policy }, reason, message),
     });
     state.onTouch(() => this.#tick.schedule());
   }
@@ -171,6 +182,12 @@ export class Brain {
         case 'IpRecord':
           api.recordChanged(key);
           break;
+        case 'NetworkPolicy':
+        case 'PodSet':
+        case 'PortName':
+        case 'NodeBlock':
+        case 'NamespaceVpc':
+        case 'Isolation':
         case 'UsableSubnet':
         case 'PodAddress':
         case 'NodeAddress':
@@ -204,6 +221,7 @@ export class Brain {
     this.#dirtyNodes.clear();
     for (const key of this.#dirtyPods) this.pods.reconcile(key);
     this.#dirtyPods.clear();
+    this.policies.run();
     this.engine.flush();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
   }

@@ -5,6 +5,7 @@ import {
   type KubeClient,
   LEASES,
   NAMESPACES,
+  NETWORKPOLICIES,
   NODES,
   PODS,
   type ResourceKind,
@@ -77,7 +78,12 @@ export async function lead(options: LeadOptions): Promise<void> {
   log.info({ epoch }, 'leading');
   await ensureDefaults(client, config, signal);
 
-  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP', ResourceKind>> = { Pod: PODS, Node: NODES, IP: IPS };
+  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP' | 'NetworkPolicy', ResourceKind>> = {
+    Pod: PODS,
+    Node: NODES,
+    IP: IPS,
+    NetworkPolicy: NETWORKPOLICIES,
+  };
   const state = new State();
   const events = new EventRecorder({ client, component: 'ovenbird-controller', instance: identity, signal });
   const statusWriter = new StatusWriter({

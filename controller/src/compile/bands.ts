@@ -3,8 +3,12 @@
  * and its port groups share one number space (ovn-nb(5), ACL priority 0-32767).
  */
 export const aclPriority = {
-  /** A node reaches its pods whatever a private subnet says: kubelet probes, host-network peers. */
+  /** A node reaches its pods whatever a private subnet or a policy says: kubelet probes, host-network peers. */
   nodeToPod: 3000,
+  /** A rule of a NetworkPolicy. Above `private`, as in Kube-OVN: for pods under a policy, the policy alone decides. */
+  policyAllow: 2001,
+  /** A NetworkPolicy drops the rest, in rows of its own so that drops can be counted. */
+  policyDrop: 2000,
   /** A private subnet admits itself and its `allowSubnets`. */
   privateAllow: 1001,
   /** A private subnet drops the rest. */

@@ -1,4 +1,15 @@
-import { internalSetName, nodePortGroupName, ownerOf, routerName, switchName } from './names.ts';
+import type { NodeBlock, PodSet } from '../policy/model.ts';
+import {
+  internalSetName,
+  nodeBlockName,
+  nodePortGroupName,
+  ownerOf,
+  peerSetName,
+  policyGroupName,
+  routerName,
+  subjectsGroupName,
+  switchName,
+} from './names.ts';
 import { RowBuilder, type RowRef, rowRef } from './rows-builder.ts';
 
 /** Settings that every unit may use, and the references between units: the only place that knows which unit owns a shared row. */
@@ -31,5 +42,32 @@ export class CompileContext {
 
   internalSet(vpc: string, family: 4 | 6): RowRef {
     return rowRef(this.clusterUid, 'Address_Set', internalSetName(vpc, family), ownerOf('Vpc', vpc));
+  }
+
+  /** A VPC's name when it is not the default one: address sets of policies are kept apart by it. */
+  customVpc(vpc: string): string | undefined {
+    return vpc === this.defaultVpc ? undefined : vpc;
+  }
+
+  /** Name of the Port_Group of a set that holds ports. */
+  podSetGroupName(set: PodSet): string {
+    const [namespace = '', policy = ''] = (set.policy ?? '').split('/');
+    return set.holds === 'policy'
+      ? policyGroupName(namespace, policy)
+      : subjectsGroupName(namespace, policy, set.port, set.vpc);
+  }
+
+  podSetGroup(set: PodSet): RowRef {
+    const owner = set.holds === 'policy' ? ownerOf('NetworkPolicy', set.policy ?? '') : ownerOf('PodSet', set.id);
+    return rowRef(this.clusterUid, 'Port_Group', this.podSetGroupName(set), owner);
+  }
+
+  peerSet(id: string, family: 4 | 6): RowRef {
+    return rowRef(this.clusterUid, 'Address_Set', peerSetName(id, family), ownerOf('PodSet', id));
+  }
+
+  nodeBlock({ id, family }: NodeBlock): RowRef & { readonly name: string } {
+    const name = nodeBlockName(id, family);
+    return { name, ...rowRef(this.clusterUid, 'Address_Set', name, ownerOf('NodeBlock', id)) };
   }
 }

@@ -27,6 +27,30 @@ export const nodePortGroupName = (node: string): string => `node_${identifier(no
 /** CIDRs inside the VPC, as destinations that never leave by a node. */
 export const internalSetName = (vpc: string, family: 4 | 6): string => `internal_${identifier(vpc)}_ip${family}`;
 
+/** The pods that a NetworkPolicy selects. A namespace holds no dot, so the first dot splits it. */
+export const policyGroupName = (namespace: string, policy: string): string =>
+  `np_${identifier(namespace)}.${identifier(policy)}`;
+/**
+ * Those of a NetworkPolicy's pods that have a container port with this name and number, or are in another than the default
+ * VPC. Neither a port's nor a VPC's first label holds a dot where it could be taken for the next part.
+ */
+export const subjectsGroupName = (
+  namespace: string,
+  policy: string,
+  port: { readonly name: string; readonly protocol: string; readonly number: number } | undefined,
+  vpc: string | undefined,
+): string =>
+  [
+    port === undefined ? 'npvpc' : `npport_${port.protocol}_${port.number}_${identifier(port.name)}`,
+    vpc === undefined ? '' : identifier(vpc).replaceAll('.', '..'),
+    identifier(namespace),
+    identifier(policy),
+  ].join('.');
+/** Addresses of pods that policies name as peers; `id` is a hash of the selectors, which external_ids tell in words. */
+export const peerSetName = (id: string, family: 4 | 6): string => `peer_${id}_ip${family}`;
+/** Addresses on the join subnet of nodes that have an address in a block. */
+export const nodeBlockName = (id: string, family: 4 | 6): string => `nodes_${id}_ip${family}`;
+
 /** `ovenbird/owner` of a row: the object it was compiled from. */
 export const ownerOf = (kind: string, key: string): string => `${kind}/${key}`;
 

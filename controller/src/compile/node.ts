@@ -1,5 +1,5 @@
-import { ipFamily } from '@ovenbird/crds';
-import { policyPriority } from './bands.ts';
+import { cidrContains, ipFamily } from '@ovenbird/crds';
+import { aclPriority, policyPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { nodePortGroupName, nodePortName } from './names.ts';
@@ -15,7 +15,7 @@ export function nodeUnit(context: CompileContext): UnitDefinition {
       if (node === undefined) return [];
       const rows = context.builder('Node', name);
       const group = nodePortGroupName(name);
-      rows.row('Port_Group', group, { name: group }, { node: name });
+      const portGroup = rows.row('Port_Group', group, { name: group }, { node: name });
 
       const address = reader.get('NodeAddress', name);
       const join = reader.get('UsableSubnet', context.joinSubnet);
@@ -31,6 +31,33 @@ export function nodeUnit(context: CompileContext): UnitDefinition {
         { node: name, 'ovenbird/uid': address.uid, 'ovenbird/subnet': join.name },
       );
       rows.member(context.switch(join.name), 'ports', port.uuid);
+
+      // Only while some policy isolates pods: the first ACL makes northd send every packet of a switch through conntrack.
+      if (reader.get('Isolation', 'Ingress') !== undefined) {
+        const own = [address.v4, address.v6, ...node.addresses].filter((text) => text !== undefined);
+        const terms = ([4, 6] as const).flatMap((family) => {
+          const texts = [...new Set(own.filter((text) => ipFamily(text) === family))];
+          return texts.length === 0 ? [] : [`ip${family}.src == {${texts.join(', ')}}`];
+        });
+        const acl = rows.row(
+          'ACL',
+          'node_to_pods',
+          {
+            name: `node/${name}`.slice(0, 63),
+            direction: 'to-lport',
+            priority: aclPriority.nodeToPod,
+            match: `outport == @${group} && (${terms.join(' || ')})`,
+            action: 'allow-related',
+          },
+          { node: name },
+        );
+        rows.member(portGroup, 'acls', acl.uuid);
+      }
+      for (const block of reader.list('NodeBlock')) {
+        const mine = node.addresses.some((text) => block.cidrs.some((cidr) => cidrContains(cidr, text)));
+        const nodeAddress = block.family === 4 ? address.v4 : address.v6;
+        if (mine && nodeAddress !== undefined) rows.member(context.nodeBlock(block), 'addresses', nodeAddress);
+      }
 
       const router = context.router(context.defaultVpc);
       for (const [family, nexthop] of [

@@ -1,4 +1,5 @@
 import { bandwidthOf } from '../pod/bandwidth.ts';
+import { isMember, ownBuckets } from '../policy/pod-set.ts';
 import { bandwidthPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
@@ -44,6 +45,12 @@ export function podUnit(context: CompileContext): UnitDefinition {
       rows.member(logicalSwitch, 'ports', port.uuid);
       if (subnet.vpc === context.defaultVpc && reader.get('Node', pod.node) !== undefined) {
         rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
+      }
+      // With the port, so that a pod is under its policies from its first packet.
+      for (const bucket of ownBuckets(pod)) {
+        for (const set of reader.index('PodSet', 'ports', bucket))
+          if (isMember(set, pod, undefined, context.customVpc(subnet.vpc)))
+            rows.member(context.podSetGroup(set), 'ports', port.uuid);
       }
       for (const limit of bandwidthOf(pod.annotations).limits) {
         const qos = rows.row('QoS', limit.direction, {

@@ -1,11 +1,23 @@
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
+import { networkPolicyUnit } from './network-policy.ts';
 import { nodeUnit } from './node.ts';
 import { podUnit } from './pod.ts';
+import { podPeersUnit } from './pod-peers.ts';
+import { nodeBlockUnit, podSetUnit } from './pod-set.ts';
 import { subnetUnit } from './subnet.ts';
 import { vpcUnit } from './vpc.ts';
 
 /** Every compile unit. A later feature is one file and one line here. */
 export function allUnits(context: CompileContext): readonly UnitDefinition[] {
-  return [vpcUnit(context), subnetUnit(context), nodeUnit(context), podUnit(context)];
+  return [
+    vpcUnit(context),
+    subnetUnit(context),
+    nodeUnit(context),
+    podSetUnit(context),
+    nodeBlockUnit(context),
+    podPeersUnit(context),
+    networkPolicyUnit(context),
+    podUnit(context),
+  ];
 }

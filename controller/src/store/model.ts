@@ -3,16 +3,18 @@
  * managedFields change is no change here, and 100,000 pods fit in memory.
  */
 
-/** Namespaced objects are keyed `namespace/name`, cluster-scoped ones `name`. */
-export type Key = string;
+import type {
+  Isolation,
+  NamedContainerPort,
+  NamespaceVpc,
+  NetworkPolicy,
+  NodeBlock,
+  PodSet,
+  PortName,
+} from '../policy/model.ts';
+import type { Key, Meta } from './meta.ts';
 
-export interface Meta {
-  readonly name: string;
-  readonly uid: string;
-  /** RFC 3339; of two conflicting objects the older wins. */
-  readonly created: string;
-  readonly deleting: boolean;
-}
+export type { Key, Meta } from './meta.ts';
 
 export interface Pod extends Meta {
   readonly namespace: string;
@@ -26,6 +28,8 @@ export interface Pod extends Meta {
   readonly labels: Readonly<Record<string, string>>;
   /** `namespace/name` of the StatefulSet that controls the pod. */
   readonly statefulSet?: Key;
+  /** Container ports that have a name, for policies. */
+  readonly namedPorts: readonly NamedContainerPort[];
 }
 
 export interface Namespace extends Meta {
@@ -136,6 +140,12 @@ export interface Tables {
   IpRecord: IpRecord;
   PodAddress: Address;
   NodeAddress: Address;
+  NetworkPolicy: NetworkPolicy;
+  PodSet: PodSet;
+  PortName: PortName;
+  NodeBlock: NodeBlock;
+  NamespaceVpc: NamespaceVpc;
+  Isolation: Isolation;
 }
 export type Kind = keyof Tables;
 

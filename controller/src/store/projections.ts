@@ -2,11 +2,14 @@ import type { IP as IpObject, Subnet as SubnetObject, Vpc as VpcObject } from '@
 import { ipObject, isIp, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
 import type {
   Namespace as KubeNamespace,
+  NetworkPolicy as KubeNetworkPolicy,
   Node as KubeNode,
   Pod as KubePod,
   StatefulSet as KubeStatefulSet,
   ObjectMeta,
 } from '@ovenbird/kube';
+import type { NetworkPolicy } from '../policy/model.ts';
+import { namedPortsOf, parseNetworkPolicy } from '../policy/parse.ts';
 import type { IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vpc } from './model.ts';
 import { podKey } from './model.ts';
 
@@ -45,6 +48,7 @@ export function projectPod(pod: KubePod): Pod {
     finished: status?.phase === 'Succeeded' || status?.phase === 'Failed',
     annotations: ours(metadata.annotations),
     labels: metadata.labels ?? {},
+    namedPorts: namedPortsOf(pod),
     ...(controller === undefined ? {} : { statefulSet: podKey(metadata.namespace ?? '', controller.name) }),
   };
 }
@@ -67,6 +71,10 @@ export function projectNode(node: KubeNode): Node {
 
 export function projectStatefulSet(set: KubeStatefulSet): StatefulSet {
   return { ...metaOf(set.metadata), namespace: set.metadata.namespace ?? '' };
+}
+
+export function projectNetworkPolicy(policy: KubeNetworkPolicy): NetworkPolicy {
+  return parseNetworkPolicy(policy, metaOf(policy.metadata));
 }
 
 export function projectVpc(vpc: VpcObject): Vpc {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { bucketsOf } from '../policy/pod-set.ts';
 import type { Key, Kind, Tables } from './model.ts';
 
 /** Names what was read: an object, a whole kind, or one bucket of an index. */
@@ -21,6 +22,16 @@ const indexFunctions: IndexFunctions = {
   IpRecord: { reservation: (record) => (record.managed ? [] : [record.subnet]) },
   Subnet: { vpc: (subnet) => [subnet.vpc] },
   UsableSubnet: { vpc: (subnet) => [subnet.vpc], namespace: (subnet) => subnet.namespaces },
+  /** Sets of pods by what their members have (policy/pod-set.ts). */
+  PodSet: {
+    ports: (set) => (set.holds === 'addresses' ? [] : bucketsOf(set)),
+    addresses: (set) => (set.holds === 'addresses' ? bucketsOf(set) : []),
+  },
+  PortName: {
+    name: ({ namespace, protocol, name }) => [namespace, '*'].map((scope) => `${scope}\0${protocol}\0${name}`),
+  },
+  NetworkPolicy: { namespace: (policy) => [policy.namespace] },
+  NamespaceVpc: { namespace: ({ namespace }) => [namespace] },
 };
 
 export const objectRead = (kind: Kind, key: Key): ReadKey => `${kind}/${key}`;

@@ -2,6 +2,7 @@ import { type IP, IPS, SUBNETS, type Subnet, VPCS, type Vpc } from '@ovenbird/cr
 import {
   type KubeObject,
   NAMESPACES,
+  NETWORKPOLICIES,
   NODES,
   PODS,
   Reflector,
@@ -14,6 +15,7 @@ import type { Key, Kind, Tables } from './model.ts';
 import {
   projectIp,
   projectNamespace,
+  projectNetworkPolicy,
   projectNode,
   projectPod,
   projectStatefulSet,
@@ -50,6 +52,7 @@ export async function watchAll(options: WatchOptions): Promise<void> {
     watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, projectIp),
     watch(options, 'Namespace', NAMESPACES, projectNamespace),
     watch(options, 'Node', NODES, projectNode),
+    watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),
     watch(options, 'StatefulSet', STATEFULSETS, projectStatefulSet),
     watch(options, 'Pod', PODS, projectPod),
   ]);

@@ -64,6 +64,7 @@ export const makePod = (namespace: string, name: string, node: string, more: Par
   finished: false,
   annotations: {},
   labels: {},
+  namedPorts: [],
   ...more,
 });
 
@@ -119,7 +120,7 @@ export class World {
     return world;
   }
 
-  set<K extends 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord'>(
+  set<K extends 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord' | 'NetworkPolicy'>(
     kind: K,
     object: Tables[K],
   ): void {
@@ -128,7 +129,10 @@ export class World {
     this.brain.changed(kind, [key]);
   }
 
-  delete(kind: 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord', key: Key): void {
+  delete(
+    kind: 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord' | 'NetworkPolicy',
+    key: Key,
+  ): void {
     this.state.delete(kind, key);
     this.brain.changed(kind, [key]);
   }
@@ -148,7 +152,16 @@ export class World {
   /** A new controller process that finds these objects and this northbound database. */
   async restarted(): Promise<World> {
     const next = new World(this.sink.live());
-    for (const kind of ['Vpc', 'Subnet', 'Namespace', 'Node', 'Pod', 'StatefulSet', 'IpRecord'] as const) {
+    for (const kind of [
+      'Vpc',
+      'Subnet',
+      'Namespace',
+      'Node',
+      'Pod',
+      'StatefulSet',
+      'IpRecord',
+      'NetworkPolicy',
+    ] as const) {
       for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
     }
     const { stale } = next.brain.load();

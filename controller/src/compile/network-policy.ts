@@ -1,0 +1,71 @@
+import { planPolicy, type RulePlan } from '../policy/plan.ts';
+import { aclPriority } from './bands.ts';
+import type { CompileContext } from './context.ts';
+import type { UnitDefinition } from './engine.ts';
+import { policyGroupName } from './names.ts';
+import { isolationMatch, ruleMatch } from './policy-match.ts';
+
+/** ACL columns of a direction: egress rules see the backend of a Service, not its virtual address (ovn-nb(5), ACL options). */
+const columns = {
+  ingress: { direction: 'to-lport', options: new Map() },
+  egress: { direction: 'from-lport', options: new Map([['apply-after-lb', 'true']]) },
+} as const;
+
+/**
+ * NetworkPolicy → one Port_Group, an explicit drop per isolated direction, and an allow per rule. Which pods and peers it
+ * is about are memberships, emitted by the pods; a change of rules updates rows in place.
+ */
+export function networkPolicyUnit(context: CompileContext): UnitDefinition {
+  return {
+    kind: 'NetworkPolicy',
+    rank: 4,
+    lane: 'bulk',
+    compile(key, reader) {
+      const policy = reader.get('NetworkPolicy', key);
+      if (policy === undefined) return [];
+      const rows = context.builder('NetworkPolicy', key);
+      const { namespace, name } = policy;
+      const group = policyGroupName(namespace, name);
+      const ids = { namespace, policy: name };
+      const portGroup = rows.row('Port_Group', group, { name: group }, ids);
+      const acl = (suffix: string, direction: 'ingress' | 'egress', more: Acl): void => {
+        const row = rows.row(
+          'ACL',
+          `${direction}_${suffix}`,
+          { name: `${namespace}/${name}/${direction}/${suffix}`.slice(0, 63), ...columns[direction], ...more },
+          { ...ids, rule: `${direction}/${suffix}` },
+        );
+        rows.member(portGroup, 'acls', row.uuid);
+      };
+      for (const direction of ['ingress', 'egress'] as const) {
+        if (policy[direction] === undefined) continue;
+        acl('drop', direction, {
+          priority: aclPriority.policyDrop,
+          match: isolationMatch(direction, group),
+          action: 'drop',
+        });
+      }
+      for (const rule of planPolicy(policy, reader, context.defaultVpc).rules) {
+        const subjects = rule.subjects === undefined ? group : context.podSetGroupName(rule.subjects);
+        const match = ruleMatch(rule, subjects, (block) => reader.get('NodeBlock', block) !== undefined);
+        if (match === undefined) continue;
+        acl(suffixOf(rule), rule.direction, { priority: aclPriority.policyAllow, match, action: 'allow-related' });
+      }
+      return rows.outputs;
+    },
+  };
+}
+
+interface Acl {
+  readonly priority: number;
+  readonly match: string;
+  readonly action: 'drop' | 'allow-related';
+}
+
+/** Part of an ACL's natural key, so that a rule's row keeps its UUID over edits. */
+function suffixOf({ index, named, vpc }: RulePlan): string {
+  const parts = [String(index)];
+  if (named !== undefined) parts.push(named.name, named.protocol, String(named.number));
+  if (vpc !== undefined) parts.push(vpc);
+  return parts.join('_');
+}
