@@ -4,7 +4,10 @@ import { help, UsageError } from './usage.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
-  if (command === undefined || command === 'help' || command === '--help' || command === '-h') {
+  const asksHelp = [command, ...(command !== undefined && isTool(command) ? [] : rest)].some(
+    (arg) => arg === '--help' || arg === '-h',
+  );
+  if (command === undefined || command === 'help' || asksHelp) {
     process.stdout.write(help);
     return command === undefined ? 2 : 0;
   }
@@ -44,6 +47,7 @@ try {
 } catch (error) {
   const usage = error instanceof UsageError || isParseError(error);
   if (!usage && !isOwnError(error)) throw error;
-  process.stderr.write(`ovenbird: ${error.message}\n`);
+  const hint = isParseError(error) ? '; `ovenbird help` lists commands and options' : '';
+  process.stderr.write(`ovenbird: ${error.message}${hint}\n`);
   process.exitCode = usage ? 2 : 1;
 }

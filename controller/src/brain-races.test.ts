@@ -223,9 +223,13 @@ describe('IP objects', () => {
       world.delete('Pod', 'default/a');
       await world.settle();
       expect(world.brain.allocator.holder('ovn-default', '10.16.5.5')).toBe('Pod/default/a');
+      expect(world.state.get('IpRecord', 'a.default')).toBeUndefined();
     }
     expect(world.events.filter((event) => event.includes('AddressOutsideSubnet'))).toHaveLength(2);
     const restarted = await world.restarted();
     expect(restarted.brain.allocator.usage('ovn-default', 'v4')?.using).toBe(1);
+    restarted.delete('IpRecord', 'mine');
+    await restarted.settle();
+    expect(restarted.brain.allocator.usage('ovn-default', 'v4')?.using).toBe(0);
   });
 });

@@ -64,3 +64,13 @@ export const shortName: Rule<{ metadata: { name: string } }> = {
   message: 'metadata.name must have at most 63 characters, because labels carry it',
   holds: (value) => value.metadata.name.length <= 63,
 };
+
+/** First parts of names of other ports in OVN: `node_<node>`, `localnet_<subnet>`, `vip_<vip>`. */
+const portWords = ['node', 'localnet', 'vip'];
+
+/** A Subnet or Vpc of such a name would have ports of the same names. */
+export const portWordRule: Rule<{ metadata: { name: string } }> = {
+  rule: portWords.map((word) => `self.metadata.name != '${word}'`).join(' && '),
+  message: `${portWords.join(', ')} are words of port names in OVN; choose another name`,
+  holds: (value) => !portWords.includes(value.metadata.name),
+};

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { anyText, conditions, flag, labelName, labelSelector, list, notBuilt, resourceName, text } from './fields.ts';
 import { defineKind, type Kind } from './kind.ts';
 import type { Condition, CustomResource } from './metadata.ts';
-import { type Rule, shortName, withRules, withTransitions } from './rule.ts';
+import { portWordRule, type Rule, shortName, withRules, withTransitions } from './rule.ts';
 import {
   allowSubnetRule,
   cidrBlockGrows,
@@ -289,7 +289,7 @@ export const SUBNETS: Kind<Subnet> = defineKind<SubnetSpec, SubnetStatus>({
   ],
   spec,
   status,
-  rules: [shortName, ...subnetRules],
+  rules: [shortName, portWordRule, ...subnetRules],
   changes: [
     {
       field: 'spec.cidrBlock',

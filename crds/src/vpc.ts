@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { anyText, conditions, labelName, labelSelector, list, notBuilt } from './fields.ts';
 import { defineKind, type Kind } from './kind.ts';
 import type { Condition, CustomResource } from './metadata.ts';
-import { type Rule, shortName, withRules } from './rule.ts';
+import { portWordRule, type Rule, shortName, withRules } from './rule.ts';
 
 /** The fields of a Vpc that do something; `docs/vpc.md` describes them. */
 export interface VpcSpec {
@@ -108,5 +108,5 @@ export const VPCS: Kind<Vpc> = defineKind<VpcSpec, VpcStatus>({
   ],
   spec,
   status,
-  rules: [shortName],
+  rules: [shortName, portWordRule],
 });

@@ -47,6 +47,13 @@ function requestedSubnet(name: string, pod: Pod, reader: Reader, rules: SubnetRu
     const why = known ? 'is not usable yet (see `kubectl describe subnet`)' : 'does not exist';
     throw new AllocError('no-subnet', `subnet "${name}", asked for by ${switchKey}, ${why}`, [name]);
   }
+  if (name === rules.joinSubnet) {
+    throw new AllocError(
+      'forbidden',
+      `subnet "${name}" connects the nodes and takes no pods: name another subnet in ${switchKey}, or remove the annotation`,
+      [name],
+    );
+  }
   if (!mayUse(subnet, pod.namespace, reader, rules)) {
     throw new AllocError(
       'forbidden',
@@ -58,7 +65,6 @@ function requestedSubnet(name: string, pod: Pod, reader: Reader, rules: SubnetRu
 }
 
 function mayUse(subnet: UsableSubnet, namespace: string, reader: Reader, rules: SubnetRules): boolean {
-  if (subnet.name === rules.joinSubnet) return false;
   if (subnet.name === rules.defaultSubnet) return true;
   const vpc = reader.get('Vpc', subnet.vpc);
   if (vpc !== undefined && vpc.namespaces.length > 0 && !vpc.namespaces.includes(namespace)) return false;

@@ -53,7 +53,8 @@ export class IpRecords {
     const found = [plain, distinctRecordName(owner)]
       .map((name) => this.#state.get('IpRecord', name))
       .find((record) => record !== undefined && ownerOfRecord(record) === owner);
-    if (address === undefined) {
+    // Without a pod the person's reservation is the object of the address.
+    if (address === undefined || (pod === undefined && this.#isReserved(owner, address))) {
       if (found?.managed === true) await this.#api.remove(found.name, found.uid);
       return;
     }
@@ -139,6 +140,12 @@ export class IpRecords {
     if (holder === undefined) return undefined;
     const message = `${addresses.join(',')} is held by ${holder}; this object reserves it when it is freed`;
     return { reason: 'AddressTaken', message };
+  }
+
+  /** Whether an object made by hand holds the address for its owner. */
+  #isReserved(owner: string, address: Address): boolean {
+    const records = this.#state.index('IpRecord', 'reservation', address.subnet);
+    return records.some((record) => ownerOfRecord(record) === owner);
   }
 
   #podOf(owner: string): Pod | undefined {

@@ -1,6 +1,7 @@
 /** Who is asking: bearer tokens from the configuration. */
 import { createHash } from 'node:crypto';
-import { unauthorized } from './api-error.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import { ApiError, unauthorized } from './api-error.ts';
 
 /** One configured token. */
 export interface TokenEntry {
@@ -21,17 +22,37 @@ function digest(token: string): string {
   return createHash('sha256').update(token).digest('base64');
 }
 
+/** An authenticated user with the groups that everybody of its kind is in. */
+function userNamed(name: string, given: readonly string[]): User {
+  const groups = new Set([...given, 'system:authenticated']);
+  const account = /^system:serviceaccount:([^:]+):[^:]+$/.exec(name);
+  if (account !== null) groups.add('system:serviceaccounts').add(`system:serviceaccounts:${account[1] ?? ''}`);
+  return { name, groups: [...groups] };
+}
+
+/** Whom a request wants to be taken for (`kubectl --as`, `--as-group`); undefined for itself. Throws 400 for groups alone. */
+export function impersonated(
+  headers: IncomingHttpHeaders,
+): { readonly user: User; readonly groups: readonly string[] } | undefined {
+  const name = headers['impersonate-user'];
+  const given = headers['impersonate-group'];
+  if (typeof name !== 'string' || name === '') {
+    if (given === undefined) return undefined;
+    throw new ApiError(400, 'BadRequest', 'Impersonate-Group needs Impersonate-User: add --as');
+  }
+  // Node joins repeated headers with a comma; no group of Kubernetes has one in its name.
+  const groups = (Array.isArray(given) ? given : (given ?? '').split(','))
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+  return { user: userNamed(name, groups), groups };
+}
+
 /** Maps tokens to users. Tokens are kept and compared as digests, so that comparing takes the same time for all. */
 export class Authenticator {
   readonly #users = new Map<string, User>();
 
   constructor(tokens: readonly TokenEntry[]) {
-    for (const entry of tokens) {
-      const groups = new Set([...(entry.groups ?? []), 'system:authenticated']);
-      const account = /^system:serviceaccount:([^:]+):[^:]+$/.exec(entry.user);
-      if (account !== null) groups.add('system:serviceaccounts').add(`system:serviceaccounts:${account[1] ?? ''}`);
-      this.#users.set(digest(entry.token), { name: entry.user, groups: [...groups] });
-    }
+    for (const { token, user, groups = [] } of tokens) this.#users.set(digest(token), userNamed(user, groups));
   }
 
   /** The user of an `Authorization` header; anonymous without one. Throws 401 for an unknown token. */

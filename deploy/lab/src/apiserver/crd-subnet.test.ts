@@ -115,6 +115,8 @@ describe('bad subnets get a message that says what to write', () => {
 
   it('a name longer than a label value', () => {
     expect(says(base, 'a'.repeat(64)).join()).toContain('at most 63 characters');
+    // A Subnet `node` in a Vpc `node-1` would have the port of the node `node-1`.
+    expect(says(base, 'node').join()).toContain('node, localnet, vip are words of port names in OVN');
   });
 });
 

@@ -3,13 +3,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { AccessLog } from './access-log.ts';
 import { ApiError, forbidden, methodNotAllowed, noSuchPath } from './api-error.ts';
-import type { Authenticator, User } from './authentication.ts';
+import { type Authenticator, impersonated, type User } from './authentication.ts';
 import type { Cluster } from './cluster.ts';
 import { AGGREGATED, Discovery } from './discovery.ts';
 import { proxyHttp, proxyUpgrade } from './kubelet-proxy.ts';
 import { lineSink } from './line-sink.ts';
 import { OpenApi } from './openapi.ts';
-import { type Attributes, type Authorizer, denial } from './rbac.ts';
+import { type Attributes, type Authorizer, denial, impersonation } from './rbac.ts';
 import { json, mediaType, parseBody, type Reply, readBody, send } from './reply.ts';
 import { type RequestInfo, requestInfo, truthy } from './request-info.ts';
 import type { Resource } from './resource.ts';
@@ -148,7 +148,7 @@ export class FrontDoor {
 
   #admit(request: IncomingMessage, info: RequestInfo): User {
     const { authenticator, authorizer, accessLog } = this.#options;
-    const user = authenticator.authenticate(request.headers.authorization);
+    const user = this.#become(authenticator.authenticate(request.headers.authorization), request);
     const wanted: Attributes = {
       verb: info.verb,
       group: info.group,
@@ -166,6 +166,17 @@ export class FrontDoor {
       throw new ApiError(403, 'Forbidden', `forbidden: ${denial(user, wanted)}`);
     }
     return user;
+  }
+
+  /** The user that the request asks to be taken for, when its own may. */
+  #become(own: User, request: IncomingMessage): User {
+    const other = impersonated(request.headers);
+    if (other === undefined) return own;
+    for (const wanted of impersonation(other.user.name, other.groups)) {
+      if (this.#options.authorizer.authorize(own, wanted)) continue;
+      throw forbidden({ group: wanted.group, plural: wanted.resource }, wanted.name, denial(own, wanted));
+    }
+    return other.user;
   }
 
   #other(info: RequestInfo, request: IncomingMessage, user: User): Reply {

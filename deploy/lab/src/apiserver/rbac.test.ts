@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AccessLog } from './access-log.ts';
-import { Authenticator, type User } from './authentication.ts';
-import { type Attributes, Authorizer, denial } from './rbac.ts';
+import { Authenticator, impersonated, type User } from './authentication.ts';
+import { type Attributes, Authorizer, denial, impersonation } from './rbac.ts';
 import { requestInfo } from './request-info.ts';
 import { answerReview, findReview } from './reviews.ts';
 import { type TestApi, testApi } from './testing/api.ts';
@@ -108,6 +108,35 @@ describe('authentication', () => {
     expect(authenticator.authenticate(undefined).name).toBe('system:anonymous');
     expect(() => authenticator.authenticate('Bearer x')).toThrow(expect.objectContaining({ code: 401 }));
     expect(() => authenticator.authenticate('Basic t')).toThrow(expect.objectContaining({ code: 401 }));
+  });
+});
+
+describe('impersonation', () => {
+  it('reads whom `kubectl --as` names, and asks for the verb on each of them', () => {
+    expect(impersonated({})).toBeUndefined();
+    expect(() => impersonated({ 'impersonate-group': 'g' })).toThrow(expect.objectContaining({ code: 400 }));
+    const other = impersonated({ 'impersonate-user': 'system:serviceaccount:ns:robot', 'impersonate-group': 'a, b' });
+    expect(other?.user.groups).toEqual([
+      'a',
+      'b',
+      'system:authenticated',
+      'system:serviceaccounts',
+      'system:serviceaccounts:ns',
+    ]);
+    const wanted = impersonation('system:serviceaccount:ns:robot', other?.groups ?? []);
+    expect(wanted.map(({ resource, namespace, name }) => [resource, namespace, name])).toEqual([
+      ['serviceaccounts', 'ns', 'robot'],
+      ['groups', '', 'a'],
+      ['groups', '', 'b'],
+    ]);
+    const may = (user: User): boolean => wanted.every((each) => authorizer.authorize(user, each));
+    role('as-robot', [
+      { verbs: ['impersonate'], apiGroups: [''], resources: ['serviceaccounts'], resourceNames: ['robot'] },
+      { verbs: ['impersonate'], apiGroups: [''], resources: ['groups'], resourceNames: ['a'] },
+    ]);
+    bind('as-robot', 'ClusterRole', { kind: 'User', name: 'joe' });
+    expect(may(joe)).toBe(false);
+    expect(may({ name: 'root', groups: ['system:masters'] })).toBe(true);
   });
 });
 

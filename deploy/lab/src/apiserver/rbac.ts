@@ -179,6 +179,23 @@ function isSubject(subject: JsonObject, user: User, bindingNamespace: string): b
   }
 }
 
+/** What a user must be allowed to be taken for another one: `impersonate` on the user or service account, and on each group. */
+export function impersonation(name: string, groups: readonly string[]): readonly Attributes[] {
+  const wanted = (resource: string, namespace: string, wantedName: string): Attributes => ({
+    verb: 'impersonate',
+    group: '',
+    resource,
+    subresource: '',
+    namespace,
+    name: wantedName,
+    path: '',
+  });
+  const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name);
+  const user =
+    account === null ? wanted('users', '', name) : wanted('serviceaccounts', account[1] ?? '', account[2] ?? '');
+  return [user, ...groups.map((group) => wanted('groups', '', group))];
+}
+
 /** Why the request was refused, in the words of the real server. */
 export function denial(user: User, wanted: Attributes): string {
   const who = `User ${JSON.stringify(user.name)} cannot ${wanted.verb}`;
