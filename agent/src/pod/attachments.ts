@@ -69,9 +69,11 @@ export class Attachments {
     const valid = request.config['cni.dev/valid-attachments'];
     const invalid = invalidAttachments(this.#context.ovs, request.config.name, valid);
     const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods);
-    const failures = await this.#deleteAll([...invalid, ...abandoned]);
-    await this.collectOrphanLinks().catch((error: unknown) => failures.push(String(error)));
-    report(failures);
+    const orphans = await this.collectOrphanLinks().then(
+      () => [],
+      (error: unknown) => [error instanceof Error ? error.message : String(error)],
+    );
+    report([...orphans, ...(await this.#deleteAll([...invalid, ...abandoned]))]);
   }
 
   /** Removes attachments that have no container any more. @throws AgentError the failures together */

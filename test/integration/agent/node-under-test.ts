@@ -71,13 +71,7 @@ export class NodeUnderTest {
       ['sb.db', 'ovn-sb.ovsschema'],
     ] as const) {
       await must(['ovsdb-tool', 'create', this.path(file), join(schemas, schema)]);
-      const name = file.replace('.db', '');
-      this.daemon(name, [
-        'ovsdb-server',
-        `--remote=punix:${this.path(`${name}.sock`)}`,
-        `--unixctl=${this.path(`${name}.ctl`)}`,
-        this.path(file),
-      ]);
+      this.startDatabase(file.replace('.db', ''));
     }
     for (const name of ['conf', 'nb', 'sb'])
       await until(`${name}.sock`, async () => existsSync(this.path(`${name}.sock`)));
@@ -119,6 +113,16 @@ export class NodeUnderTest {
 
   startSwitch(): void {
     this.daemon('vswitchd', ['ovs-vswitchd', `unix:${this.path('conf.sock')}`]);
+  }
+
+  /** @param name `conf` (Open_vSwitch), `nb` or `sb` */
+  startDatabase(name: string): void {
+    this.daemon(name, [
+      'ovsdb-server',
+      `--remote=punix:${this.path(`${name}.sock`)}`,
+      `--unixctl=${this.path(`${name}.ctl`)}`,
+      this.path(`${name}.db`),
+    ]);
   }
 
   startController(): void {

@@ -45,7 +45,12 @@ export function podObject(pod: TestPod, announced: boolean, phase = 'Pending'): 
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: pod.name, namespace: pod.namespace ?? 'default', uid: pod.uid, ...(announced ? { annotations } : {}) },
+    metadata: {
+      name: pod.name,
+      namespace: pod.namespace ?? 'default',
+      uid: pod.uid,
+      ...(announced ? { annotations } : {}),
+    },
     spec: { nodeName: NODE },
     status: { phase },
   } as KubeObject;
