@@ -34,16 +34,12 @@ describe('guards of the controller', () => {
   const deleteUnseen = async (burst: Burst): Promise<void> => {
     await lab.stopProcess('controller');
     await lab.kubectl(['delete', 'pod', '--all', '-n', many, '--force', '--grace-period=0', '--wait=false']);
-    await lab.waitFor(
-      'no pod object is left',
-      async () => ((pods) => pods.length === 0 || `${pods.length} left`)(await burst.pods()),
-      60_000,
-    );
+    await lab.waitFor('no pod object is left', () => burst.pods.length === 0 || `${burst.pods.length} left`, 60_000);
     expect(await portsOf(many)).toBe(count);
   };
 
   it('delete by themselves the ports of pods that were deleted while no controller ran', async () => {
-    const burst = await Burst.prepare(lab, many, count);
+    using burst = await Burst.prepare(lab, many, count);
     await burst.create();
     await burst.ready();
     await deleteUnseen(burst);
@@ -54,7 +50,7 @@ describe('guards of the controller', () => {
   });
 
   it('keep the ports when the API server lost the records of the addresses too, until somebody confirms', async () => {
-    const burst = await Burst.prepare(lab, many, count);
+    using burst = await Burst.prepare(lab, many, count);
     await burst.create();
     await burst.ready();
     await lab.waitFor(

@@ -1,4 +1,5 @@
-import { KubeClient, PODS, type Pod } from '@ovenbird/kube';
+import { listNamespaces } from '@ovenbird/deploy';
+import { KubeClient, PODS, type Pod, Reflector, Store } from '@ovenbird/kube';
 import { expect } from 'vitest';
 import type { Leftovers, TestLab } from './lab.ts';
 import { type NorthboundRows, ourRows, settledRows } from './northbound-rows.ts';
@@ -6,7 +7,7 @@ import { namespace, pod } from './objects.ts';
 import { choices } from './random.ts';
 
 /** Longest time for a whole burst on a busy machine, in milliseconds. */
-const deadline = 110_000;
+const deadline = 240_000;
 /** Peers that each pod of a burst is asked to reach. */
 const peersEach = 5;
 
@@ -24,16 +25,16 @@ interface Before {
 }
 
 /** Many pods created at once over all nodes, and deleted at once. */
-export class Burst {
+export class Burst implements Disposable {
   readonly #lab: TestLab;
-  readonly #client: KubeClient;
+  readonly #pods = new Store<Pod>();
+  readonly #stop = new AbortController();
   readonly #before: Before;
   readonly namespace: string;
   readonly names: readonly string[];
 
-  private constructor(lab: TestLab, client: KubeClient, before: Before, space: string, count: number) {
+  private constructor(lab: TestLab, before: Before, space: string, count: number) {
     this.#lab = lab;
-    this.#client = client;
     this.#before = before;
     this.namespace = space;
     this.names = Array.from({ length: count }, (_, index) => `p${index}`);
@@ -48,7 +49,13 @@ export class Burst {
       leftovers: await lab.leftovers(),
     };
     await lab.apply(namespace(space));
-    return new Burst(lab, client, before, space, count);
+    const burst = new Burst(lab, before, space, count);
+    // A watch, not polls: a list of hundreds of pods 20 times a second would be the larger part of the load.
+    const { signal } = burst.#stop;
+    const reflector = new Reflector<Pod>({ client, kind: PODS, namespace: space, sink: burst.#pods, signal });
+    reflector.start();
+    await reflector.synced;
+    return burst;
   }
 
   /** Asks for all pods by one `kubectl apply`. */
@@ -65,24 +72,28 @@ export class Burst {
   }
 
   /** The pods as the API server has them now. */
-  async pods(): Promise<readonly Pod[]> {
-    return (await this.#client.resource<Pod>(PODS).list({ namespace: this.namespace })).items;
+  get pods(): readonly Pod[] {
+    return [...this.#pods.values()];
   }
 
-  /** Pods' interfaces on all nodes now. */
+  /** How many of them are Ready now. */
+  get readyCount(): number {
+    return this.pods.filter(isReady).length;
+  }
+
+  /** How many of the pods have an interface on their node now. */
   async attached(): Promise<number> {
-    return (await this.#lab.podNamespaces()).size;
+    const pods = [...(await this.#lab.podNamespaces()).keys()];
+    return pods.filter((name) => name.startsWith(`${this.namespace}/`)).length;
   }
 
   /** Waits until all pods are Ready and returns them. */
   async ready(): Promise<readonly Pod[]> {
     return await this.#lab.waitFor(
       `${this.names.length} pods are Ready`,
-      async () => {
-        const pods = await this.pods();
-        const waiting = pods.filter(
-          ({ status }) => !status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
-        );
+      () => {
+        const { pods } = this;
+        const waiting = pods.filter((one) => !isReady(one));
         if (pods.length === this.names.length && waiting.length === 0) return pods;
         const [first] = waiting;
         return `${pods.length - waiting.length} of ${pods.length}; ${first?.metadata.name}: ${JSON.stringify(first?.status)}`;
@@ -126,12 +137,18 @@ export class Burst {
 
   /** Waits until every trace of the pods is gone: objects, rows, interfaces, links, firewall elements, namespaces. */
   async gone(): Promise<void> {
+    await this.#lab.waitFor('the pods are gone', () => this.#pods.size === 0 || `${this.#pods.size} left`, deadline);
+    const known = new Set(Object.values(this.#before.leftovers).flat());
+    // Cheap to look at, and among the last things that go.
     await this.#lab.waitFor(
-      'the pods are gone',
-      async () => ((pods) => pods.length === 0 || `${pods.length} left`)(await this.pods()),
+      'network namespaces of the pods are gone',
+      () => {
+        const { podPrefix } = this.#lab.state.namespaces;
+        const left = listNamespaces().filter((name) => name.startsWith(`${podPrefix}-`) && !known.has(name));
+        return left.length === 0 || `${left.length} left`;
+      },
       deadline,
     );
-    const known = new Set(Object.values(this.#before.leftovers).flat());
     await this.#lab.waitFor(
       'nothing of the pods is left',
       async () => {
@@ -162,4 +179,12 @@ export class Burst {
       deadline,
     );
   }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort();
+  }
+}
+
+function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
 }
