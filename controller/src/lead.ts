@@ -29,6 +29,7 @@ import { Northbound } from './northbound/northbound.ts';
 import { OvsdbStore } from './northbound/ovsdb-store.ts';
 import { arePodsReallyGone } from './pod/really-gone.ts';
 import { IpRecords } from './records/ip-records.ts';
+import { RecordGate } from './records/record-gate.ts';
 import { State } from './store/state.ts';
 import { watchAll } from './store/watch.ts';
 
@@ -151,7 +152,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     client,
     state,
     signal,
-    announced: (owner) => recordQueue.add(owner),
+    announced: (owner) => gate.add(owner),
     restored: (pod) =>
       events.record(
         kinds.Pod,
@@ -165,11 +166,18 @@ export async function lead(options: LeadOptions): Promise<void> {
       ),
     onReport: ({ key, failure }) => failure !== undefined && log.warn({ key, err: failure.error }, 'announcement'),
   });
+  const gate = new RecordGate({
+    clock: systemClock,
+    announced: () => announcer.idle(),
+    release: (owners) => {
+      for (const owner of owners) recordQueue.add(owner);
+    },
+  });
 
   const api: ApiEffects = {
     announcePod: (key) => announcer.pod(key),
     announceNode: (name) => announcer.node(name),
-    writeRecord: (owner) => recordQueue.add(owner),
+    writeRecord: (owner) => gate.add(owner),
     recordChanged: (name) => records.changed(name),
     event: ({ kind, object }, reason, message) => {
       const metadata = metadataOf(object);

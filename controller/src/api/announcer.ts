@@ -48,8 +48,9 @@ export class Announcer {
     this.#queue.add(`Node/${name}`);
   }
 
-  get depth(): number {
-    return this.#queue.size;
+  /** Resolves when no announcement waits or is on its way. */
+  idle(): Promise<void> {
+    return this.#queue.idle();
   }
 
   async #announce(owner: string, signal: AbortSignal): Promise<void> {
