@@ -216,6 +216,10 @@ class DatabaseClient<DB> implements Client<DB> {
       return await session.ended;
     } catch (error) {
       const reason = OvsdbError.from(error, 'protocol_error');
+      if (reason.code === 'protocol_error') {
+        // What it could not resume from, it would not resume from the next time either.
+        this.#lastTransaction = ZERO_UUID;
+      }
       session?.close(reason);
       return session?.reason ?? reason;
     } finally {
@@ -238,14 +242,11 @@ class DatabaseClient<DB> implements Client<DB> {
       session,
       plan,
       newDatabase ? ZERO_UUID : this.#lastTransaction,
-      (method, found, lastTransaction, updates) => {
+      this.#replica,
+      ({ method, found, lastTransaction, load }) => {
         // In the turn of the reply: the first notifications may be in the same chunk.
         this.#plan = { ...plan, method };
-        if (found) {
-          this.#replica.apply(method, updates);
-        } else {
-          this.#replica.reload(method, updates);
-        }
+        this.#replica.commit(load, found);
         this.#lastTransaction = lastTransaction;
         this.#server.accept();
         this.#syncedAt = this.#clock.now();

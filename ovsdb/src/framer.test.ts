@@ -63,7 +63,7 @@ describe('JsonFramer', () => {
   });
 
   it('bounds the size of a message that has not ended', () => {
-    const limits = { maxBytes: 100, maxDepth: 10 };
+    const limits = { maxBytes: 100, maxDumpBytes: 100, maxDepth: 10 };
     const framer = new JsonFramer(() => undefined, limits);
     framer.push(Buffer.from(`{"a":"${'x'.repeat(60)}`));
     expect(framer.pendingBytes).toBe(66);

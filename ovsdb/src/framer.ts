@@ -1,39 +1,68 @@
 import { OvsdbError } from './error.ts';
+import { RowCutter, type RowSink } from './row-cutter.ts';
 
-/** What turns received bytes into messages. The seam for a reader that hands out rows while a large reply still arrives. */
+/** What turns received bytes into messages. */
 export interface MessageReader {
   /** @throws OvsdbError `protocol_error` on bytes that no JSON-RPC peer sends; the connection is then of no use. */
   push(chunk: Buffer): void;
 }
 
-/** Bounds on one message. */
+/** Bounds on what a server may make the client hold. */
 export interface FramerLimits {
-  /** Bytes. V8 strings end near 512 MiB. */
+  /** Bytes of one message, or of one row of a dump that is cut by row. V8 strings end near 512 MiB. */
   readonly maxBytes: number;
+  /** Bytes of a dump that is cut by row. */
+  readonly maxDumpBytes: number;
   /** Nesting of arrays and objects; OVS's own parser stops at 1000 (lib/json.c). */
   readonly maxDepth: number;
 }
 
-/** The limits used unless told otherwise. */
-export const DEFAULT_LIMITS: FramerLimits = { maxBytes: 400 * 1024 * 1024, maxDepth: 1000 };
+/** The limits used unless told otherwise: 400 MiB, 4 GiB, 1000 levels. */
+export const DEFAULT_LIMITS: FramerLimits = {
+  maxBytes: 400 * 1024 * 1024,
+  maxDumpBytes: 4 * 1024 * 1024 * 1024,
+  maxDepth: 1000,
+};
+
+/** Which replies are cut by row. */
+export interface CutRequest {
+  /** The id of the call whose reply it is. */
+  readonly id: number;
+  /** Whether a reply that names its id only behind the result can be no other's: then it is cut as well. */
+  readonly alone: () => boolean;
+  readonly sink: RowSink;
+}
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** Longest text before the first row; a longer one is not cut. */
+const MAX_HEAD = 4096;
+/** What stands before the value of `result`. ovsdb-server writes members in the order of a hash table, so any order may come. */
+const HEAD =
+  /^\s*\{\s*(?:"error"\s*:\s*null\s*,\s*)?(?:"id"\s*:\s*(\d+)\s*,\s*)?(?:"error"\s*:\s*null\s*,\s*)?"result"\s*:\s*$/;
 
 /**
  * Cuts a byte stream of concatenated JSON objects into texts, one per object. OVSDB's JSON-RPC has no framing
- * (RFC 7047 §4), so the end of a message is where its braces close. Bytes are looked at once; strings, which are most
- * of OVSDB's traffic, are skipped with `indexOf`.
+ * (RFC 7047 §4), so the end of a message is where its braces close. Of the one reply that `cutRows` names, the rows
+ * are handed out while they arrive and left out of the text.
  */
 export class JsonFramer implements MessageReader {
   readonly #onText: (text: string) => void;
   readonly #limits: FramerLimits;
   #parts: Buffer[] = [];
   #partBytes = 0;
+  /** Text of the current message that came before `#parts`: what is left of a cut dump. */
+  #prefix = '';
   #depth = 0;
   #inString = false;
-  /** Whether the bytes so far end in an odd run of backslashes within a string. */
+  /** Whether the last byte was a backslash that escapes what follows. */
   #escaped = false;
+  #cut: CutRequest | undefined;
+  /** Opening brackets at up to this depth may begin the rows of `#cut`; 0 = none is looked at. */
+  #watchDepth = 0;
+  /** Where in the head `result` begins, and whether the message can be the one to cut. */
+  #resultAt = -1;
+  #cutter: RowCutter | undefined;
 
   constructor(onText: (text: string) => void, limits: FramerLimits = DEFAULT_LIMITS) {
     this.#onText = onText;
@@ -42,81 +71,156 @@ export class JsonFramer implements MessageReader {
 
   /** Bytes held of a message that has begun and not ended. */
   get pendingBytes(): number {
-    return this.#partBytes;
+    return this.#partBytes + this.#prefix.length + (this.#cutter?.pendingBytes ?? 0);
+  }
+
+  /** Cuts the reply to a call by row; undefined ends that. Holds for messages that begin after it. */
+  cutRows(request: CutRequest | undefined): void {
+    this.#cut = request;
+    if (request === undefined && this.#cutter === undefined) {
+      this.#watchDepth = 0;
+    }
   }
 
   push(chunk: Buffer): void {
     const end = chunk.length;
-    /** Where the current message begins in this chunk. */
+    /** Where the current message (or what is left of it) begins in this chunk. */
     let start = 0;
     let i = 0;
+    let depth = this.#depth;
+    let inString = this.#inString;
+    const { maxDepth } = this.#limits;
+    if (this.#cutter !== undefined) {
+      i = this.#pushCutter(this.#cutter, chunk, 0);
+      if (i < 0) {
+        return;
+      }
+      start = i;
+      depth = this.#depth;
+    }
     while (i < end) {
-      if (this.#inString) {
-        i = this.#skipString(chunk, i);
+      if (inString) {
+        if (this.#escaped) {
+          this.#escaped = false;
+          i += 1;
+          continue;
+        }
+        let byte = chunk[i];
+        while (byte !== QUOTE && byte !== BACKSLASH && i < end) {
+          i += 1;
+          byte = chunk[i];
+        }
+        if (i < end) {
+          i += 1;
+          if (byte === QUOTE) {
+            inString = false;
+          } else {
+            this.#escaped = true;
+          }
+        }
         continue;
       }
       const byte = chunk[i];
       i += 1;
-      switch (byte) {
-        case QUOTE:
-          if (this.#depth === 0) {
+      if (byte === QUOTE) {
+        if (depth === 0) {
+          throw badByte(byte);
+        }
+        inString = true;
+      } else if (byte === 0x7b || byte === 0x5b) {
+        if (depth === 0) {
+          if (byte === 0x5b) {
             throw badByte(byte);
           }
-          this.#inString = true;
-          break;
-        case 0x7b: // {
-        case 0x5b: // [
-          if (this.#depth === 0) {
-            if (byte === 0x5b) {
-              throw badByte(byte);
-            }
-            start = i - 1;
+          start = i - 1;
+          this.#watchDepth = this.#cut === undefined ? 0 : 2;
+          this.#resultAt = -1;
+        } else if (depth <= this.#watchDepth && this.#beginsRows(chunk, start, i, depth, byte)) {
+          this.#depth = depth;
+          const next = this.#pushCutter(this.#cutter, chunk, i);
+          if (next < 0) {
+            this.#inString = false;
+            return;
           }
-          this.#depth += 1;
-          if (this.#depth > this.#limits.maxDepth) {
-            throw new OvsdbError('protocol_error', `message nested deeper than ${this.#limits.maxDepth} levels`);
-          }
-          break;
-        case 0x7d: // }
-        case 0x5d: // ]
-          if (this.#depth === 0) {
-            throw badByte(byte);
-          }
-          this.#depth -= 1;
-          if (this.#depth === 0) {
-            this.#emit(chunk, start, i);
-            start = i;
-          }
-          break;
-        default:
-          if (this.#depth === 0 && byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
-            throw badByte(byte);
-          }
+          i = next;
+          start = next;
+          continue;
+        }
+        depth += 1;
+        if (depth > maxDepth) {
+          throw new OvsdbError('protocol_error', `message nested deeper than ${maxDepth} levels`);
+        }
+      } else if (byte === 0x7d || byte === 0x5d) {
+        if (depth === 0) {
+          throw badByte(byte);
+        }
+        depth -= 1;
+        if (depth === 0) {
+          this.#depth = 0;
+          this.#inString = false;
+          this.#emit(chunk, start, i);
+          start = i;
+        }
+      } else if (depth === 0 && byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
+        throw badByte(byte);
       }
     }
-    if (this.#depth > 0) {
+    this.#depth = depth;
+    this.#inString = inString;
+    if (depth > 0 && start < end) {
       this.#hold(start === 0 ? chunk : chunk.subarray(start));
     }
   }
 
-  /** Skips string bytes from `i`; returns the position after the closing quote, or the chunk's end. */
-  #skipString(chunk: Buffer, i: number): number {
-    const quote = chunk.indexOf(QUOTE, i);
-    const stop = quote < 0 ? chunk.length : quote;
-    let k = stop;
-    while (k > i && chunk[k - 1] === BACKSLASH) {
-      k -= 1;
+  /**
+   * Whether the bracket before `end` opens the tables of the reply to cut: the result itself (`monitor`,
+   * `monitor_cond`) or the object in it (`monitor_cond_since`). Looks at most at the first few brackets of a message.
+   */
+  #beginsRows(chunk: Buffer, start: number, end: number, depth: number, bracket: number): boolean {
+    const cut = this.#cut;
+    const length = this.#partBytes + end - start;
+    if (cut === undefined || length > MAX_HEAD) {
+      this.#watchDepth = 0;
+      return false;
     }
-    // A run that reaches `i` goes on from the previous chunk; within a chunk `i` always follows a quote, with no run open.
-    const odd = ((stop - k) & 1) === 1;
-    const escaped = k === i && this.#escaped ? !odd : odd;
-    if (quote < 0) {
-      this.#escaped = escaped;
-      return stop;
+    const head = Buffer.concat([...this.#parts, chunk.subarray(start, end)]).toString('utf8');
+    if (depth === 1) {
+      const match = HEAD.exec(head.slice(0, -1));
+      if (match === null || (match[1] === undefined ? !cut.alone() : Number(match[1]) !== cut.id)) {
+        this.#watchDepth = 0;
+        return false;
+      }
+      this.#resultAt = head.length - 1;
+      if (bracket === 0x5b) {
+        return false;
+      }
     }
-    this.#escaped = false;
-    this.#inString = escaped;
-    return quote + 1;
+    if (bracket === 0x5b || this.#resultAt < 0) {
+      this.#watchDepth = 0;
+      return false;
+    }
+    const leading = leadingElements(head.slice(this.#resultAt, -1));
+    if (depth === 2 && leading.length !== 2) {
+      // No reply of a monitor: a list of objects, say.
+      this.#watchDepth = 0;
+      return false;
+    }
+    this.#cutter = new RowCutter(depth + 1, leading, cut.sink, this.#limits);
+    this.#prefix = head;
+    this.#parts = [];
+    this.#partBytes = 0;
+    this.#watchDepth = 0;
+    return true;
+  }
+
+  /** Gives bytes to the cutter. Returns where the framer goes on, or -1 when the rows go on in the next chunk. */
+  #pushCutter(cutter: RowCutter | undefined, chunk: Buffer, from: number): number {
+    const next = cutter?.push(chunk, from) ?? from;
+    if (next >= 0 && cutter !== undefined) {
+      this.#prefix += cutter.remains;
+      this.#cutter = undefined;
+    }
+    return next;
   }
 
   #hold(part: Buffer): void {
@@ -126,22 +230,36 @@ export class JsonFramer implements MessageReader {
   }
 
   #emit(chunk: Buffer, start: number, end: number): void {
+    const prefix = this.#prefix;
+    this.#prefix = '';
     if (this.#parts.length === 0) {
       this.#checkSize(end - start);
-      this.#onText(chunk.toString('utf8', start, end));
+      this.#onText(prefix + chunk.toString('utf8', start, end));
       return;
     }
     this.#hold(chunk.subarray(0, end));
     const whole = Buffer.concat(this.#parts, this.#partBytes);
     this.#parts = [];
     this.#partBytes = 0;
-    this.#onText(whole.toString('utf8'));
+    this.#onText(prefix + whole.toString('utf8'));
   }
 
   #checkSize(bytes: number): void {
     if (bytes > this.#limits.maxBytes) {
       throw new OvsdbError('protocol_error', `message larger than ${this.#limits.maxBytes} bytes`);
     }
+  }
+}
+
+/** The elements of `[false,"...",`; none of the empty text, which stands before a result that is the tables itself. */
+function leadingElements(text: string): readonly unknown[] {
+  if (text === '') {
+    return [];
+  }
+  try {
+    return JSON.parse(`${text.replace(/,\s*$/, '')}]`) as readonly unknown[];
+  } catch (error) {
+    throw new OvsdbError('protocol_error', `not JSON: ${text.slice(0, 60)}`, { cause: error });
   }
 }
 

@@ -55,6 +55,25 @@ export class IndexMap {
     }
   }
 
+  /** Puts a row in the place of its predecessor; cheap when the key stays, as most updates have it. */
+  replace(old: StoredRow, row: StoredRow): void {
+    const [single] = this.#parts;
+    if (this.#parts.length === 1 && single !== undefined) {
+      const before = single(old);
+      if (before === single(row)) {
+        if (before === undefined) {
+          return;
+        }
+        if (typeof before !== 'object' && this.#rows.get(before) === old) {
+          this.#rows.set(before, row);
+          return;
+        }
+      }
+    }
+    this.remove(old);
+    this.add(row);
+  }
+
   #keys(row: StoredRow): readonly Atom[] {
     const [single] = this.#parts;
     if (this.#parts.length === 1 && single !== undefined) {

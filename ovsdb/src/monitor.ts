@@ -1,6 +1,7 @@
 /** Asking a server to send a part of its database and its changes. */
 import { OvsdbError } from './error.ts';
 import { asArray, type Json, type JsonObject } from './json.ts';
+import type { Load } from './load.ts';
 import { monitoredColumns } from './replica.ts';
 import type { Session } from './session.ts';
 import type { DatabaseSpec } from './spec.ts';
@@ -58,43 +59,64 @@ export function buildMonitor<DB>(
   return { id: database.name, database: database.name, method: 'monitor_cond_since', requests, conditional, missing };
 }
 
+/** What `startMonitor` puts rows into. */
+export interface MonitorTarget {
+  /** Begins to take in rows. @param found whether they continue from `lastTransaction`, or are the whole content. */
+  load(method: MonitorMethod, found: boolean): Load;
+  /** Takes in the rows of `updates` as well (all of them, where the reply was not cut). */
+  readInto(load: Load, updates: Json): void;
+}
+
+/** The reply to a monitor request, with its rows taken in. */
+export interface MonitorReply {
+  readonly method: MonitorMethod;
+  readonly found: boolean;
+  readonly lastTransaction: string;
+  readonly load: Load;
+}
+
 /**
  * Starts the monitor in the newest dialect that the server knows.
  * @param lastTransaction the transaction that the replica is at; the zero UUID for a whole snapshot.
- * @param onSnapshot called in the turn of the reply. `found`: `updates` continue from `lastTransaction`; else they are
- * the whole content.
+ * @param onReply called in the turn of the reply; the load's rows are not in place yet.
  * @throws OvsdbError the server's refusal, or `protocol_error`.
  */
 export async function startMonitor(
   session: Session,
   plan: MonitorPlan,
   lastTransaction: string,
-  onSnapshot: (method: MonitorMethod, found: boolean, lastTransaction: string, updates: Json) => void,
+  target: MonitorTarget,
+  onReply: (reply: MonitorReply) => void,
 ): Promise<void> {
   const { database, id, requests } = plan;
-  try {
-    await session.call('monitor_cond_since', [database, id, requests, lastTransaction], {
+  const ask = async (method: MonitorMethod, params: Json): Promise<void> => {
+    let load: Load | undefined;
+    const begin = (found: boolean): Load => (load ??= target.load(method, found));
+    await session.call(method, params, {
       slow: true,
+      rows: {
+        begin: (leading) => {
+          begin(leading[0] === true);
+        },
+        row: (table, uuid, json) => begin(false).row(table, uuid, json),
+      },
       onResult: (result) => {
-        const [found, last, updates] = asArray(result) ?? [];
-        if (typeof found !== 'boolean' || typeof last !== 'string' || updates === undefined) {
-          throw new OvsdbError(
-            'protocol_error',
-            'the reply to monitor_cond_since is not [found, last-txn-id, updates]',
-          );
-        }
-        onSnapshot('monitor_cond_since', found, last, updates);
+        const reply =
+          method === 'monitor_cond_since' ? sinceReply(result) : { found: false, last: ZERO_UUID, rest: result };
+        const taken = begin(reply.found);
+        target.readInto(taken, reply.rest);
+        onReply({ method, found: reply.found, lastTransaction: reply.last, load: taken });
       },
     });
+  };
+  try {
+    await ask('monitor_cond_since', [database, id, requests, lastTransaction]);
     return;
   } catch (error) {
     rethrowUnlessUnknownMethod(error);
   }
   try {
-    await session.call('monitor_cond', [database, id, requests], {
-      slow: true,
-      onResult: (result) => onSnapshot('monitor_cond', false, ZERO_UUID, result),
-    });
+    await ask('monitor_cond', [database, id, requests]);
     return;
   } catch (error) {
     rethrowUnlessUnknownMethod(error);
@@ -102,10 +124,16 @@ export async function startMonitor(
   if (plan.conditional) {
     throw new OvsdbError('unsuitable_server', 'the server is too old for monitors with conditions (monitor_cond)');
   }
-  await session.call('monitor', [database, id, requests], {
-    slow: true,
-    onResult: (result) => onSnapshot('monitor', false, ZERO_UUID, result),
-  });
+  await ask('monitor', [database, id, requests]);
+}
+
+/** `[found, last-txn-id, updates]` (ovsdb-server(7), "Monitor_cond_since"). */
+function sinceReply(result: Json): { readonly found: boolean; readonly last: string; readonly rest: Json } {
+  const [found, last, rest] = asArray(result) ?? [];
+  if (typeof found !== 'boolean' || typeof last !== 'string' || rest === undefined) {
+    throw new OvsdbError('protocol_error', 'the reply to monitor_cond_since is not [found, last-txn-id, updates]');
+  }
+  return { found, last, rest };
 }
 
 /** ovsdb-server answers a method it does not know with the error "unknown method" (ovsdb/jsonrpc-server.c). */

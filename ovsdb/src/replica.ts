@@ -1,12 +1,11 @@
 /** The copy in memory of the monitored part of a database. */
 import { OvsdbError } from './error.ts';
-import { IndexMap } from './index-map.ts';
-import { isJsonObject, type Json } from './json.ts';
-import { type RowConstructor, rowClass, type StoredRow, type StoredValues, VALUES } from './row.ts';
-import type { ColumnSpec, DatabaseSpec, TableSpec } from './spec.ts';
+import type { Json } from './json.ts';
+import { type Load, readUpdates, SnapshotLoad, UpdateLoad } from './load.ts';
+import type { DatabaseSpec } from './spec.ts';
+import { TableStore } from './table-store.ts';
 import type { Atom, IndexPart, IndexSpec, IndexValue, MonitorSpec, Row, RowChange, TableName } from './types.ts';
-import { applyRowUpdate, type MonitorMethod, sameValues } from './update.ts';
-import { isUuid, type Ref } from './uuid.ts';
+import type { MonitorMethod } from './update.ts';
 
 /** Hears of the rows that one message of the server changed; the replica already has all of them. */
 export type ChangeListener<DB> = (changes: readonly RowChange<DB>[]) => void;
@@ -38,68 +37,6 @@ export interface Replica<DB> {
   monitors(name: string): boolean;
   /** Calls `listener` once per server update (also for a reload, with the differences). Returns what ends it. */
   onChange(listener: ChangeListener<DB>): () => void;
-}
-
-class TableStore {
-  readonly spec: TableSpec;
-  /** The monitored columns. */
-  readonly columns: ReadonlyMap<string, ColumnSpec>;
-  readonly rowClass: RowConstructor;
-  readonly byUuid = new Map<string, StoredRow>();
-  readonly indexes = new Map<string, IndexMap>();
-
-  constructor(spec: TableSpec, columns: ReadonlySet<string>, indexes: readonly (readonly string[])[]) {
-    this.spec = spec;
-    this.columns = new Map([...spec.columns].filter(([name]) => columns.has(name)));
-    this.rowClass = rowClass(spec, columns);
-    for (const parts of indexes) {
-      for (const part of parts) {
-        const column = part.split(':', 1)[0] ?? part;
-        if (!columns.has(column)) {
-          throw new OvsdbError('not_monitored', `index on ${spec.name}.${part}, which \`monitor\` leaves out`, {
-            table: spec.name,
-            column,
-          });
-        }
-      }
-      this.indexes.set(indexName(parts), new IndexMap(spec, parts));
-    }
-  }
-
-  get size(): number {
-    return this.byUuid.size;
-  }
-
-  get(uuid: string): StoredRow | undefined {
-    return this.byUuid.get(uuid);
-  }
-
-  rows(): IterableIterator<StoredRow> {
-    return this.byUuid.values();
-  }
-
-  find(part: string | readonly string[], value: Atom | readonly Atom[]): readonly StoredRow[] {
-    const name = typeof part === 'string' ? indexName([part]) : indexName(part);
-    const index = this.indexes.get(name);
-    if (index === undefined) {
-      throw new OvsdbError('no_index', `no index on ${this.spec.name} ${name}: add it to \`indexes\` of connect`, {
-        table: this.spec.name,
-      });
-    }
-    return index.get(typeof value === 'object' ? value : [value]);
-  }
-}
-
-function indexName(parts: readonly string[]): string {
-  return JSON.stringify(parts);
-}
-
-/** One row's change, with names as data. */
-interface StoredChange {
-  readonly table: string;
-  readonly uuid: Ref<string>;
-  readonly old: StoredRow | undefined;
-  readonly new: StoredRow | undefined;
 }
 
 /** The replica and what feeds it. `client.ts` owns it and hands out the `Replica` side. */
@@ -168,12 +105,14 @@ export class ReplicaStore<DB> implements Replica<DB> {
   }
 
   /**
-   * Applies one message and tells the listeners.
+   * Applies one notification and tells the listeners.
    * @param updates `<table-updates>` or `<table-updates2>`.
    * @throws OvsdbError `protocol_error`; nothing was applied then.
    */
   apply(method: MonitorMethod, updates: Json): void {
-    this.#commit(this.#read(method, updates, true));
+    const load = new UpdateLoad(this.#tables, method, false);
+    this.readInto(load, updates);
+    this.commit(load, true);
   }
 
   /**
@@ -182,87 +121,33 @@ export class ReplicaStore<DB> implements Replica<DB> {
    * @throws OvsdbError `protocol_error`; nothing was applied then.
    */
   reload(method: MonitorMethod, snapshot: Json): void {
-    const changes = this.#read(method, snapshot, false);
-    const seen = new Set(changes.map((change) => change.uuid));
-    for (const [table, store] of this.#tables) {
-      for (const old of store.rows()) {
-        if (!seen.has(old._uuid)) {
-          changes.push({ table, uuid: old._uuid, old, new: undefined });
-        }
-      }
-    }
-    this.#generation += 1;
-    this.#commit(
-      changes.filter((change) => {
-        const columns = this.#tables.get(change.table)?.columns;
-        const { old, new: after } = change;
-        return !(
-          columns !== undefined &&
-          old !== undefined &&
-          after !== undefined &&
-          sameValues(columns, old[VALUES], after[VALUES])
-        );
-      }),
-    );
+    const load = this.load(method, false);
+    this.readInto(load, snapshot);
+    this.commit(load, false);
   }
 
-  /** Reads a message into changes without touching the tables. */
-  #read(method: MonitorMethod, updates: Json, following: boolean): StoredChange[] {
-    if (!isJsonObject(updates)) {
-      throw new OvsdbError('protocol_error', 'table updates are not an object');
-    }
-    const changes: StoredChange[] = [];
-    for (const [table, rows] of Object.entries(updates)) {
-      const store = this.#tables.get(table);
-      if (store === undefined || !isJsonObject(rows)) {
-        throw new OvsdbError('protocol_error', `update of table ${table}, which was not asked for`, { table });
-      }
-      for (const uuid of Object.keys(rows)) {
-        const row = rows[uuid];
-        if (row === undefined || !isUuid(uuid)) {
-          throw new OvsdbError('protocol_error', `"${uuid}" is not a UUID`, { table });
-        }
-        const old = store.byUuid.get(uuid);
-        const before: StoredValues | undefined = following ? old?.[VALUES] : undefined;
-        let after: StoredRow | undefined;
-        try {
-          const update = applyRowUpdate(method, store.columns, before, row);
-          after = update.kind === 'gone' ? undefined : new store.rowClass(uuid as Ref<string>, update.values);
-        } catch (error) {
-          const { code, message, column } = OvsdbError.from(error, 'protocol_error');
-          throw new OvsdbError(code, message.slice(code.length + 2), { table, row: uuid, column, cause: error });
-        }
-        changes.push({ table, uuid: uuid as Ref<string>, old, new: after });
-      }
-    }
-    return changes;
+  /** Begins to take in the reply to a monitor request. @param following whether they continue from the present content, or replace it. */
+  load(method: MonitorMethod, following: boolean): Load {
+    return following ? new UpdateLoad(this.#tables, method, true) : new SnapshotLoad(this.#tables, method);
   }
 
-  /** Removes all, then adds all: within one message a name may move from one row to another. */
-  #commit(changes: readonly StoredChange[]): void {
-    for (const { table, uuid, old } of changes) {
-      const store = this.#tables.get(table);
-      if (store !== undefined && old !== undefined) {
-        for (const index of store.indexes.values()) {
-          index.remove(old);
-        }
-        store.byUuid.delete(uuid);
-      }
-    }
-    for (const { table, uuid, new: after } of changes) {
-      const store = this.#tables.get(table);
-      if (store !== undefined && after !== undefined) {
-        store.byUuid.set(uuid, after);
-        for (const index of store.indexes.values()) {
-          index.add(after);
-        }
-      }
+  /** Takes in the rows of a whole message. @throws OvsdbError `protocol_error` */
+  readInto(load: Load, updates: Json): void {
+    readUpdates(load, this.#tables, updates);
+  }
+
+  /** Puts a load's rows in place and tells the listeners. */
+  commit(load: Load, following: boolean): void {
+    const changes = load.finish();
+    if (!following) {
+      this.#generation += 1;
     }
     if (changes.length === 0) {
       return;
     }
     for (const listener of this.#listeners) {
       try {
+        // Rows of the store have the columns of DB[T] as accessors, made from the same spec.
         listener(changes as unknown as readonly RowChange<DB>[]);
       } catch (error) {
         this.#onListenerError(error);

@@ -2,8 +2,9 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from './clock.ts';
 import { OvsdbError, serverErrorCode } from './error.ts';
-import { DEFAULT_LIMITS, type FramerLimits, JsonFramer, type MessageReader } from './framer.ts';
+import { DEFAULT_LIMITS, type FramerLimits, JsonFramer } from './framer.ts';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
+import type { RowSink } from './row-cutter.ts';
 
 /** What a session needs. */
 export interface SessionOptions {
@@ -28,10 +29,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** The server may be busy with this for long (an initial dump): probes wait until bytes flow or a minute has passed. */
   readonly slow?: boolean;
+  /** Gets the rows of the reply's tables while it arrives; `result` then has its tables empty. One such call at a time. */
+  readonly rows?: RowSink;
 }
 
 interface PendingCall {
   readonly method: string;
+  /** Whether it has been written to the stream. */
+  sent: boolean;
   readonly slow: boolean;
   readonly onResult: ((result: Json) => void) | undefined;
   readonly resolve: (result: Json) => void;
@@ -40,6 +45,12 @@ interface PendingCall {
 
 /** Silence that is still normal while the server prepares an initial dump, milliseconds. */
 const SLOW_SILENCE_MS = 60_000;
+
+/** Methods that may have changed the database when no reply comes. */
+const CHANGES_DATABASE: ReadonlySet<string> = new Set(['transact', 'convert']);
+
+/** Bytes of answers to `echo` that a peer may leave unread. */
+const MAX_UNREAD_ECHO_BYTES = 16 * 1024 * 1024;
 
 /**
  * One connection. It ends once, for one reason: by `close`, by the peer, by bytes that are not OVSDB, or by silence.
@@ -50,11 +61,13 @@ export class Session {
   /** Resolves with the reason when the session is over. Never rejects. */
   readonly ended: Promise<OvsdbError>;
   readonly #stream: Duplex;
-  readonly #reader: MessageReader;
+  readonly #framer: JsonFramer;
   readonly #onNotification: (method: string, params: Json) => void;
   readonly #probeMs: number;
   readonly #clock: Clock;
   readonly #calls = new Map<number, PendingCall>();
+  /** Calls that wait until the peer reads: their texts are not made before. */
+  #queue: (() => void)[] = [];
   readonly #resolveEnded: (reason: OvsdbError) => void;
   #reason: OvsdbError | undefined;
   #nextId = 1;
@@ -67,7 +80,7 @@ export class Session {
     this.#onNotification = options.onNotification;
     this.#probeMs = options.probeIntervalMs ?? 10_000;
     this.#clock = options.clock ?? systemClock;
-    this.#reader = new JsonFramer((text) => this.#onText(text), options.limits ?? DEFAULT_LIMITS);
+    this.#framer = new JsonFramer((text) => this.#onText(text), options.limits ?? DEFAULT_LIMITS);
     const { promise, resolve } = Promise.withResolvers<OvsdbError>();
     this.ended = promise;
     this.#resolveEnded = resolve;
@@ -77,6 +90,7 @@ export class Session {
       this.close(new OvsdbError('disconnected', error.message, { cause: error })),
     );
     const gone = (): void => this.close(new OvsdbError('disconnected', 'the peer closed the connection'));
+    this.#stream.on('drain', () => this.#flush());
     this.#stream.on('end', gone);
     this.#stream.on('close', gone);
     this.#armProbe();
@@ -101,12 +115,16 @@ export class Session {
     const id = this.#nextId;
     this.#nextId += 1;
     const { promise, resolve, reject } = Promise.withResolvers<Json>();
-    const { signal } = options;
-    const onAbort = (): void => this.#send({ id: null, method: 'cancel', params: [id] });
-    const settled = (): void => signal?.removeEventListener('abort', onAbort);
-    signal?.addEventListener('abort', onAbort);
-    this.#calls.set(id, {
+    const { signal, rows } = options;
+    const settled = (): void => {
+      signal?.removeEventListener('abort', onAbort);
+      if (rows !== undefined) {
+        this.#framer.cutRows(undefined);
+      }
+    };
+    const call: PendingCall = {
       method,
+      sent: false,
       slow: options.slow === true,
       onResult: options.onResult,
       resolve: (result) => {
@@ -117,9 +135,39 @@ export class Session {
         settled();
         reject(error);
       },
+    };
+    const onAbort = (): void => {
+      if (call.sent) {
+        this.#send({ id: null, method: 'cancel', params: [id] });
+      } else {
+        this.#calls.delete(id);
+        call.reject(new OvsdbError('closed', `${method} aborted before it was sent`));
+      }
+    };
+    signal?.addEventListener('abort', onAbort);
+    this.#calls.set(id, call);
+    if (rows !== undefined) {
+      // No other call is in flight: the rows can be no other reply's, even if the id comes behind them.
+      this.#framer.cutRows({ id, sink: rows, alone: () => this.#calls.size === 1 && this.#calls.has(id) });
+    }
+    this.#queue.push(() => {
+      if (this.#calls.has(id)) {
+        call.sent = true;
+        this.#send({ id, method, params });
+      }
     });
-    this.#send({ id, method, params });
+    this.#flush();
     return promise;
+  }
+
+  /** Sends what waits, as far as the peer reads. */
+  #flush(): void {
+    let at = 0;
+    while (at < this.#queue.length && !this.#stream.writableNeedDrain && this.#reason === undefined) {
+      this.#queue[at]?.();
+      at += 1;
+    }
+    this.#queue = this.#queue.slice(at);
   }
 
   /** Sends a notification: no reply is expected. */
@@ -137,15 +185,18 @@ export class Session {
     this.#stream.destroy();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
+    this.#queue = [];
     for (const call of calls) {
       call.reject(
-        call.method === 'transact'
-          ? new OvsdbError(
-              'outcome_unknown',
-              `the connection ended before the reply (${reason.message}): whether the transaction was committed shows in the replica once it is in sync again`,
-              { cause: reason },
-            )
-          : reason,
+        !call.sent
+          ? new OvsdbError('disconnected', `${call.method} was not sent: ${reason.message}`, { cause: reason })
+          : CHANGES_DATABASE.has(call.method)
+            ? new OvsdbError(
+                'outcome_unknown',
+                `the connection ended before the reply to ${call.method} (${reason.message}): whether it was carried out shows in the replica once it is in sync again`,
+                { cause: reason },
+              )
+            : reason,
       );
     }
     this.#resolveEnded(reason);
@@ -164,7 +215,7 @@ export class Session {
     this.#lastActivity = this.#clock.now();
     this.#probing = false;
     try {
-      this.#reader.push(chunk);
+      this.#framer.push(chunk);
     } catch (error) {
       this.close(OvsdbError.from(error, 'protocol_error'));
     }
@@ -192,6 +243,9 @@ export class Session {
   }
 
   #onRequest(method: string, params: Json, id: Json): void {
+    if (id !== null && this.#stream.writableLength > MAX_UNREAD_ECHO_BYTES) {
+      throw new OvsdbError('protocol_error', 'the peer sends requests and does not read the answers');
+    }
     if (method === 'echo' && id !== null) {
       this.#send({ id, result: params, error: null });
       return;

@@ -1,0 +1,177 @@
+/** From the rows of a message to changes of the replica, all of which take effect at once at the end. */
+import { OvsdbError } from './error.ts';
+import { isJsonObject, type Json } from './json.ts';
+import { type StoredRow, VALUES } from './row.ts';
+import { addRow, type TableContent, type TableStore } from './table-store.ts';
+import { applyRowUpdate, type MonitorMethod, sameValues } from './update.ts';
+import { isUuid, type Ref } from './uuid.ts';
+
+/** One row's change, with names as data. */
+export interface StoredChange {
+  readonly table: string;
+  readonly uuid: Ref<string>;
+  readonly old: StoredRow | undefined;
+  readonly new: StoredRow | undefined;
+}
+
+/** Takes the rows of one message, and changes nothing that can be seen until `finish`. */
+export interface Load {
+  /** @throws OvsdbError `protocol_error` naming table, row and column; the load is then of no use. */
+  row(table: string, uuid: string, json: Json): void;
+  /** Puts the rows in place. Returns what changed. */
+  finish(): readonly StoredChange[];
+}
+
+/** Reads a whole `<table-updates>` or `<table-updates2>` into a load. @throws OvsdbError `protocol_error` */
+export function readUpdates(load: Load, tables: ReadonlyMap<string, TableStore>, updates: Json): void {
+  if (!isJsonObject(updates)) {
+    throw new OvsdbError('protocol_error', 'table updates are not an object');
+  }
+  for (const table in updates) {
+    const rows = updates[table];
+    if (!isJsonObject(rows) || !tables.has(table)) {
+      throw unknownTable(table);
+    }
+    for (const uuid in rows) {
+      load.row(table, uuid, rows[uuid] ?? null);
+    }
+  }
+}
+
+/** Rows that follow from what the replica holds: a notification, or a resumed monitor. */
+export class UpdateLoad implements Load {
+  readonly #tables: ReadonlyMap<string, TableStore>;
+  readonly #method: MonitorMethod;
+  readonly #streamed: boolean;
+  readonly #changes: StoredChange[] = [];
+  /** UUIDs so far by table. JSON.parse lets no key come twice, a reply that is cut by row could. */
+  readonly #seen = new Map<string, Set<string>>();
+
+  /** @param streamed whether the rows come one by one, not out of `JSON.parse`. */
+  constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod, streamed: boolean) {
+    this.#tables = tables;
+    this.#method = method;
+    this.#streamed = streamed;
+  }
+
+  row(table: string, uuid: string, json: Json): void {
+    const store = this.#tables.get(table);
+    if (store === undefined) {
+      throw unknownTable(table);
+    }
+    if (this.#streamed) {
+      const seen = this.#seen.get(table) ?? new Set();
+      if (seen.has(uuid)) {
+        throw twice(table, uuid);
+      }
+      this.#seen.set(table, seen.add(uuid));
+    }
+    const old = store.get(uuid);
+    this.#changes.push({ table, uuid: uuid as Ref<string>, old, new: readRow(store, this.#method, uuid, old, json) });
+  }
+
+  /** Takes all old rows out of the indexes, then puts all in: within one message a name may move between rows. */
+  finish(): readonly StoredChange[] {
+    const changes = this.#changes;
+    const [only] = changes;
+    if (changes.length === 1 && only?.old !== undefined && only.new !== undefined) {
+      this.#tables.get(only.table)?.replace(only.old, only.new);
+      return changes;
+    }
+    for (const { table, old } of changes) {
+      if (old !== undefined) {
+        this.#tables.get(table)?.remove(old);
+      }
+    }
+    for (const { table, new: after } of changes) {
+      if (after !== undefined) {
+        this.#tables.get(table)?.add(after);
+      }
+    }
+    return changes;
+  }
+}
+
+/** A whole snapshot beside the present content, whose place it takes at the end; rows that did not change stay the same objects. */
+export class SnapshotLoad implements Load {
+  readonly #tables: ReadonlyMap<string, TableStore>;
+  readonly #method: MonitorMethod;
+  readonly #contents: ReadonlyMap<string, TableContent>;
+  readonly #changes: StoredChange[] = [];
+
+  constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod) {
+    this.#tables = tables;
+    this.#method = method;
+    this.#contents = new Map([...tables].map(([name, store]) => [name, store.emptyContent()]));
+  }
+
+  row(table: string, uuid: string, json: Json): void {
+    const store = this.#tables.get(table);
+    const content = this.#contents.get(table);
+    if (store === undefined || content === undefined) {
+      throw unknownTable(table);
+    }
+    if (content.byUuid.has(uuid)) {
+      throw twice(table, uuid);
+    }
+    const after = readRow(store, this.#method, uuid, undefined, json);
+    if (after === undefined) {
+      throw new OvsdbError('protocol_error', 'a snapshot holds a deletion', { table, row: uuid });
+    }
+    const old = store.get(uuid);
+    if (old !== undefined && sameValues(store.columns, old[VALUES], after[VALUES])) {
+      addRow(content, old);
+      return;
+    }
+    addRow(content, after);
+    this.#changes.push({ table, uuid: after._uuid, old, new: after });
+  }
+
+  finish(): readonly StoredChange[] {
+    const changes = this.#changes;
+    for (const [table, store] of this.#tables) {
+      const content = this.#contents.get(table);
+      if (content !== undefined) {
+        for (const old of store.rows()) {
+          if (!content.byUuid.has(old._uuid)) {
+            changes.push({ table, uuid: old._uuid, old, new: undefined });
+          }
+        }
+        store.replaceContent(content);
+      }
+    }
+    return changes;
+  }
+}
+
+/** The row after one row of a message; undefined when it is gone. */
+function readRow(
+  store: TableStore,
+  method: MonitorMethod,
+  uuid: string,
+  old: StoredRow | undefined,
+  json: Json,
+): StoredRow | undefined {
+  try {
+    if (!isUuid(uuid)) {
+      throw new OvsdbError('protocol_error', `"${uuid}" is not a UUID`);
+    }
+    const update = applyRowUpdate(method, store.columns, old?.[VALUES], json);
+    return update.kind === 'gone' ? undefined : new store.rowClass(uuid as Ref<string>, update.values);
+  } catch (error) {
+    const { code, message, column } = OvsdbError.from(error, 'protocol_error');
+    const text = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message;
+    throw new OvsdbError(code, text, { table: store.spec.name, row: uuid, column, cause: error });
+  }
+}
+
+function unknownTable(table: string): OvsdbError {
+  return new OvsdbError('protocol_error', `update of table ${table}, which was not asked for`, { table });
+}
+
+function twice(table: string, uuid: string): OvsdbError {
+  return new OvsdbError('protocol_error', `row ${uuid} of table ${table} stands twice in one message`, {
+    table,
+    row: uuid,
+  });
+}
