@@ -22,7 +22,7 @@ The lab, a whole cluster on this machine (docs/lab.md):
   ovenbird lab start|stop|restart PROCESS...
   ovenbird lab kill [-9] PROCESS...    a signal to the process that does the work
   ovenbird lab logs [-f] [-n 50] PROCESS
-  ovenbird lab tour                    a walk through the running lab (starts one if none runs)
+  ovenbird lab tour                    a walk through the running lab (starts one if none runs; options of lab up)
 
 OVENBIRD_LAB is the lab's state directory (default /run/ovenbird-lab).
 `;

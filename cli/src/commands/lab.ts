@@ -34,8 +34,10 @@ export async function lab(argv: readonly string[]): Promise<number> {
     case 'status':
       return labStatus(args);
     case 'env':
+      none(command, args);
       return labEnv();
     case 'ps':
+      none(command, args);
       return labPs();
     case 'start':
     case 'stop':
@@ -44,12 +46,20 @@ export async function lab(argv: readonly string[]): Promise<number> {
     case 'kill':
       return await kill(args);
     case 'tour':
-      return await labTour();
+      return await labTour(args);
     case 'logs':
       return await logs(args);
     default:
       throw new UsageError(`ovenbird lab ${command ?? ''}: no such command; \`ovenbird help\` lists them`);
   }
+}
+
+/** Refuses arguments of a command that takes none, instead of doing something else than was meant. */
+function none(command: string, args: readonly string[]): void {
+  if (args.length > 0)
+    throw new UsageError(
+      `ovenbird lab ${command} takes no arguments, but got ${args.join(' ')}; \`ovenbird help\` lists them`,
+    );
 }
 
 /** ^C ends a start in good order: what was started is ended again. A second one ends it at once. */
@@ -60,7 +70,9 @@ function interruption(): AbortSignal {
   return abort.signal;
 }
 
-async function labUp(args: readonly string[]): Promise<number> {
+type UpOptions = Parameters<typeof up>[1];
+
+function upOptions(args: readonly string[]): UpOptions {
   const { values } = parseArgs({
     args: [...args],
     allowNegative: true,
@@ -72,28 +84,35 @@ async function labUp(args: readonly string[]): Promise<number> {
       without: { type: 'string', multiple: true, default: [] },
     },
   });
-  const directory = labDirectory();
-  const options = {
+  return {
     nodes: /^\d+$/.test(values.nodes) ? Number(values.nodes) : Number.NaN,
     dualStack: values['dual-stack'],
     fabricOnly: values['fabric-only'],
     keepState: values['keep-state'],
     without: values.without.flatMap((names) => names.split(',')),
   };
-  await up(directory, options, say, interruption());
+}
+
+async function labUp(args: readonly string[]): Promise<number> {
+  const directory = labDirectory();
+  await up(directory, upOptions(args), say, interruption());
   say(
     `the lab is up in ${directory}; \`eval "$(npx ovenbird lab env)"\` points kubectl, ovn-nbctl and ovn-sbctl at it`,
   );
   return 0;
 }
 
-/** The walk through the running lab; without one, it starts the standard lab first. */
-async function labTour(): Promise<number> {
+/** The walk through the running lab; without one, it starts one first, with the options of `lab up`. */
+async function labTour(args: readonly string[]): Promise<number> {
   const directory = labDirectory();
+  const options = upOptions(args);
   if (!isUp(directory)) {
     say(`starting a lab in ${directory}`);
-    const options = { nodes: 3, dualStack: true, fabricOnly: false, keepState: false, without: [] };
     await up(directory, options, say, interruption());
+  } else if (args.length > 0) {
+    throw new UsageError(
+      `a lab runs in ${directory} already, and ${args.join(' ')} is for a new one; \`ovenbird lab down\` ends it`,
+    );
   }
   await tour(directory, (text) => void process.stdout.write(text));
   return 0;
@@ -138,7 +157,7 @@ function labStatus(args: readonly string[]): number {
   const bad = processes.filter((entry) => entry.state !== 'running');
   process.stdout.write(
     [
-      `lab        ${directory} (${running ? 'up' : state.phase}${state.options.fabricOnly ? ', fabric only' : ''})`,
+      `lab        ${directory} (${running ? 'up' : state.phase === 'up' ? 'dead: `ovenbird lab up` removes it and starts anew' : state.phase}${state.options.fabricOnly ? ', fabric only' : ''})`,
       `addresses  ${state.options.dualStack ? 'IPv4 and IPv6' : 'IPv4'}`,
       `processes  ${processes.length - bad.length} of ${processes.length} run${bad.length === 0 ? '' : `; not: ${bad.map((entry) => entry.name).join(', ')}`}`,
       `namespaces ${state.namespaces.fabric} ${state.nodes.map((node) => node.namespace).join(' ')}`,

@@ -77,7 +77,10 @@ export function proxyUpgrade(
 ): void {
   if (socketPath === undefined) throw unavailable('the server runs without kubeletSocket');
   if ((request.headers.upgrade ?? '').toLowerCase() !== 'websocket') {
-    throw badRequest('this server upgrades to websocket only: use kubectl 1.31 or newer');
+    // kubectl also comes here after its websocket was refused, and shows only this answer.
+    throw badRequest(
+      'no websocket: either this kubectl is older than 1.31, or the container is not running (`kubectl describe pod` says why)',
+    );
   }
   const path = kubeletPath(pod, info);
   const upstream = connect(socketPath);

@@ -45,3 +45,15 @@ export function processOf(state: LabState, name: string): ProcessSpec {
 export function leftOut(without: readonly string[], name: string): boolean {
   return without.includes(name) || without.includes(name.slice(name.indexOf('.') + 1));
 }
+
+/**
+ * Checks that `lab up --without` names processes that the lab would have.
+ * @throws LabError `bad-option`
+ */
+export function checkWithout(state: LabState): void {
+  const names = processesOf(state).map((spec) => spec.name);
+  for (const wanted of state.options.without) {
+    if (names.some((name) => leftOut([wanted], name))) continue;
+    throw new LabError('bad-option', `--without ${wanted}: no such process; this lab has ${names.join(', ')}`);
+  }
+}

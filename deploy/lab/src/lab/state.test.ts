@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { LabOptions } from './layout.ts';
-import { leftOut, processesOf, processOf } from './processes.ts';
+import { checkWithout, leftOut, processesOf, processOf } from './processes.ts';
 import { planState } from './state.ts';
 
 const options: LabOptions = { nodes: 2, dualStack: true, fabricOnly: false, keepState: false, without: [] };
@@ -55,5 +55,7 @@ describe('processesOf', () => {
     expect(leftOut(['node-2.agent'], 'node-1.agent')).toBe(false);
     expect(leftOut(['controller'], 'controller')).toBe(true);
     expect(leftOut(['controller'], 'node-1.ovn-controller')).toBe(false);
+    expect(() => checkWithout(planState('/tmp/a', { ...options, without: ['agent', 'northd'] }))).not.toThrow();
+    expect(() => checkWithout(planState('/tmp/a', { ...options, without: ['nortd'] }))).toThrow(/--without nortd: no/);
   });
 });

@@ -15,7 +15,7 @@ import { apiIdentity } from './kubernetes.ts';
 import { type LabNode, type LabOptions, type LabState, type Layout, layoutOf } from './layout.ts';
 import { takeLock } from './lock.ts';
 import { isUp, managerOf } from './manager.ts';
-import { leftOut, processOf } from './processes.ts';
+import { checkWithout, leftOut, processesOf, processOf } from './processes.ts';
 import { planState, readState, writeState } from './state.ts';
 import { waitFor } from './wait.ts';
 
@@ -40,6 +40,7 @@ export async function up(
 ): Promise<LabState> {
   requireRoot();
   const state = planState(directory, options);
+  checkWithout(state);
   const layout = layoutOf(directory);
   using _lock = await takeLock(layout.lock, {
     wait: lockWait,
@@ -78,6 +79,11 @@ function joinRunning(directory: string, options: LabOptions, progress: Progress)
   if (running === undefined || !same)
     throw new LabError('bad-option', `a lab with other options runs in ${directory}; \`ovenbird lab down\` ends it`);
   progress(`a lab with ${running.nodes.length} nodes runs already in ${directory}`);
+  const manager = managerOf(directory);
+  const ended = processesOf(running)
+    .map(({ name }) => name)
+    .filter((name) => !leftOut(running.options.without, name) && manager.state(name) !== 'running');
+  if (ended.length > 0) progress(`but not all of it: \`ovenbird lab start ${ended.join(' ')}\` starts what has ended`);
   return running;
 }
 
