@@ -1,6 +1,6 @@
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
 import type { AgentConfig } from './config.ts';
-import { INTEGRATION_BRIDGE, integrationBridge, newTransaction, type Ovs, VENDOR } from './ovs/database.ts';
+import { INTEGRATION_BRIDGE, integrationBridge, newTransaction, noopQos, type Ovs, VENDOR } from './ovs/database.ts';
 
 /**
  * What the agent wants in `Open_vSwitch.external_ids` (ovn-controller(8), "CONFIGURATION"). Keys that are not named here
@@ -76,6 +76,10 @@ export function bootstrapTransaction(
   } else if (bridge.fail_mode !== 'secure' || bridge.datapath_type !== config.datapathType) {
     needed = true;
     transaction.update('Bridge', bridge._uuid, { fail_mode: 'secure', datapath_type: config.datapathType });
+  }
+  if (noopQos(ovs) === undefined) {
+    needed = true;
+    transaction.insert('QoS', { type: 'linux-noop', external_ids: new Map([['vendor', VENDOR]]) });
   }
   return needed ? transaction.comment(`ovenbird agent of ${config.nodeName}: bootstrap`) : undefined;
 }

@@ -33,6 +33,7 @@ export const ovsMonitor: MonitorSpec<OpenVswitch> = {
   Open_vSwitch: ['bridges', 'external_ids', 'cur_cfg', 'next_cfg', 'ovs_version'],
   Bridge: ['name', 'ports', 'datapath_type', 'fail_mode', 'external_ids'],
   Port: ['name', 'interfaces'],
+  QoS: ['type', 'external_ids'],
   Interface: ['name', 'type', 'external_ids', 'ofport', 'ifindex', 'mac', 'mac_in_use', 'mtu_request', 'error'],
 };
 
@@ -46,6 +47,16 @@ export const ovsIndexes: IndexSpec<OpenVswitch> = {
 /** The integration bridge's row, or undefined while it does not exist. */
 export function integrationBridge(ovs: Ovs): BridgeRow | undefined {
   return ovs.replica.table('Bridge').find('name', INTEGRATION_BRIDGE)[0];
+}
+
+/**
+ * The QoS row of pods' ports: it makes vswitchd leave their queueing disciplines alone (ovs-vswitchd.conf.db(5),
+ * `linux-noop`). Without it vswitchd removes, whenever it starts, the limits that others set on the links.
+ */
+export function noopQos(ovs: Ovs): Ref<'QoS'> | undefined {
+  const rows = ovs.replica.table('QoS').rows();
+  return [...rows].find(({ type, external_ids }) => type === 'linux-noop' && external_ids.get('vendor') === VENDOR)
+    ?._uuid;
 }
 
 /** The Interface of that name. */

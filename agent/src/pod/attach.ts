@@ -2,6 +2,7 @@ import type { Ref } from '@ovenbird/ovsdb';
 import { deleteLink, linkExists } from '../host/link.ts';
 import { commit, interfaceNamed, type Ovs } from '../ovs/database.ts';
 import { type Announcement, checkRequestedAddress } from './announcement.ts';
+import { limitBandwidth } from './bandwidth.ts';
 import { podEndProblem } from './check.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { detach } from './detach.ts';
@@ -53,7 +54,11 @@ async function connect(
     await waitInstalled(context.ovs, uuid, signal, context.config.installTimeout);
   };
   // Both have to be over before anything is undone.
-  const outcomes = await Promise.allSettled([bind(), configurePodEnd(plan, netns, signal)]);
+  const configure = async (): Promise<void> => {
+    await configurePodEnd(plan, netns, signal);
+    await limitBandwidth(plan, netns, request.config.runtimeConfig?.bandwidth, signal);
+  };
+  const outcomes = await Promise.allSettled([bind(), configure()]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 

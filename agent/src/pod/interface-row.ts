@@ -7,6 +7,7 @@ import {
   integrationBridge,
   interfaceNamed,
   newTransaction,
+  noopQos,
   type Ovs,
   removePort,
   VENDOR,
@@ -117,9 +118,11 @@ export function attachTransaction(
     },
     { uuid },
   );
+  const qos = noopQos(ovs);
   const port = transaction.insert('Port', {
     name: plan.hostName,
     interfaces: [uuid],
+    ...(qos === undefined ? {} : { qos }),
     // Namespaces do not outlive a boot but conf.db does: ovs-ctl(8) deletes transient ports when the system starts.
     other_config: new Map([['transient', 'true']]),
   });

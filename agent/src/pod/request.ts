@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentError } from '../error.ts';
+import { type RuntimeConfig, runtimeConfig } from './runtime-config.ts';
 
 /** Versions of the CNI specification we speak, oldest first. */
 export const CNI_VERSIONS: readonly string[] = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'];
@@ -10,9 +11,7 @@ export interface CniNetworkConfig {
   readonly name: string;
   readonly prevResult?: unknown;
   readonly dns?: Record<string, unknown> | undefined;
-  readonly runtimeConfig?:
-    | { readonly ips?: readonly string[] | undefined; readonly mac?: string | undefined }
-    | undefined;
+  readonly runtimeConfig?: RuntimeConfig | undefined;
   readonly 'cni.dev/valid-attachments'?:
     | readonly { readonly containerID: string; readonly ifname: string }[]
     | null
@@ -40,10 +39,7 @@ const config: z.ZodType<CniNetworkConfig> = z.looseObject({
     .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 'must start with a letter or digit and hold only those and _ . -'),
   prevResult: z.unknown().optional(),
   dns: z.record(z.string(), z.unknown()).optional(),
-  runtimeConfig: z
-    .looseObject({ ips: z.array(z.string()).optional(), mac: z.string().optional() })
-    .nullish()
-    .transform((value) => value ?? undefined),
+  runtimeConfig,
   'cni.dev/valid-attachments': attachments.nullish(),
 });
 const envelope = z.looseObject({

@@ -66,7 +66,8 @@ describe('first, with stock portmap and bandwidth behind it', () => {
     await until('the world reaches the mapped port', async () =>
       (await ask(outside(), '172.31.0.1', mapped.hostPort)).includes(pod.name),
     );
-    if (version !== '0.3.1') await chain.check(pod);
+    // CHECK of portmap 1.1.1 looks for the rules of IPv4 in IPv6's table and fails for every container of a dual-stack node.
+    if (version !== '0.3.1') await chain.check(pod, ['portmap']);
     await chain.delete(pod);
     expect(await ask(outside(), '172.31.0.1', mapped.hostPort)).toBe('');
     expect((await hostLinks()).sort()).toEqual(before.sort());
@@ -85,7 +86,6 @@ describe('first, with stock portmap and bandwidth behind it', () => {
     expect(await qdiscs(host)).toContain('qdisc tbf');
     await node.kill('vswitchd');
     node.startSwitch();
-    await until('the switch works again', async () => (await ask(pod.netns, '10.16.0.1', 9)) === '' && true);
     resultOf(await plugin(variables(node, 'ADD', other), config));
     expectSilent(await plugin(variables(node, 'DEL', other), config));
     expect(await qdiscs(host)).toContain('qdisc tbf');
@@ -123,17 +123,17 @@ describe('second', () => {
     expect(await leftovers(node)).toEqual({ ports: [], links: [] });
   });
 
-  test('28: behind the stock loopback plugin, before stock portmap', async () => {
+  test('28: behind a plugin that has made the interface already it refuses, and the chain can be deleted', async () => {
     const pod = await nextPod();
-    const chain = new Chain(node, '1.0.0', [
-      { type: 'tuning', sysctl: { 'net.ipv4.ip_unprivileged_port_start': '0' } },
+    const plugins = [
+      { type: 'ptp', ipam: { type: 'static', addresses: [{ address: '192.0.2.2/29' }] } },
       own(),
-      { type: 'portmap' },
-    ]);
-    // tuning needs a result to pass on.
-    chain.result = { cniVersion: '1.0.0', interfaces: [], ips: [], dns: {} };
-    await expect(chain.add(pod)).rejects.toThrow('tuning');
+      { type: 'tuning', mtu: 1300 },
+    ];
+    const chain = new Chain(node, '1.0.0', plugins);
+    await expect(chain.add(pod)).rejects.toThrow('already has an interface named eth0');
     await chain.delete(pod);
+    expect(await leftovers(node)).toEqual({ ports: [], links: [] });
   });
 
   test('28: a prevResult that cannot be read is named', async () => {
