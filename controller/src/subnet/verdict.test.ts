@@ -98,6 +98,16 @@ describe('judgeSubnets', () => {
     ]);
   });
 
+  it('names a rule that OVN cannot read; the subnet itself works', () => {
+    const acl = { direction: 'to-lport', priority: 1, match: 'tpc.dst == 80', action: 'drop' } as const;
+    expect(judge([makeSubnet('a', '10.1.0.0/24', { acls: [acl] })]).get('a')).toMatchObject({
+      ok: false,
+      reason: 'InvalidAcl',
+      message: expect.stringContaining('spec.acls[0].match has no effect: there is no field tpc.dst') as string,
+      usable: { acls: [acl] },
+    });
+  });
+
   it('keeps the old gateway when the new one is the address of a pod', () => {
     const live = new Map([['a', { vpc: 'ovn-cluster', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }]]);
     const verdict = judge([makeSubnet('a', '10.1.0.0/24', { gateway: '10.1.0.9' })], {

@@ -9,13 +9,22 @@ import {
   splitDualCidr,
 } from '@ovenbird/crds';
 import type { FamilyNet, Subnet, UsableSubnet } from '../store/model.ts';
+import { matchProblem } from './match-syntax.ts';
 
 /** Whether a Subnet may be used, and the text of its `Ready` condition. */
 export interface SubnetVerdict {
   readonly usable?: UsableSubnet;
   /** False when the spec as written is not (wholly) in force. */
   readonly ok: boolean;
-  readonly reason: 'Usable' | 'VpcMissing' | 'NameTaken' | 'Overlap' | 'Invalid' | 'InUse' | 'GatewayTaken';
+  readonly reason:
+    | 'Usable'
+    | 'VpcMissing'
+    | 'NameTaken'
+    | 'Overlap'
+    | 'Invalid'
+    | 'InUse'
+    | 'GatewayTaken'
+    | 'InvalidAcl';
   readonly message: string;
 }
 
@@ -230,6 +239,9 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
     const conflict = conflictOf(subnet, nets);
     if (conflict === undefined) {
       claim(subnet, nets);
+      const acl = aclProblem(subnet);
+      // The rest is in force; OVN leaves the rule out, and so would nobody notice.
+      if (acl !== undefined) return { ok: false, reason: 'InvalidAcl', message: acl, usable: usable(subnet, nets) };
       return { ok: true, reason: 'Usable', message: 'in the northbound database', usable: usable(subnet, nets) };
     }
     const old = before;
@@ -238,6 +250,15 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
     const kept = [old.v4?.cidr, old.v6?.cidr].filter((cidr) => cidr !== undefined).join(',');
     return { ok: false, reason: 'Overlap', message: `${advice}. ${kept} stays in force`, usable: usable(subnet, old) };
   }
+}
+
+function aclProblem(subnet: Subnet): string | undefined {
+  for (const [index, { match }] of subnet.acls.entries()) {
+    const problem = matchProblem(match);
+    if (problem !== undefined)
+      return `spec.acls[${index}].match has no effect: ${problem}. Everything else is in force`;
+  }
+  return undefined;
 }
 
 function usable(subnet: Subnet, nets: Nets): UsableSubnet {
