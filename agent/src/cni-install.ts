@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfig } from './config.ts';
@@ -7,10 +8,15 @@ export const CONFLIST_NAME = '10-ovenbird.conflist';
 
 /**
  * The network configuration for runtimes. Version 1.0.0 because containerd 1.6 hands a 1.1.0 configuration to plugins
- * that refuse it, and 1.7 cannot read a 1.1.0 result.
+ * that refuse it, and 1.7 cannot read a 1.1.0 result. Where the node has the stock `portmap` plugin it comes behind ours:
+ * it is what makes `hostPort` work.
+ * @param cniBinDir where the runtime finds plugins
  */
-export function conflist(cniSocket: string): string {
-  const list = { cniVersion: '1.0.0', name: 'ovenbird', plugins: [{ type: 'ovenbird', socket: cniSocket }] };
+export function conflist(cniSocket: string, cniBinDir: string | undefined): string {
+  const own = { type: 'ovenbird', socket: cniSocket, capabilities: { bandwidth: true } };
+  const portmap = { type: 'portmap', capabilities: { portMappings: true } };
+  const hasPortmap = cniBinDir !== undefined && existsSync(join(cniBinDir, 'portmap'));
+  const list = { cniVersion: '1.0.0', name: 'ovenbird', plugins: hasPortmap ? [own, portmap] : [own] };
   return `${JSON.stringify(list, undefined, 2)}\n`;
 }
 
@@ -35,7 +41,7 @@ export async function installCni(
   if (config.cniConfDir !== undefined) {
     await mkdir(config.cniConfDir, { recursive: true });
     const path = join(config.cniConfDir, CONFLIST_NAME);
-    const wanted = conflist(config.cniSocket);
+    const wanted = conflist(config.cniSocket, config.cniBinDir);
     if ((await contentOf(path)) === wanted) return;
     // Runtimes load every *.conflist in the directory: the temporary name must not end so.
     const temporary = join(config.cniConfDir, `.${CONFLIST_NAME}.${process.pid}`);

@@ -14,6 +14,12 @@ describe('configuration', () => {
     });
   });
 
+  test('control sockets are where the packages put them, if the database is', () => {
+    expect(parseConfig(minimal)).toMatchObject({ ovsRunDir: '/run/openvswitch', ovnRunDir: '/run/ovn' });
+    expect(parseConfig({ ...minimal, ovsdb: 'unix:/x/db.sock' }).ovsRunDir).toBeUndefined();
+    expect(parseConfig({ ...minimal, ovsdb: 'unix:/x/db.sock', ovnRunDir: '/x' }).ovnRunDir).toBe('/x');
+  });
+
   test('the environment overrides every kind of key', () => {
     const env = {
       OVENBIRD_NODE_NAME: 'node-2',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { NodeNetwork } from '../networks.ts';
 import { acceptCommands, droppingChains, isIptablesForward } from './forward.ts';
+import { dropsForwarded } from './forward-legacy.ts';
 import { geneveOverhead, type LinkState, overlayMtu } from './link.ts';
 import { natRuleset } from './nat.ts';
 import { hostPortCommands } from './ovn0.ts';
@@ -70,6 +71,18 @@ describe('foreign forward chains', () => {
       'insert rule inet site fw iifname "ovn0" counter accept comment "ovenbird"',
       'insert rule inet site fw oifname "ovn0" counter accept comment "ovenbird"',
     ]);
+  });
+});
+
+describe('the older iptables', () => {
+  test.each([
+    ['-P FORWARD ACCEPT\n', false],
+    ['-P FORWARD DROP\n-A FORWARD -i docker0 -j ACCEPT\n', true],
+    ['-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with icmp-host-prohibited\n', true],
+    ['-P FORWARD ACCEPT\n-A FORWARD -j DROP\n', true],
+    ['-P FORWARD ACCEPT\n-A FORWARD -s 10.0.0.1/32 -j DROP\n', false],
+  ])('%j', (listing, drops) => {
+    expect(dropsForwarded(listing)).toBe(drops);
   });
 });
 

@@ -24,10 +24,7 @@ export function limitCommand(
   if (rate === undefined || rate === 0) return undefined;
   const asked = burst === undefined || burst === 0 || burst >= UNLIMITED_BURST ? rate / 2 : burst;
   const bytes = Math.min(Math.ceil(Math.max(asked / 8, 2 * (mtu + 18), rate / 8 / 250)), 0x7fff_ffff);
-  return [
-    ...['qdisc', 'replace', 'dev', link, 'root', 'tbf'],
-    ...['rate', `${rate}bit`, 'burst', String(bytes), 'latency', LATENCY],
-  ];
+  return `qdisc replace dev ${link} root tbf rate ${rate}bit burst ${bytes} latency ${LATENCY}`.split(' ');
 }
 
 /**

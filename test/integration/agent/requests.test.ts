@@ -157,7 +157,7 @@ describe('wrong requests', () => {
     expect(list).toEqual({
       cniVersion: '1.0.0',
       name: 'ovenbird',
-      plugins: [{ type: 'ovenbird', socket: node.path('cni/cni.sock') }],
+      plugins: [{ type: 'ovenbird', socket: node.path('cni/cni.sock'), capabilities: { bandwidth: true } }],
     });
   });
 });

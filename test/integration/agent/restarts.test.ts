@@ -146,6 +146,31 @@ describe('others interfere', () => {
     expect((await cni(node, 'DEL', pod)).status).toBe(0);
   });
 
+  test('the FORWARD chain of the older iptables is opened at start, and when the Node changes', async () => {
+    showLog();
+    const pod = await announcedPod(node, 33);
+    expect((await cni(node, 'ADD', pod)).status).toBe(0);
+    const filter = async (program: string): Promise<string> => await must(node.inNode(program, '-S', 'FORWARD'));
+    await must(node.inNode('iptables-legacy', '-P', 'FORWARD', 'DROP'));
+    await must(node.inNode('ip6tables-legacy', '-A', 'FORWARD', '-j', 'REJECT'));
+    expect(await reaches(pod, '172.31.0.254')).toBe(false);
+    const [object] = (await node.list('Node')) as [{ metadata: { annotations: Record<string, string> } }];
+    const annotations = { ...object.metadata.annotations, 'example.com/heartbeat': '1' };
+    await node.put('Node', { ...object, metadata: { ...object.metadata, annotations } } as never);
+    await until('the world is reached again', () => reaches(pod, '172.31.0.254'));
+    await until('the IPv6 world is reached again', () => reaches(pod, 'fd00:172::254'));
+    const accepted = await filter('iptables-legacy');
+    expect(accepted).toContain('-A FORWARD -i ovn0 -m comment --comment ovenbird -j ACCEPT');
+    await node.put('Node', object as never);
+    await until('it looked again', async () => (await node.query('/status')).body.includes('ip6tables-legacy FORWARD'));
+    expect(await filter('iptables-legacy')).toBe(accepted);
+    for (const program of ['iptables-legacy', 'ip6tables-legacy']) {
+      await must(node.inNode(program, '-F', 'FORWARD'));
+      await must(node.inNode(program, '-P', 'FORWARD', 'ACCEPT'));
+    }
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
   test('a Subnet that comes and goes changes routes and masquerade', async () => {
     showLog();
     const subnet = {

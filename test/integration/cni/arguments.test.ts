@@ -172,6 +172,7 @@ describe('CNI_ARGS', () => {
     const fresh: TestPod = { ...old, uid: 'newer', containerId: 'fresh', netns: await node.podNamespace('fresh') };
     await node.nbctl(['lsp-del', `${old.name}.default`]);
     await node.nbctl(...portCommands(fresh));
+    await node.remove('Pod', old.name, 'default');
     await node.put('Pod', podObject(fresh, true));
     resultOf(await add(fresh));
     expectError(await add(old), 11, 'newer');

@@ -126,7 +126,7 @@ describe('second', () => {
   test('28: behind a plugin that has made the interface already it refuses, and the chain can be deleted', async () => {
     const pod = await nextPod();
     const plugins = [
-      { type: 'ptp', ipam: { type: 'static', addresses: [{ address: '192.0.2.2/29' }] } },
+      { type: 'ptp', ipam: { type: 'static', addresses: [{ address: '192.0.2.2/29', gateway: '192.0.2.1' }] } },
       own(),
       { type: 'tuning', mtu: 1300 },
     ];

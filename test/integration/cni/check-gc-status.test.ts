@@ -154,7 +154,7 @@ describe('STATUS', () => {
     const pod = await nextPod();
     resultOf(await call('ADD', pod));
     expectSilent(await call('DEL', pod));
-    await node.put('Subnet', net as never);
+    await node.put('Subnet', net);
     await until('STATUS succeeds again', async () => (await status()).status === 0);
   });
 });

@@ -1,5 +1,5 @@
 /** Checks 1-15: the process protocol and VERSION. Checks 54-56: the installed configuration. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, watch } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from '../agent/exec.ts';
@@ -15,6 +15,9 @@ let whileUndecided: readonly string[] = [];
 beforeAll(async () => {
   await node.start();
   mkdirSync(node.path('net.d'));
+  // As on a node with the package containernetworking-plugins.
+  mkdirSync(node.path('bin'));
+  symlinkSync('/usr/lib/cni/portmap', node.path('bin/portmap'));
   const watcher = watch(node.path('net.d'), (_, name) => {
     if (name === null) return;
     const read = (): string | undefined => {
@@ -56,7 +59,10 @@ describe('configuration file', () => {
     expect(list).toEqual({
       cniVersion: '1.0.0',
       name: 'ovenbird',
-      plugins: [{ type: 'ovenbird', socket: node.path('cni/cni.sock') }],
+      plugins: [
+        { type: 'ovenbird', socket: node.path('cni/cni.sock'), capabilities: { bandwidth: true } },
+        { type: 'portmap', capabilities: { portMappings: true } },
+      ],
     });
   });
 

@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest';
+import { limitCommand } from './bandwidth.ts';
+import { previousResult } from './previous-result.ts';
+import { appendResult } from './result.ts';
+import { runtimeConfig } from './runtime-config.ts';
+
+const read = (cniVersion: string, prevResult: unknown): ReturnType<typeof previousResult> =>
+  previousResult({ cniVersion, name: 'n', prevResult });
+
+describe('prevResult', () => {
+  test('absent and null are none', () => {
+    expect(read('1.0.0', undefined)).toBeUndefined();
+    expect(read('1.0.0', null)).toBeUndefined();
+  });
+
+  test('null lists, unknown keys and either shape of addresses are taken', () => {
+    const prevResult = {
+      interfaces: null,
+      ips: [
+        { version: '4', address: '10.0.0.2/8' },
+        { address: 'fd00::2/64', interface: 0 },
+      ],
+      extra: 1,
+    };
+    expect(read('1.1.0', prevResult)).toMatchObject({
+      interfaces: [],
+      ips: [{ address: '10.0.0.2/8' }, { address: 'fd00::2/64', interface: 0 }],
+      routes: [],
+      dns: {},
+      extra: 1,
+    });
+    expect(read('1.1.0', prevResult)?.ips[0]).not.toHaveProperty('version');
+    expect(read('0.4.0', prevResult)?.ips.map(({ version }) => version)).toEqual(['4', '6']);
+  });
+
+  test.each([
+    ['text', 'prevResult'],
+    [{ interfaces: {} }, 'prevResult.interfaces'],
+    [{ ips: [{}] }, 'prevResult.ips.0.address'],
+    [{ routes: [{ gw: '10.0.0.1' }] }, 'prevResult.routes.0.dst'],
+  ])('%j names %s', (prevResult, key) => {
+    expect(() => read('1.0.0', prevResult)).toThrow(key);
+  });
+
+  test('our own is appended, its indexes shifted; its dns wins when it has one', () => {
+    const previous = read('1.0.0', {
+      interfaces: [{ name: 'a' }, { name: 'b' }],
+      ips: [{ address: '10.0.0.2/8', interface: 1 }],
+      dns: { domain: 'x' },
+      extra: 1,
+    });
+    if (previous === undefined) throw new Error('there is a result');
+    const own = {
+      cniVersion: '1.0.0',
+      interfaces: [{ name: 'h' }, { name: 'eth0', sandbox: '/n' }],
+      ips: [{ address: '10.16.0.2/16', interface: 1 }],
+      routes: [{ dst: '0.0.0.0/0' }],
+      dns: {},
+    };
+    expect(appendResult(previous, own)).toEqual({
+      cniVersion: '1.0.0',
+      interfaces: [{ name: 'a' }, { name: 'b' }, { name: 'h' }, { name: 'eth0', sandbox: '/n' }],
+      ips: [
+        { address: '10.0.0.2/8', interface: 1 },
+        { address: '10.16.0.2/16', interface: 3 },
+      ],
+      routes: [{ dst: '0.0.0.0/0' }],
+      dns: { domain: 'x' },
+      extra: 1,
+    });
+    expect(appendResult(previous, { ...own, dns: { domain: 'y' } }).dns).toEqual({ domain: 'y' });
+  });
+});
+
+describe('bandwidth', () => {
+  const burstOf = (rate: number, burst?: number): number =>
+    Number(/burst (\d+)/.exec(limitCommand('eth0', rate, burst, 1442)?.join(' ') ?? '')?.[1]);
+
+  test('no rate, no limit', () => {
+    expect(limitCommand('eth0', undefined, 8000, 1442)).toBeUndefined();
+    expect(limitCommand('eth0', 0, 8000, 1442)).toBeUndefined();
+  });
+
+  test('rate in bits per second, bucket in bytes', () => {
+    expect(limitCommand('eth0', 10_000_000, 800_000, 1442)?.join(' ')).toBe(
+      'qdisc replace dev eth0 root tbf rate 10000000bit burst 100000 latency 25ms',
+    );
+  });
+
+  test('the bucket: half a second by default, two packets and 4 ms at least, and what tc can count at most', () => {
+    expect(burstOf(8_000_000)).toBe(500_000);
+    expect(burstOf(8_000_000, 4_294_967_295)).toBe(500_000);
+    expect(burstOf(8_000_000, 8)).toBe(4000);
+    expect(burstOf(1000, 8)).toBe(2 * 1460);
+    expect(burstOf(1e12)).toBe(0x7fff_ffff);
+  });
+
+  test('keys in either case, null for absent', () => {
+    expect(runtimeConfig.parse({ bandwidth: { IngressRate: 1, EgressRate: null }, mac: null, ips: null })).toEqual({
+      bandwidth: { ingressRate: 1 },
+      mac: undefined,
+      ips: undefined,
+    });
+    expect(runtimeConfig.parse(null)).toBeUndefined();
+    expect(runtimeConfig.safeParse({ bandwidth: [] }).success).toBe(false);
+  });
+});
