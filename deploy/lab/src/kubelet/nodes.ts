@@ -17,7 +17,7 @@ export interface NodesContext {
 /** Intervals of a kubelet: the lease is renewed every 10 s and lasts 40 s (KubeletConfiguration, defaults). */
 const LEASE = { renewMs: 10_000, durationSeconds: 40, namespace: 'kube-node-lease' } as const;
 const PODS_PER_NODE = 1000;
-const VERSION = 'v1.34.0-ovenbird-lab';
+const VERSION = 'v1.33.0-ovenbird-lab';
 
 /** Registers the nodes, keeps their Ready condition equal to "there is a conflist", and renews their leases. */
 export async function keepNodes(nodes: readonly NodeConfig[], context: NodesContext): Promise<void> {
