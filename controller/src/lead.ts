@@ -230,7 +230,14 @@ export async function lead(options: LeadOptions): Promise<void> {
     seenSubnet: (object) => board.seenSubnet(object),
     seenVpc: (object) => board.seenVpc(object),
     onNotice: (kind, notice) => {
-      if (notice.type === 'error') log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'watch');
+      if (notice.type === 'error' && notice.error.code === 'forbidden') {
+        log.error(
+          { kind, err: notice.error },
+          'the API server refuses this watch, and nothing works without it: apply deploy/rbac',
+        );
+      } else if (notice.type === 'error') {
+        log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'watch');
+      }
       if (notice.type === 'handler-error') log.error({ kind, err: notice.error }, 'watch handler');
     },
   });

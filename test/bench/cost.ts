@@ -1,5 +1,5 @@
 import { IPS } from '@ovenbird/crds';
-import type { KubeClient } from '@ovenbird/kube';
+import { type KubeClient, NODES } from '@ovenbird/kube';
 import type { TestLab } from '../src/lab.ts';
 
 /** One kind of access that the lab's API server counted (`/lab/verbs`). */
@@ -70,6 +70,14 @@ export async function podPorts(lab: TestLab): Promise<readonly string[]> {
 export async function ipObjects(client: KubeClient, namespace: string): Promise<number> {
   const { items } = await client.resource(IPS).list();
   return items.filter((item) => item.spec.namespace === namespace).length;
+}
+
+/** Whether every Node has its IP object; those that are missing, as text. */
+export async function nodeObjects(client: KubeClient): Promise<true | string> {
+  const [nodes, ips] = await Promise.all([client.resource(NODES).list(), client.resource(IPS).list()]);
+  const present = new Set(ips.items.map((item) => item.metadata.name));
+  const missing = nodes.items.map((node) => `node-${node.metadata.name}`).filter((name) => !present.has(name));
+  return missing.length === 0 || `no IP objects of ${missing.join(' ')}`;
 }
 
 /**

@@ -13,7 +13,7 @@ import { waitFor } from '@ovenbird/deploy';
 import { KubeClient, NAMESPACES, NODES } from '@ovenbird/kube';
 import { openLab, type TestLab } from '../src/lab.ts';
 import { type Contender, controlPath, nullController, ovenbird } from './contenders.ts';
-import { type Cost, ipObjects, podPorts, podWrites, readCost, spent } from './cost.ts';
+import { type Cost, ipObjects, nodeObjects, podPorts, podWrites, readCost, spent } from './cost.ts';
 import { watchInstalled } from './installed.ts';
 import { PodLoad, type PodPlan, type PodTimes, timesOf } from './pod-load.ts';
 import { benchLine, infoLine, median, percentile, type Target } from './report.ts';
@@ -147,6 +147,8 @@ async function measureCost(bench: Bench, ours: Contender): Promise<{ created: Co
   const { lab, client, signal } = bench;
   const watch = new AbortController();
   const load = await PodLoad.open(client, namespace, ours.isAnnounced, AbortSignal.any([signal, watch.signal]));
+  // What the nodes of this round still cost is not the pods'.
+  await waitFor('IP objects of nodes', () => nodeObjects(client), { deadline, interval: 50, signal });
   const before = await readCost(lab, client);
   await load.create(planOf(ours, 'cost', costPods, rate.perSecond));
   await waitFor(

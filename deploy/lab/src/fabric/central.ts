@@ -30,6 +30,12 @@ export async function socketReady(path: string): Promise<true | string> {
   return (await accepts({ path })) || `nobody listens on ${path}`;
 }
 
+/**
+ * On a cluster northd, the southbound server and each ovn-controller have cores of their own. Here they share a few with
+ * everything else, and what they do follows a pod's announcement: it must not hold that up.
+ */
+export const later: readonly string[] = ['nice', '-n', '10'];
+
 function databaseServer(
   state: LabState,
   layout: Layout,
@@ -38,6 +44,7 @@ function databaseServer(
     readonly socket: string;
     readonly file: string;
     readonly options: readonly string[];
+    readonly prefix?: readonly string[];
   },
 ): ProcessSpec {
   const logFile = join(layout.log, `${server.name}.log`);
@@ -47,6 +54,7 @@ function databaseServer(
     namespace: state.namespaces.fabric,
     logFile,
     argv: [
+      ...(server.prefix ?? []),
       'ovsdb-server',
       ...daemonOptions(logFile, pidFile),
       `--unixctl=${join(layout.central.directory, `${server.name}.ctl`)}`,
@@ -77,7 +85,7 @@ export function southboundServer(state: LabState, layout: Layout): ProcessSpec {
     `--certificate=${cert}`,
     `--ca-cert=${ca}`,
   ];
-  return databaseServer(state, layout, { name: 'ovnsb', socket, file, options });
+  return databaseServer(state, layout, { name: 'ovnsb', socket, file, options, prefix: later });
 }
 
 /** Opens the southbound database for the nodes. */
@@ -103,6 +111,7 @@ export function northd(state: LabState, layout: Layout): ProcessSpec {
     namespace: state.namespaces.fabric,
     logFile,
     argv: [
+      ...later,
       'ovn-northd',
       ...daemonOptions(logFile, pidFile),
       `--unixctl=${control}`,
