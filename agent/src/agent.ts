@@ -2,7 +2,7 @@ import type { Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
-import { installCni } from './cni-install.ts';
+import { installCni, removeStaleConflist } from './cni-install.ts';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
@@ -90,7 +90,8 @@ export class Agent {
    * that died are removed before this resolves: serve CNI requests only then.
    */
   async start(): Promise<void> {
-    const { ovs, watches, log, signal } = this.#parts;
+    const { config, ovs, watches, log, signal } = this.#parts;
+    if (await removeStaleConflist(config)) log.info('removed the CNI configuration of before the boot');
     ovs.replica.onChange((changes) => this.#onOvsChange(changes));
     // Nothing tells of changes of the older iptables: each of the Node, which come every few minutes, is an occasion to look.
     watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward'));

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfig } from './config.ts';
 
@@ -48,4 +48,24 @@ export async function installCni(
     await writeFile(temporary, wanted, { mode: 0o644 });
     await rename(temporary, path);
   }
+}
+
+/** When the system booted, milliseconds since the epoch (proc(5), /proc/stat, btime). */
+async function bootTime(): Promise<number> {
+  return Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'utf8'))?.[1]) * 1000;
+}
+
+/**
+ * Removes a configuration that was written before this boot: nothing of what it promises runs yet, and the runtime would
+ * take the node for ready and start pods. One of this boot stays, so that a restart of the agent does not take the node
+ * out of service.
+ * @returns whether there was one
+ */
+export async function removeStaleConflist(config: Pick<AgentConfig, 'cniConfDir'>): Promise<boolean> {
+  if (config.cniConfDir === undefined) return false;
+  const path = join(config.cniConfDir, CONFLIST_NAME);
+  const written = await stat(path).catch(() => undefined);
+  if (written === undefined || written.mtimeMs >= (await bootTime())) return false;
+  await unlink(path);
+  return true;
 }

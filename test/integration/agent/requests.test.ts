@@ -80,7 +80,7 @@ describe('wrong requests', () => {
     ['no name', { name: undefined }, 7],
     ['illegal name', { name: '../x' }, 7],
     ['socket of the wrong type', { socket: 5 }, 7],
-    ['prevResult on ADD', { prevResult: {} }, 7],
+    ['a prevResult that is none', { prevResult: { interfaces: 'x' } }, 7],
   ])('%s', async (_name, change, code) => {
     const pod = { ...base, config: { ...node.cniConfig('1.0.0'), ...change } };
     expect(errorOf((await node.cni(pod)).stdout).code).toBe(code);

@@ -1,14 +1,27 @@
 /** Checks 28-30 and 49: the plugin in chains, with the stock plugins of containernetworking/plugins 1.1.1. */
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from '../agent/exec.ts';
 import { NodeUnderTest } from '../agent/node-under-test.ts';
 import { announcedPod, leftovers, type TestPod } from '../agent/pods.ts';
-import { Chain, expectError, expectSilent, ipJson, plugin, resultOf, VERSIONS, variables } from './runtime.ts';
+import {
+  Chain,
+  expectError,
+  expectSilent,
+  ipJson,
+  type PluginConfig,
+  plugin,
+  resultOf,
+  VERSIONS,
+  variables,
+} from './runtime.ts';
 
 const node = new NodeUnderTest();
 let pods = 0;
 beforeAll(async () => {
   await node.start();
+  mkdirSync(node.path('bin'));
+  symlinkSync('/usr/lib/cni/portmap', node.path('bin/portmap'));
   await node.startAgent();
   await must(node.inNode('ip', 'link', 'set', 'lo', 'up'));
 }, 90_000);
@@ -25,7 +38,7 @@ const own = (): Record<string, unknown> & { type: string } => ({
 });
 /** Answers each TCP connection with the pod's name. */
 function serve(pod: TestPod, port: number): void {
-  const script = `require('net').createServer((s) => s.on('error', () => {}).end('${pod.name}')).listen(${port})`;
+  const script = `require('net').createServer((s) => s.on('error', () => {}).end('${pod.name}')).listen(${port}, "::")`;
   node.daemon(`server-${pod.name}`, ['nsenter', `--net=${pod.netns}`, process.execPath, '-e', script]);
 }
 /** What a TCP server says to a client in a namespace. */
@@ -91,6 +104,29 @@ describe('first, with stock portmap and bandwidth behind it', () => {
     expect(await qdiscs(host)).toContain('qdisc tbf');
     await chain.delete(pod);
   });
+});
+
+test('49, 54: the installed configuration maps ports of both families and limits bandwidth', async () => {
+  const pod = await nextPod();
+  serve(pod, 8080);
+  const path = node.path('net.d/10-ovenbird.conflist');
+  await until('it is installed', async () => existsSync(path));
+  const list = JSON.parse(readFileSync(path, 'utf8')) as { cniVersion: string; plugins: PluginConfig[] };
+  const chain = new Chain(node, list.cniVersion, list.plugins, {
+    portMappings: [{ hostPort: 18_081, containerPort: 8080, protocol: 'tcp' }],
+    bandwidth: { ingressRate: 80_000_000, egressRate: 80_000_000 },
+  });
+  const result = await chain.add(pod);
+  expect(result.interfaces).toHaveLength(2);
+  expect(await qdiscs(result.interfaces[0]?.name ?? '')).toContain('rate 80Mbit');
+  for (const address of ['172.31.0.1', 'fd00:172::1']) {
+    await until(`the world reaches port 18081 of ${address}`, async () =>
+      (await ask(outside(), address, 18_081)).includes(pod.name),
+    );
+  }
+  await chain.delete(pod);
+  expect(await ask(outside(), '172.31.0.1', 18_081)).toBe('');
+  expect(await leftovers(node)).toEqual({ ports: [], links: [] });
 });
 
 describe('second', () => {

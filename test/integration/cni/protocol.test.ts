@@ -1,5 +1,5 @@
 /** Checks 1-15: the process protocol and VERSION. Checks 54-56: the installed configuration. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, watch } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, watch, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from '../agent/exec.ts';
@@ -15,6 +15,9 @@ let whileUndecided: readonly string[] = [];
 beforeAll(async () => {
   await node.start();
   mkdirSync(node.path('net.d'));
+  // As after a reboot: what the agent wrote before.
+  writeFileSync(node.path('net.d/10-ovenbird.conflist'), '{ "name": "of before the boot", "plugins": [] }');
+  utimesSync(node.path('net.d/10-ovenbird.conflist'), 1e9, 1e9);
   // As on a node with the package containernetworking-plugins.
   mkdirSync(node.path('bin'));
   symlinkSync('/usr/lib/cni/portmap', node.path('bin/portmap'));
@@ -39,7 +42,9 @@ beforeAll(async () => {
   expectError(await node.cni({ command: 'STATUS', config: node.cniConfig('1.1.0') }), 50, 'has not announced', '1.1.0');
   await node.put('Node', object as never);
   await starting;
-  await until('the configuration is installed', async () => seen.some(({ name }) => name === '10-ovenbird.conflist'));
+  await until('the configuration is installed', async () =>
+    seen.some(({ name, content }) => name === '10-ovenbird.conflist' && content !== undefined),
+  );
   watcher.close();
 }, 90_000);
 afterAll(() => node.stop());
@@ -68,9 +73,9 @@ describe('configuration file', () => {
 
   test('55: it appears whole, and only when the node is ready', () => {
     expect(whileUndecided).toEqual([]);
-    const installed = seen.filter(({ name }) => name.endsWith('.conflist'));
+    const installed = seen.filter(({ content }) => content !== undefined);
     expect(installed.length).toBeGreaterThan(0);
-    for (const { content } of installed) expect(JSON.parse(content ?? '')).toHaveProperty('plugins');
+    for (const { content } of installed) expect(JSON.parse(content ?? '')).toMatchObject({ name: 'ovenbird' });
   });
 
   test('56: its name sorts before those of others', () => {
