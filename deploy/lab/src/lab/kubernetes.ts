@@ -144,6 +144,8 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         datapathType: 'netdev',
         cniSocket: files.cniSocket,
         querySocket: files.querySocket,
+        ovsRunDir: files.run,
+        ovnRunDir: files.run,
         netnsDirs: ['/run/netns'],
         // The lab puts the shim there itself, by a link: /run, where copies would land, often is mounted noexec.
         cniConfDir: files.cniConf,
