@@ -25,6 +25,9 @@ const MONITOR = {
 /** Messages end where the next begins: no string of this benchmark holds `}{"`. */
 const BETWEEN = /(?<=\})(?=\{")/;
 
+/** The end of a reply. */
+const END = Buffer.from('"error":null}');
+
 /** Collects messages until one has the id. */
 async function collect(socket: Socket, id: number): Promise<string[]> {
   const chunks: Buffer[] = [];
@@ -35,7 +38,7 @@ async function collect(socket: Socket, id: number): Promise<string[]> {
     chunks.push(chunk);
     const seen = Buffer.concat([tail, chunk]);
     found ||= seen.includes(mark);
-    if (found && chunk.at(-1) === 0x7d) {
+    if (found && seen.subarray(-END.length).equals(END)) {
       break;
     }
     tail = seen.subarray(-32);
