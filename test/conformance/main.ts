@@ -21,11 +21,12 @@ async function networkPolicy(pattern: string, families: readonly (4 | 6)[]): Pro
   if (cases.length === 0) throw new Error(`no case has "${pattern}" in its name or as a tag`);
   const fixture = loadFixture(cases[0]?.fixture ?? '');
   await using running = await lab();
+  const southbound = running.layout.central.southbound;
   const cluster = await PolicyCluster.open(running, fixture);
   const results: CaseResult[] = [];
   try {
     for (const item of cases) {
-      const result = await runCase(item, cluster, fixture, { families, ports, deadline: 30_000 });
+      const result = await runCase(item, { cluster, fixture, southbound }, { families, ports, deadline: 30_000 });
       results.push(result);
       const verdict = result.failures.length === 0 ? 'ok    ' : 'FAILED';
       const seconds = (result.milliseconds / 1000).toFixed(1);

@@ -62,7 +62,7 @@ interface ServiceObject extends CaseObject {
 export type FixtureObject = NamespaceObject | PodObject | PolicyObject | ServiceObject;
 
 export interface Removal {
-  readonly kind: 'Namespace' | 'Pod' | 'NetworkPolicy';
+  readonly kind: 'Namespace' | 'Pod' | 'NetworkPolicy' | 'Service';
   readonly namespace?: string;
   readonly name: string;
 }

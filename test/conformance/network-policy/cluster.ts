@@ -12,6 +12,14 @@ import type { TestLab } from '../../src/lab.ts';
 import { addressesOf, type PodObject as RunningPod } from '../../src/objects.ts';
 import type { Fixture, FixtureObject, NamespaceObject, PodObject, Removal, Step } from './case.ts';
 
+/** A pod of the cluster, as OVN sees it. */
+export interface PlacedPod {
+  readonly addresses: readonly string[];
+  readonly mac: string;
+  readonly logicalSwitch: string;
+  readonly logicalPort: string;
+}
+
 /** Marks namespaces that were made here, so that nobody else's are taken over or deleted. */
 const mark = 'ovenbird.io/conformance';
 
@@ -34,7 +42,7 @@ export class PolicyCluster {
   /** What there is now. */
   readonly #present = new Map<string, FixtureObject>();
   #netns: ReadonlyMap<string, string> = new Map();
-  readonly #addresses = new Map<string, readonly string[]>();
+  readonly #pods = new Map<string, PlacedPod>();
 
   private constructor(lab: TestLab, client: KubeClient, fixture: Fixture) {
     this.#lab = lab;
@@ -54,11 +62,16 @@ export class PolicyCluster {
   /** Addresses of pods by `namespace/name`. @param family of the addresses; pods without one are left out */
   addresses(family: 4 | 6): ReadonlyMap<string, string> {
     const found = new Map<string, string>();
-    for (const [key, addresses] of this.#addresses) {
+    for (const [key, { addresses }] of this.#pods) {
       const address = addresses.find((text) => text.includes(':') === (family === 6));
       if (address !== undefined) found.set(key, address);
     }
     return found;
+  }
+
+  /** Pods by `namespace/name`. */
+  get pods(): ReadonlyMap<string, PlacedPod> {
+    return this.#pods;
   }
 
   /** Network namespaces of pods by `namespace/name`. */
@@ -138,6 +151,7 @@ export class PolicyCluster {
   }
 
   async #remove({ kind, namespace, name }: Removal): Promise<void> {
+    if (kind === 'Service') return;
     this.#present.delete(keyOf(kind, namespace, name));
     if (kind === 'Namespace')
       for (const [key, object] of this.#present) if (object.metadata.namespace === name) this.#present.delete(key);
@@ -146,7 +160,7 @@ export class PolicyCluster {
     await this.#gone(kind, namespace, name);
   }
 
-  async #delete(kind: Removal['kind'], namespace: string | undefined, name: string): Promise<void> {
+  async #delete(kind: keyof typeof kinds, namespace: string | undefined, name: string): Promise<void> {
     try {
       await this.#resource(kind).delete({ namespace, name });
     } catch (error) {
@@ -154,7 +168,7 @@ export class PolicyCluster {
     }
   }
 
-  async #gone(kind: Removal['kind'], namespace: string | undefined, name: string): Promise<void> {
+  async #gone(kind: keyof typeof kinds, namespace: string | undefined, name: string): Promise<void> {
     await this.#lab.waitFor(
       `${kind} ${name} is gone`,
       async () => (await this.#resource(kind).find({ namespace, name })) === undefined || 'still there',
@@ -167,19 +181,19 @@ export class PolicyCluster {
     const pods = [...this.#present.values()].filter(({ kind }) => kind === 'Pod').map(({ metadata }) => metadata);
     const known = new Set(pods.map(({ namespace, name }) => `${namespace}/${name}`));
     let changed = false;
-    for (const key of this.#addresses.keys()) if (!known.has(key)) changed = this.#addresses.delete(key);
+    for (const key of this.#pods.keys()) if (!known.has(key)) changed = this.#pods.delete(key);
     for (const { namespace, name } of pods) {
-      if (this.#addresses.has(`${namespace}/${name}`)) continue;
+      if (this.#pods.has(`${namespace}/${name}`)) continue;
       changed = true;
-      const addresses = await this.#lab.waitFor(
+      const placed = await this.#lab.waitFor(
         `pod ${namespace}/${name} is Ready`,
         async () => {
           const pod = (await this.#resource('Pod').find({ namespace, name })) as (RunningPod & KubeObject) | undefined;
-          return pod !== undefined && isReady(pod) ? addressesOf(pod) : (pod?.status.phase ?? 'does not exist');
+          return pod !== undefined && isReady(pod) ? placedPod(pod) : (pod?.status.phase ?? 'does not exist');
         },
         30_000,
       );
-      this.#addresses.set(`${namespace}/${name}`, addresses);
+      this.#pods.set(`${namespace}/${name}`, placed);
     }
     if (changed) this.#netns = await this.#lab.podNamespaces();
   }
@@ -193,6 +207,16 @@ const objectKey = ({ kind, metadata }: FixtureObject): string => keyOf(kind, met
 const labelsOf = ({ metadata }: FixtureObject): Labels => metadata.labels ?? {};
 const sameLabels = (a: Labels, b: Labels): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value);
+
+function placedPod(pod: RunningPod & KubeObject): PlacedPod {
+  const { namespace, name, annotations = {} } = pod.metadata;
+  return {
+    addresses: addressesOf(pod),
+    mac: annotations['ovn.kubernetes.io/mac_address'] ?? '',
+    logicalSwitch: annotations['ovn.kubernetes.io/logical_switch'] ?? '',
+    logicalPort: `${name}.${namespace}`,
+  };
+}
 
 function isReady(pod: KubeObject): boolean {
   const { status } = pod as { status?: { conditions?: readonly { type: string; status: string }[] } };

@@ -169,7 +169,8 @@ export function removeObject(state: OracleState, { kind, namespace, name }: Remo
     state.pods = state.pods.filter((pod) => pod.namespace !== name);
     state.policies = state.policies.filter((policy) => policy.metadata.namespace !== name);
   } else if (kind === 'Pod') state.pods = state.pods.filter((pod) => pod.namespace !== namespace || pod.name !== name);
-  else state.policies = state.policies.filter((policy) => !isPolicy(policy, namespace, name));
+  else if (kind === 'NetworkPolicy')
+    state.policies = state.policies.filter((policy) => !isPolicy(policy, namespace, name));
 }
 
 /** Ports that every pod of the fixtures listens on. */

@@ -1,7 +1,8 @@
 import { type Probe, probeAll, type Verdict } from '@ovenbird/deploy';
-import type { Case, Expectation } from './case.ts';
+import type { Case, Expectation, Fixture } from './case.ts';
 import type { PolicyCluster } from './cluster.ts';
 import { expectationOf, replay, retarget } from './oracle.ts';
+import { type TracedFlow, traceAll } from './tracer.ts';
 
 /** What is probed, and for how long reality may differ from what is expected. */
 export interface RunOptions {
@@ -24,19 +25,25 @@ export interface CaseResult {
   readonly failures: readonly string[];
 }
 
+/** One connection: asked with packets, or of ovn-trace. */
 interface Cell {
   readonly text: string;
-  readonly probe: Probe;
   readonly open: boolean;
+  readonly probe?: Probe;
+  readonly flow?: TracedFlow;
+}
+
+/** Where cases run. */
+export interface Stage {
+  readonly cluster: PolicyCluster;
+  readonly fixture: Fixture;
+  /** Socket of the southbound database. */
+  readonly southbound: string;
 }
 
 /** Runs one case on a cluster, which is the bare fixture before and should be reset after. */
-export async function runCase(
-  item: Case,
-  cluster: PolicyCluster,
-  fixture: Parameters<typeof replay>[1],
-  options: RunOptions,
-): Promise<CaseResult> {
+export async function runCase(item: Case, stage: Stage, options: RunOptions): Promise<CaseResult> {
+  const { cluster, fixture, southbound } = stage;
   const start = performance.now();
   const failures: string[] = [];
   let cells = 0;
@@ -53,7 +60,7 @@ export async function runCase(
       if (expected === undefined) continue;
       const probes = families.flatMap((family) => cellsOf(expected, cluster, family, options.ports));
       cells += probes.length;
-      const wrong = await converge(probes, options.deadline);
+      const wrong = await converge(probes, southbound, options.deadline);
       failures.push(...wrong.map((text) => `step ${index + 1} ${text}`));
     }
     await cluster.reset();
@@ -69,22 +76,15 @@ function cellsOf(
   ports: readonly string[],
 ): readonly Cell[] {
   const cells: Cell[] = [];
-  const addresses = cluster.addresses(family);
   for (const { ports: keys, rows } of expected.tables) {
     for (const key of keys.filter((candidate) => ports.includes(candidate))) {
-      const [protocol = '', port = ''] = key.toLowerCase().split('/');
       for (const [at, from] of expected.order.entries()) {
         for (const [column, to] of expected.order.entries()) {
-          const netns = cluster.netns.get(from);
-          const destination = addresses.get(to);
-          if (netns === undefined || destination === undefined)
-            throw new Error(`no interface or address of ${from} or ${to}`);
           const open = rows[at]?.[column] === '.';
-          cells.push({
-            text: `${from} -> ${to} ${key} IPv${family}: ${open ? 'allowed' : 'blocked'}`,
-            probe: { netns, protocol: protocol as Probe['protocol'], destination, port: Number(port) },
-            open,
-          });
+          const text = `${from} -> ${to} ${key} IPv${family}: ${open ? 'allowed' : 'blocked'}`;
+          // A pod reaches itself within its own namespace: OVN is not asked.
+          if (key.startsWith('SCTP') && from === to) continue;
+          cells.push({ text, open, ...questionOf(cluster, from, to, key, family) });
         }
       }
     }
@@ -92,26 +92,51 @@ function cellsOf(
   return cells;
 }
 
+function questionOf(
+  cluster: PolicyCluster,
+  from: string,
+  to: string,
+  key: string,
+  family: 4 | 6,
+): Pick<Cell, 'probe' | 'flow'> {
+  const [protocol = '', number = ''] = key.toLowerCase().split('/');
+  const netns = cluster.netns.get(from);
+  const source = cluster.pods.get(from);
+  const target = cluster.pods.get(to);
+  const addresses = cluster.addresses(family);
+  const destination = addresses.get(to);
+  const own = addresses.get(from);
+  if (
+    netns === undefined ||
+    source === undefined ||
+    target === undefined ||
+    destination === undefined ||
+    own === undefined
+  )
+    throw new Error(`no interface or IPv${family} address of ${from} or ${to}`);
+  const port = Number(number);
+  if (protocol === 'tcp' || protocol === 'udp') return { probe: { netns, protocol, destination, port } };
+  return {
+    flow: {
+      logicalSwitch: source.logicalSwitch,
+      fromPort: source.logicalPort,
+      fromMac: source.mac,
+      from: own,
+      toPort: target.logicalPort,
+      toMac: target.mac,
+      to: destination,
+      port,
+    },
+  };
+}
+
 /** A refusal is no answer either; what could not be asked is neither. */
 const meaning: Readonly<Record<Verdict, boolean>> = { open: true, closed: false, timeout: false, unreachable: false };
 
-/**
- * Asks all cells at once. A blocked one needs its whole time; what should be open answers at once or, when the machine lost
- * the first packet of so many, after TCP's first retransmission (1 s, RFC 6298).
- */
-async function ask(
-  cells: readonly Cell[],
-  time: { readonly open: number; readonly blocked: number },
-): Promise<Wrong[]> {
-  const results = await probeAll(
-    cells.map(({ probe, open }) => ({ ...probe, timeoutMs: open ? time.open : time.blocked })),
-  );
-  return cells.flatMap((cell, index) => {
-    const result = results[index];
-    return result === undefined || meaning[result.verdict] !== cell.open
-      ? [{ cell, verdict: `${result?.verdict} ${result?.text}`.trim() }]
-      : [];
-  });
+/** How long an answer is waited for, in milliseconds. */
+interface Patience {
+  readonly open: number;
+  readonly blocked: number;
 }
 
 interface Wrong {
@@ -120,18 +145,44 @@ interface Wrong {
 }
 
 /**
+ * Asks all cells at once. A blocked one needs its whole time; what should be open answers at once or, when the machine lost
+ * the first packet of so many, after TCP's first retransmission (1 s, RFC 6298).
+ */
+async function ask(cells: readonly Cell[], southbound: string, time: Patience): Promise<Wrong[]> {
+  const probed = cells.flatMap((cell) => (cell.probe === undefined ? [] : [{ cell, probe: cell.probe }]));
+  const traced = cells.flatMap((cell) => (cell.flow === undefined ? [] : [{ cell, flow: cell.flow }]));
+  const answers = await probeAll(
+    probed.map(({ cell, probe }) => ({ ...probe, timeoutMs: cell.open ? time.open : time.blocked })),
+  );
+  const reaches = await traceAll(
+    southbound,
+    traced.map(({ flow }) => flow),
+  );
+  return [
+    ...probed.flatMap(({ cell }, index) => {
+      const answer = answers[index];
+      const right = answer !== undefined && meaning[answer.verdict] === cell.open;
+      return right ? [] : [{ cell, verdict: `${answer?.verdict} ${answer?.text}`.trim() }];
+    }),
+    ...traced.flatMap(({ cell }, index) =>
+      reaches[index] === cell.open ? [] : [{ cell, verdict: `ovn-trace says ${cell.open ? 'drop' : 'output'}` }],
+    ),
+  ];
+}
+
+/**
  * Waits until every cell is right, then requires that all of them are right once more.
  * @returns what was still wrong at the deadline, or wrong again
  */
-async function converge(cells: readonly Cell[], deadline: number): Promise<readonly string[]> {
+async function converge(cells: readonly Cell[], southbound: string, deadline: number): Promise<readonly string[]> {
   const end = performance.now() + deadline;
   const describe = (when: string, list: readonly Wrong[]): readonly string[] =>
     list.map(({ cell, verdict }) => `${cell.text} but ${verdict} ${when}`);
-  let wrong = await ask(cells, { open: 400, blocked: 200 });
+  let wrong = await ask(cells, southbound, { open: 400, blocked: 200 });
   while (wrong.length > 0) {
     if (performance.now() > end) return describe('at the deadline', wrong);
     const again = wrong.map(({ cell }) => cell);
-    wrong = await ask(again, { open: 1500, blocked: 500 });
+    wrong = await ask(again, southbound, { open: 1500, blocked: 500 });
   }
-  return describe('once more', await ask(cells, { open: 4000, blocked: 1000 }));
+  return describe('once more', await ask(cells, southbound, { open: 4000, blocked: 1000 }));
 }
