@@ -81,19 +81,24 @@ export function numberFor(words: Words, word: string | number, what: string): nu
   return number;
 }
 
+/** A value of the wrong type in a message. */
+function shown(value: unknown): string {
+  return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value);
+}
+
 /** An unsigned integer of an object that is being written. */
 function integer(from: unknown, key: string, max: number, absent: number | undefined): number {
   const value = (from as Readonly<Record<string, unknown>>)[key] ?? absent;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
-    throw new OpenFlowError('invalid_value', `${key} is ${String(value)}; it must be an integer from 0 to ${max}`);
+    throw new OpenFlowError('invalid_value', `${key} is ${shown(value)}; it must be an integer from 0 to ${max}`);
   }
   return value;
 }
 
-function property<V>(from: unknown, key: string): V {
+function property(from: unknown, key: string): unknown {
   const value = (from as Readonly<Record<string, unknown>>)[key];
   if (value === undefined) throw new OpenFlowError('invalid_value', `${key} is missing`);
-  return value as V;
+  return value;
 }
 
 const MAX = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
@@ -124,7 +129,10 @@ const ITEMS: Layout<Target> = {
     write: (w, from) => {
       const value = from[key] ?? absent;
       if (typeof value !== 'bigint' || value < 0n || value > 0xffff_ffff_ffff_ffffn) {
-        throw new OpenFlowError('invalid_value', `${key} is ${String(value)}; it must be a bigint of at most 64 bits`);
+        throw new OpenFlowError(
+          'invalid_value',
+          `${String(key)} is ${shown(value)}; it must be a bigint of at most 64 bits`,
+        );
       }
       w.u64(value);
     },
@@ -142,7 +150,7 @@ const ITEMS: Layout<Target> = {
     write: (w, from) => {
       const value = from[key];
       const number = value === undefined && absent !== undefined ? absent : numberFor(words, value as string, key);
-      if (number > MAX[bytes]) throw new OpenFlowError('invalid_value', `${key} ${number} is too large`);
+      if (number > MAX[bytes]) throw new OpenFlowError('invalid_value', `${String(key)} ${number} is too large`);
       w.uint(number, bytes);
     },
   }),
@@ -152,9 +160,9 @@ const ITEMS: Layout<Target> = {
       into[key] = r.copy(length);
     },
     write: (w, from) => {
-      const value = property<Uint8Array>(from, key);
+      const value = property(from, key) as Uint8Array;
       if (value.length !== length) {
-        throw new OpenFlowError('invalid_value', `${key} has ${value.length} bytes; it must have ${length}`);
+        throw new OpenFlowError('invalid_value', `${String(key)} has ${value.length} bytes; it must have ${length}`);
       }
       w.bytes(value);
     },
@@ -163,13 +171,13 @@ const ITEMS: Layout<Target> = {
     read: (r, into) => {
       into[key] = r.rest();
     },
-    write: (w, from) => w.bytes(property<Uint8Array>(from, key)),
+    write: (w, from) => w.bytes(property(from, key) as Uint8Array),
   }),
   text: (key, length) => ({
     read: (r, into) => {
       into[key] = r.text(length);
     },
-    write: (w, from) => w.text(property<string>(from, key), length),
+    write: (w, from) => w.text(property(from, key) as string, length),
   }),
   mac: (key) => ({
     read: (r, into) => {
@@ -181,7 +189,7 @@ const ITEMS: Layout<Target> = {
     read: (r, into, version) => {
       into[key] = body.read(r, version);
     },
-    write: (w, from, version) => body.write(w, property(from, key), version),
+    write: (w, from, version) => body.write(w, property(from, key) as never, version),
   }),
   list: <V>(key: string, body: Body<V>) => ({
     read: (r: Reader, into: Target, version: Version) => {
@@ -194,7 +202,7 @@ const ITEMS: Layout<Target> = {
       into[key] = all;
     },
     write: (w: Writer, from: Target, version: Version) => {
-      for (const element of property<readonly V[]>(from, key)) body.write(w, element, version);
+      for (const element of property(from, key) as readonly V[]) body.write(w, element, version);
     },
   }),
   when: (has, items, absent = {}) => ({

@@ -4,7 +4,7 @@ import { type ActionSpec, erase, versions } from '../action-spec.ts';
 import { needArgument, splitArrow } from '../arguments.ts';
 import { OpenFlowError } from '../error.ts';
 import type { Field, FieldValue } from '../field.ts';
-import { and, bitRange, checkValue, isZero, ofWidth } from '../field-bits.ts';
+import { and, bitRange, isZero, ofWidth } from '../field-bits.ts';
 import { formatValue, parseValue } from '../field-text.ts';
 import { readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
 import { parseBigint, parseNumber } from '../number-text.ts';

@@ -124,15 +124,15 @@ export async function enlargeDump(from: string, bytes: number, to: string): Prom
   ];
   const rows = Object.values(tables.Logical_Switch_Port);
   const out = createWriteStream(to);
-  let size = 0;
+  const written = { size: 0 };
   const put = async (part: string): Promise<void> => {
-    size += Buffer.byteLength(part);
+    written.size += Buffer.byteLength(part);
     if (!out.write(part)) {
       await once(out, 'drain');
     }
   };
   await put(`[${found},${JSON.stringify(last)},{"Logical_Switch_Port":{`);
-  for (let i = 0; size < bytes; i += 1) {
+  for (let i = 0; written.size < bytes; i += 1) {
     const row = rows[i % rows.length]?.initial;
     const copy = { ...row, name: `${row?.name}-${Math.floor(i / rows.length)}` };
     await put(`${i === 0 ? '' : ','}"${randomUUID()}":${JSON.stringify({ initial: copy })}`);
@@ -140,5 +140,5 @@ export async function enlargeDump(from: string, bytes: number, to: string): Prom
   await put('}}]');
   out.end();
   await once(out, 'finish');
-  return size;
+  return written.size;
 }
