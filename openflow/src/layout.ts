@@ -83,7 +83,8 @@ export function numberFor(words: Words, word: string | number, what: string): nu
 
 /** A value of the wrong type in a message. */
 function shown(value: unknown): string {
-  return typeof value === 'object' || typeof value === 'function' ? typeof value : String(value);
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : typeof value;
 }
 
 /** An unsigned integer of an object that is being written. */
