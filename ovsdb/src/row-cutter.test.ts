@@ -39,10 +39,15 @@ const uuid = fc.uuid();
 const text = fc
   .array(fc.constantFrom('{', '}', '[', ']', '"', '\\', ',', ':', 'a', '\u00e9', '\u{1f426}'), { maxLength: 8 })
   .map((parts) => parts.join(''));
-const row = fc.dictionary(text, fc.oneof(text, fc.integer(), fc.array(fc.array(text))), {
-  maxKeys: 4,
-  noNullPrototype: true,
-});
+// Column names have no backslashes. (V8 of Node 24 reads the key "\\"" as "\\\\" after it has seen the latter.)
+const row = fc.dictionary(
+  text.map((name) => name.replaceAll('\\', '_')),
+  fc.oneof(text, fc.integer(), fc.array(fc.array(text))),
+  {
+    maxKeys: 4,
+    noNullPrototype: true,
+  },
+);
 const tables = fc.dictionary(
   fc.constantFrom('A', 'Logical_Switch', 'a "b"'),
   fc.dictionary(uuid, row, { maxKeys: 4, noNullPrototype: true }),
