@@ -7,7 +7,6 @@ import { asArray, type Json } from './json.ts';
 import { buildMonitor, type MonitorPlan, startMonitor } from './monitor.ts';
 import { type Replica, ReplicaStore } from './replica.ts';
 import { type OperationResult, readResults } from './result.ts';
-import { RowFrameReader } from './row-frame.ts';
 import { ServerState, watchServer } from './server-database.ts';
 import { Session } from './session.ts';
 import { compatible, type DatabaseSpec, parseSchema, type ServerSchema } from './spec.ts';
@@ -39,7 +38,6 @@ class DatabaseClient<DB> implements Client<DB> {
   #schema: ServerSchema | undefined;
   /** The monitor of the present session. */
   #plan: MonitorPlan | undefined;
-  #frames: RowFrameReader | undefined;
   /** When the present session came into sync. */
   #syncedAt: number | undefined;
   /** The last transaction in the replica, as `monitor_cond_since` names it. */
@@ -184,7 +182,6 @@ class DatabaseClient<DB> implements Client<DB> {
       const error = await this.#runSession(remote, signal);
       this.#session = undefined;
       this.#plan = undefined;
-      this.#frames = undefined;
       this.#remote = undefined;
       if (signal.aborted) {
         break;
@@ -206,7 +203,6 @@ class DatabaseClient<DB> implements Client<DB> {
       session = new Session({
         stream,
         onNotification: (method, params) => this.#onNotification(method, params),
-        takeMessage: (text, from) => this.#takeFrame(text, from),
         clock: this.#clock,
         ...(this.#options.probeIntervalMs !== undefined && { probeIntervalMs: this.#options.probeIntervalMs }),
       });
@@ -250,7 +246,6 @@ class DatabaseClient<DB> implements Client<DB> {
       ({ method, found, lastTransaction, load }) => {
         // In the turn of the reply: the first notifications may be in the same chunk.
         this.#plan = { ...plan, method };
-        this.#frames = method === 'monitor_cond_since' ? new RowFrameReader(plan.id) : undefined;
         this.#replica.commit(load, found);
         this.#lastTransaction = lastTransaction;
         this.#server.accept();
@@ -265,24 +260,6 @@ class DatabaseClient<DB> implements Client<DB> {
         });
       },
     );
-  }
-
-  /** Takes the frames that come most often, changes of one row, without parsing what they have in common. */
-  #takeFrame(text: string, from: number): number {
-    const frame = this.#frames?.read(text, from);
-    if (frame === undefined) {
-      return -1;
-    }
-    try {
-      if (!this.#replica.applyRow(frame)) {
-        return -1;
-      }
-    } catch (error) {
-      this.#lastTransaction = ZERO_UUID;
-      throw error;
-    }
-    this.#lastTransaction = frame.lastTransaction;
-    return frame.end;
   }
 
   /** What it throws ends the session, and the next one loads everything anew. */
