@@ -1,6 +1,6 @@
 import type { CaseResult } from './network-policy/run.ts';
 
-/** A table of tags with how many of their cases passed, and the total as the last line. */
+/** A table of tags with how many of their cases passed; then the total. */
 export function summary(results: readonly CaseResult[]): string {
   const tags = new Map<string, { passed: number; total: number }>();
   for (const { failures, tags: own } of results) {
@@ -20,9 +20,13 @@ export function summary(results: readonly CaseResult[]): string {
   const sum = (of: (result: CaseResult) => number): number => results.reduce((total, result) => total + of(result), 0);
   const steps = sum((result) => result.steps);
   const cells = sum((result) => result.cells);
+  const cleared = sum((result) => result.cleared);
   const seconds = Math.round(sum((result) => result.milliseconds) / 1000);
   return [
     ...lines,
     `${passed} of ${results.length} cases passed: ${steps} steps, ${cells} connections, each probed until right and once more, ${seconds} s`,
+    ...(cleared === 0
+      ? []
+      : [`${cleared} times the datapath cached a flow that contradicts its OpenFlow tables (run.ts, converge)`]),
   ].join('\n');
 }

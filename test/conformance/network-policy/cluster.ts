@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from '@ovenbird/deploy';
 import {
   KubeClient,
   KubeError,
@@ -54,6 +57,7 @@ export class PolicyCluster {
   static async open(lab: TestLab, fixture: Fixture): Promise<PolicyCluster> {
     const client = await KubeClient.load({ kubeconfig: lab.layout.kubeconfig });
     const cluster = new PolicyCluster(lab, client, fixture);
+    await cluster.#zeroSnat('remove');
     for (const object of fixture.objects) await cluster.#apply(object);
     await cluster.#settle();
     return cluster;
@@ -103,6 +107,39 @@ export class PolicyCluster {
     for (const { metadata } of namespaces) await this.#delete('Namespace', undefined, metadata.name);
     for (const { metadata } of namespaces) await this.#gone('Namespace', undefined, metadata.name);
     await this.#client.close();
+    await this.#zeroSnat('add');
+  }
+
+  /** Has every cached flow of the nodes' datapaths made anew from the OpenFlow tables. */
+  async clearCaches(): Promise<void> {
+    await Promise.all(
+      this.#lab.nodes.map(async (node) => {
+        const directory = this.#lab.layout.node(node).run;
+        const pid = readFileSync(join(directory, 'ovs-vswitchd.pid'), 'utf8').trim();
+        await run(['ovs-appctl', '-t', join(directory, `ovs-vswitchd.${pid}.ctl`), 'revalidator/purge']);
+      }),
+    );
+  }
+
+  /**
+   * Tells ovn-controller whether the datapath can do all-zero SNAT, which it then uses for every connection that an ACL
+   * commits. In the userspace datapath of OVS 3.1 that makes a second, never expiring entry of each connection, and a packet
+   * of the same addresses and ports between the connection's end and the next sweep aborts vswitchd (conntrack.c:1063):
+   * thousands of short connections between few pods meet that every few seconds.
+   */
+  async #zeroSnat(change: 'add' | 'remove'): Promise<void> {
+    for (const node of this.#lab.nodes) {
+      const rows = await this.#lab.vsctl(
+        node,
+        '--bare',
+        '--columns=_uuid',
+        'find',
+        'Datapath',
+        'capabilities:ct_state=true',
+      );
+      for (const row of rows.split('\n').filter((text) => text !== ''))
+        await this.#lab.vsctl(node, change, 'Datapath', row, 'capabilities', 'ct_zero_snat=true');
+    }
   }
 
   async #apply(object: FixtureObject): Promise<void> {
