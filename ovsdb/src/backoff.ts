@@ -43,3 +43,13 @@ export class Backoff {
     return Math.round(ms * (0.75 + this.#random() / 2));
   }
 }
+
+/** The list in random order (Fisher and Yates). */
+export function shuffled<T>(list: readonly T[], random: () => number): readonly T[] {
+  const rest = [...list];
+  const out: T[] = [];
+  while (rest.length > 0) {
+    out.push(...rest.splice(Math.floor(random() * rest.length), 1));
+  }
+  return out;
+}

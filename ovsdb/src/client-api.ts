@@ -1,12 +1,17 @@
 /** What users of a client see: options, events, the client itself. `client.ts` does it. */
 import type { Clock } from './clock.ts';
 import type { OvsdbError } from './error.ts';
+import type { FramerLimits } from './framer.ts';
+import type { Json } from './json.ts';
+import type { Lock } from './lock.ts';
 import type { Replica } from './replica.ts';
 import type { OperationResult } from './result.ts';
+import type { ServerStatus } from './server-database.ts';
 import type { DatabaseSpec } from './spec.ts';
 import type { Transaction } from './transaction.ts';
 import type { TlsFiles } from './transport.ts';
-import type { IndexSpec, MonitorSpec } from './types.ts';
+import type { Condition, IndexSpec, MonitorSpec, TableName } from './types.ts';
+import type { Uuid } from './uuid.ts';
 
 /**
  * - `waiting`: no connection; the next attempt comes by itself.
@@ -41,7 +46,7 @@ export type ClientEvent =
 
 /** How `connect` finds, watches and keeps a database. */
 export interface ConnectOptions<DB> {
-  /** `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`; tried in turn, from a random one on. */
+  /** `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`; shuffled once, then tried in turn. */
   readonly remotes: readonly string[];
   readonly database: DatabaseSpec<DB>;
   /** Tables and columns of the replica; nothing by default. What the server's schema lacks is left out and reads as default. */
@@ -58,6 +63,8 @@ export interface ConnectOptions<DB> {
   readonly probeIntervalMs?: number;
   /** Milliseconds until a connection (not the dump) must stand. Default 5,000. */
   readonly connectTimeoutMs?: number;
+  /** What a server may make the client hold; see `FramerLimits` for the defaults. */
+  readonly limits?: Partial<FramerLimits>;
   readonly clock?: Clock;
   /** 0 ≤ random() < 1, for the order of remotes and the jitter of waits. */
   readonly random?: () => number;
@@ -70,6 +77,8 @@ export interface Client<DB> {
   readonly replica: Replica<DB>;
   /** The remote of the present connection. */
   readonly remote: string | undefined;
+  /** What the connected server says of itself and the database; undefined without a connection. */
+  readonly server: ServerStatus | undefined;
   /** `x.y.z` of the connected server's schema, or of the last one connected. */
   readonly schemaVersion: string | undefined;
   /** Whether the (last) connected server has the table; false before the first connection. */
@@ -90,6 +99,27 @@ export interface Client<DB> {
     transaction: Transaction<DB>,
     options?: { readonly signal?: AbortSignal },
   ): Promise<readonly OperationResult[]>;
+  /**
+   * Changes at run time which rows of a monitored table the replica holds; undefined = all. Resolves when it holds them.
+   * @throws OvsdbError `not_monitored`, `unknown_column`, `invalid_value`; `unsuitable_server` when the server is too old;
+   * `closed`.
+   */
+  setConditions<T extends TableName<DB>>(table: T, where: readonly Condition<DB, T>[] | undefined): Promise<void>;
+  /**
+   * Asks for a lock, now and on every later connection. `steal` takes it from its holder, once.
+   * @throws OvsdbError `invalid_value` when it is already asked for; `closed`.
+   */
+  lock(name: string, options?: { readonly steal?: boolean }): Lock;
+  /** The databases of the connected server. @throws OvsdbError `disconnected`, `closed` */
+  listDatabases(): Promise<readonly string[]>;
+  /** UUID of the server process, which changes when it restarts. @throws OvsdbError `disconnected`, `closed` */
+  serverId(): Promise<Uuid>;
+  /**
+   * Converts the database to another schema, as `ovsdb-client convert` does: data that the new one has no place for are
+   * lost. All clients then load the database anew.
+   * @throws OvsdbError `disconnected`, `outcome_unknown`, `closed`, or the server's refusal.
+   */
+  convert(schema: Json): Promise<void>;
   /** Closes for good; calls in flight are rejected. */
   close(): Promise<void>;
 }

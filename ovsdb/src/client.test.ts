@@ -287,7 +287,7 @@ describe('connect', () => {
     expect(client.replica.generation).toBe(2);
   });
 
-  it('connects again when the server cancels the monitor', async () => {
+  it('loads anew, on the same connection, when the server cancels the monitor', async () => {
     let monitors = 0;
     const server = serve(
       standalone((method, _params, peer) => {
@@ -301,9 +301,10 @@ describe('connect', () => {
         return {};
       }),
     );
-    const { seen } = open([`unix:${server.path}`]);
+    const { seen, events } = open([`unix:${server.path}`]);
     await seen((event) => event.type === 'synced' && event.generation === 2);
     expect(monitors).toBe(2);
+    expect(events.map(({ type }) => type)).toEqual(['connecting', 'connected', 'synced', 'connected', 'synced']);
   });
 
   it('goes from followers and cut-off members to the leader, and leaves it when it steps down', async () => {

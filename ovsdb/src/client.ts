@@ -1,18 +1,24 @@
 /** Keeps one connection to one of several servers, and the replica in step with it. */
-import { Backoff } from './backoff.ts';
+import { Backoff, shuffled } from './backoff.ts';
 import type { Client, ClientEvent, ClientState, ConnectOptions } from './client-api.ts';
 import { type Clock, pause, systemClock } from './clock.ts';
 import { OvsdbError } from './error.ts';
-import { asArray, type Json } from './json.ts';
-import { buildMonitor, type MonitorPlan, startMonitor } from './monitor.ts';
+import { DEFAULT_LIMITS } from './framer.ts';
+import { asArray, isJsonObject, type Json } from './json.ts';
+import { type Lock, LockHolder } from './lock.ts';
+import { buildMonitor, ConditionOverrides, type MonitorPlan, startMonitor } from './monitor.ts';
+import { convert, getServerId, listDatabases } from './protocol.ts';
 import { type Replica, ReplicaStore } from './replica.ts';
 import { type OperationResult, readResults } from './result.ts';
-import { ServerState, watchServer } from './server-database.ts';
+import { RowFrameReader } from './row-frame.ts';
+import { ServerState, type ServerStatus, watchServer } from './server-database.ts';
+import { checkAgainstSchema, compatible, parseSchema, type ServerSchema } from './server-schema.ts';
 import { Session } from './session.ts';
-import { compatible, type DatabaseSpec, parseSchema, type ServerSchema } from './spec.ts';
+import type { DatabaseSpec } from './spec.ts';
 import type { Transaction } from './transaction.ts';
 import { openTransport, parseRemote } from './transport.ts';
-import { ZERO_UUID } from './uuid.ts';
+import type { Condition, TableName } from './types.ts';
+import { type Uuid, ZERO_UUID } from './uuid.ts';
 
 /**
  * Connects, and stays connected. Never throws for a server that is absent: it is waited for.
@@ -32,12 +38,19 @@ class DatabaseClient<DB> implements Client<DB> {
   readonly #server: ServerState;
   readonly #finished: Promise<void>;
   readonly #waiters = new Set<() => void>();
+  readonly #locks = new Map<string, LockHolder>();
+  /** The conditions that are wanted, and those that the replica's content meets. */
+  #conditions = new ConditionOverrides();
+  #applied: ConditionOverrides = this.#conditions;
+  /** Changes of conditions, one after the other. */
+  #changing: Promise<void> = Promise.resolve();
   #state: ClientState = 'connecting';
   #session: Session | undefined;
   #remote: string | undefined;
   #schema: ServerSchema | undefined;
   /** The monitor of the present session. */
   #plan: MonitorPlan | undefined;
+  #frames: RowFrameReader | undefined;
   /** When the present session came into sync. */
   #syncedAt: number | undefined;
   /** The last transaction in the replica, as `monitor_cond_since` names it. */
@@ -57,7 +70,7 @@ class DatabaseClient<DB> implements Client<DB> {
       this.#emit({ type: 'listener_error', error }),
     );
     // Conditions are checked now, where the mistake was made, not at some later connection.
-    buildMonitor(this.database, options.monitor ?? {}, () => true);
+    buildMonitor(this.database, options.monitor ?? {}, () => true, this.#conditions);
     const stop = (): void => this.#closing.abort();
     options.signal?.addEventListener('abort', stop, { once: true });
     if (options.signal?.aborted === true) {
@@ -80,6 +93,10 @@ class DatabaseClient<DB> implements Client<DB> {
 
   get schemaVersion(): string | undefined {
     return this.#schema?.version;
+  }
+
+  get server(): ServerStatus | undefined {
+    return this.#session === undefined ? undefined : this.#server.status;
   }
 
   hasTable(table: string): boolean {
@@ -120,45 +137,101 @@ class DatabaseClient<DB> implements Client<DB> {
     transaction: Transaction<DB>,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<readonly OperationResult[]> {
-    const session = this.#session;
-    const schema = this.#schema;
+    const session = this.#connected();
+    if (this.#schema !== undefined) {
+      checkAgainstSchema(transaction, this.#schema);
+    }
+    const reply = await session.call('transact', transaction.toParams(), { signal: options.signal });
+    return readResults(transaction, reply);
+  }
+
+  async setConditions<T extends TableName<DB>>(
+    table: T,
+    where: readonly Condition<DB, T>[] | undefined,
+  ): Promise<void> {
+    if (!this.#replica.monitors(table)) {
+      throw new OvsdbError('not_monitored', `table ${table} is not in \`monitor\``, { table });
+    }
+    const wanted = this.#conditions.with(table, where);
+    buildMonitor(this.database, this.#options.monitor ?? {}, () => true, wanted);
+    this.#conditions = wanted;
+    // A connection that ends meanwhile is no failure: the next one begins with the new conditions.
+    while (this.#applied.version < wanted.version) {
+      await this.synced(this.#closing.signal);
+      this.#changing = this.#changing.catch(() => undefined).then(() => this.#applyConditions());
+      await this.#changing;
+    }
+  }
+
+  /** Has the server send what meets the new conditions, which it does before it replies. */
+  async #applyConditions(): Promise<void> {
+    const [session, plan, schema, wanted] = [this.#session, this.#plan, this.#schema, this.#conditions];
+    if (this.#state !== 'synced' || session === undefined || plan === undefined || schema === undefined) {
+      return;
+    }
+    const next = this.#buildPlan(schema);
+    const changes: Record<string, Json> = {};
+    for (const table of wanted.since(this.#applied)) {
+      const request = asArray(next.requests[table])?.[0];
+      if (isJsonObject(request)) {
+        changes[table] = [{ where: request['where'] ?? [true] }];
+      }
+    }
+    if (plan.method === 'monitor') {
+      throw new OvsdbError('unsuitable_server', 'the server is too old for monitors with conditions (monitor_cond)');
+    }
+    try {
+      await session.call('monitor_cond_change', [plan.id, plan.id, changes]);
+      this.#applied = wanted;
+    } catch (error) {
+      if (session.reason === undefined) {
+        throw error;
+      }
+    }
+  }
+
+  lock(name: string, options: { readonly steal?: boolean } = {}): Lock {
     if (this.#state === 'closed') {
       throw new OvsdbError('closed', 'the client is closed');
     }
-    if (this.#state !== 'synced' || session === undefined || schema === undefined) {
+    if (this.#locks.has(name)) {
+      throw new OvsdbError('invalid_value', `lock ${name} is already asked for: release it first`);
+    }
+    const holder = new LockHolder(name, options.steal ?? false, () => this.#locks.delete(name));
+    this.#locks.set(name, holder);
+    const session = this.#session;
+    if (this.#state === 'synced' && session !== undefined) {
+      holder.request(session).catch((error: unknown) => session.close(OvsdbError.from(error, 'protocol_error')));
+    }
+    return holder;
+  }
+
+  listDatabases(): Promise<readonly string[]> {
+    return listDatabases(this.#connected());
+  }
+
+  serverId(): Promise<Uuid> {
+    return getServerId(this.#connected());
+  }
+
+  convert(schema: Json): Promise<void> {
+    return convert(this.#connected(), this.database.name, schema);
+  }
+
+  /** @throws OvsdbError `closed` or `disconnected` */
+  #connected(): Session {
+    if (this.#state === 'closed') {
+      throw new OvsdbError('closed', 'the client is closed');
+    }
+    if (this.#state !== 'synced' || this.#session === undefined) {
       throw new OvsdbError('disconnected', `not connected to ${this.database.name}: wait for synced() and try again`);
     }
-    this.#checkSchema(transaction, schema);
-    const reply = await session.call('transact', transaction.toParams(), { signal: options.signal });
-    return readResults(transaction, reply);
+    return this.#session;
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#finished;
-  }
-
-  /** A server without a column refuses with a bare "syntax error"; say what is wrong instead. */
-  #checkSchema(transaction: Transaction<DB>, schema: ServerSchema): void {
-    transaction.operations.forEach(({ op, table, columns }, index) => {
-      const serverTable = table === undefined ? undefined : schema.tables.get(table);
-      const at = { op: index, operation: op, table };
-      if (table !== undefined && serverTable === undefined) {
-        throw new OvsdbError(
-          'unknown_table',
-          `table ${table} is not in this server's schema ${schema.version}: ask hasTable first`,
-          at,
-        );
-      }
-      const column = columns.find((name) => serverTable?.columns.has(name) === false);
-      if (column !== undefined) {
-        throw new OvsdbError(
-          'unknown_column',
-          `column ${table ?? ''}.${column} is not in this server's schema ${schema.version}: ask hasColumn first`,
-          { ...at, column },
-        );
-      }
-    });
   }
 
   #fits(schema: ServerSchema, table: string, column: string): boolean {
@@ -172,9 +245,10 @@ class DatabaseClient<DB> implements Client<DB> {
     const { signal } = this.#closing;
     const { remotes } = this.#options;
     const backoff = new Backoff(remotes.length, this.#random);
-    let next = Math.floor(this.#random() * remotes.length);
+    const order = shuffled(remotes, this.#random);
+    let next = 0;
     while (!signal.aborted) {
-      const remote = remotes[next % remotes.length] ?? '';
+      const remote = order[next % order.length] ?? '';
       next += 1;
       this.#setState('connecting');
       this.#emit({ type: 'connecting', remote });
@@ -182,7 +256,11 @@ class DatabaseClient<DB> implements Client<DB> {
       const error = await this.#runSession(remote, signal);
       this.#session = undefined;
       this.#plan = undefined;
+      this.#frames = undefined;
       this.#remote = undefined;
+      for (const lock of this.#locks.values()) {
+        lock.lost();
+      }
       if (signal.aborted) {
         break;
       }
@@ -190,6 +268,9 @@ class DatabaseClient<DB> implements Client<DB> {
       this.#setState('waiting');
       this.#emit({ type: 'disconnected', remote, error, retryMs });
       await pause(this.#clock, retryMs, signal);
+    }
+    for (const lock of this.#locks.values()) {
+      lock.end();
     }
     this.#setState('closed');
   }
@@ -203,7 +284,9 @@ class DatabaseClient<DB> implements Client<DB> {
       session = new Session({
         stream,
         onNotification: (method, params) => this.#onNotification(method, params),
+        takeMessage: (text, from) => this.#takeFrame(text, from),
         clock: this.#clock,
+        ...(this.#options.limits !== undefined && { limits: { ...DEFAULT_LIMITS, ...this.#options.limits } }),
         ...(this.#options.probeIntervalMs !== undefined && { probeIntervalMs: this.#options.probeIntervalMs }),
       });
       signal.addEventListener('abort', stop);
@@ -212,7 +295,10 @@ class DatabaseClient<DB> implements Client<DB> {
       }
       this.#session = session;
       this.#remote = remote;
-      await this.#handshake(session, remote);
+      this.#server.reset();
+      await watchServer(session, this.#server);
+      await this.#synchronize(session, remote);
+      await this.#requestLocks(session);
       return await session.ended;
     } catch (error) {
       const reason = OvsdbError.from(error, 'protocol_error');
@@ -227,25 +313,29 @@ class DatabaseClient<DB> implements Client<DB> {
     }
   }
 
-  /** From an open stream to a replica in sync. */
-  async #handshake(session: Session, remote: string): Promise<void> {
-    this.#server.reset();
-    await watchServer(session, this.#server);
+  async #requestLocks(session: Session): Promise<void> {
+    await Promise.all(this.#locks.values().map((lock) => lock.request(session)));
+  }
+
+  /** From the schema to a replica in sync. */
+  async #synchronize(session: Session, remote: string): Promise<void> {
     const schema = parseSchema(await session.call('get_schema', [this.database.name]));
-    const plan = buildMonitor(this.database, this.#options.monitor ?? {}, (table, column) =>
-      this.#fits(schema, table, column),
-    );
+    const conditions = this.#conditions;
+    const plan = this.#buildPlan(schema);
     this.#schema = schema;
     this.#emit({ type: 'connected', remote, schemaVersion: schema.version, missing: plan.missing });
-    const newDatabase = this.#server.isNewDatabase();
+    // Rows that newly meet conditions are not in the history from which a monitor is resumed.
+    const anew = this.#server.isNewDatabase() || this.#applied.version !== conditions.version;
     await startMonitor(
       session,
       plan,
-      newDatabase ? ZERO_UUID : this.#lastTransaction,
+      anew ? ZERO_UUID : this.#lastTransaction,
       this.#replica,
       ({ method, found, lastTransaction, load }) => {
         // In the turn of the reply: the first notifications may be in the same chunk.
+        this.#applied = conditions;
         this.#plan = { ...plan, method };
+        this.#frames = method === 'monitor_cond_since' ? new RowFrameReader(plan.id) : undefined;
         this.#replica.commit(load, found);
         this.#lastTransaction = lastTransaction;
         this.#server.accept();
@@ -260,6 +350,24 @@ class DatabaseClient<DB> implements Client<DB> {
         });
       },
     );
+  }
+
+  /** Takes the frames that come most often, changes of one row, without parsing what they have in common. */
+  #takeFrame(text: string, from: number): number {
+    const frame = this.#frames?.read(text, from);
+    if (frame === undefined) {
+      return -1;
+    }
+    try {
+      if (!this.#replica.applyRow(frame)) {
+        return -1;
+      }
+    } catch (error) {
+      this.#lastTransaction = ZERO_UUID;
+      throw error;
+    }
+    this.#lastTransaction = frame.lastTransaction;
+    return frame.end;
   }
 
   /** What it throws ends the session, and the next one loads everything anew. */
@@ -290,11 +398,40 @@ class DatabaseClient<DB> implements Client<DB> {
         break;
       }
       case 'monitor_canceled':
-        // The schema was converted or the database went away; a new session finds out.
-        throw new OvsdbError('disconnected', 'the server canceled the monitor: its database changed');
+        this.#onMonitorCanceled(list[0]);
+        break;
+      case 'locked':
+      case 'stolen':
+        this.#lockOf(list[0])?.notify(method === 'locked');
+        break;
       default:
-      // locked, stolen: nobody here holds locks. Unknown notifications are allowed to newer servers.
+      // Unknown notifications are allowed to newer servers.
     }
+  }
+
+  #lockOf(name: Json | undefined): LockHolder | undefined {
+    return typeof name === 'string' ? this.#locks.get(name) : undefined;
+  }
+
+  /** The schema was converted, or the database went away: ask again, on the same connection. */
+  #onMonitorCanceled(id: Json | undefined): void {
+    const session = this.#session;
+    const remote = this.#remote;
+    if (session === undefined || remote === undefined || id !== this.#plan?.id) {
+      return;
+    }
+    this.#plan = undefined;
+    this.#frames = undefined;
+    this.#lastTransaction = ZERO_UUID;
+    this.#setState('connecting');
+    this.#synchronize(session, remote).catch((error: unknown) => {
+      session.close(OvsdbError.from(error, 'protocol_error'));
+    });
+  }
+
+  #buildPlan(schema: ServerSchema): MonitorPlan {
+    const has = (table: string, column: string): boolean => this.#fits(schema, table, column);
+    return buildMonitor(this.database, this.#options.monitor ?? {}, has, this.#conditions);
   }
 
   #setState(state: ClientState): void {

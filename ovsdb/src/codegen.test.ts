@@ -5,7 +5,8 @@ import { ovnNorthbound } from './gen/ovn-nb.ts';
 import { ovnSouthbound } from './gen/ovn-sb.ts';
 import { openVswitch } from './gen/vswitch.ts';
 import type { Json } from './json.ts';
-import { compatible, type DatabaseSpec, parseSchema } from './spec.ts';
+import { compatible, parseSchema } from './server-schema.ts';
+import type { DatabaseSpec } from './spec.ts';
 
 const target = { file: 'small', type: 'Small', spec: 'small' };
 const column = (type: Json): Json => ({ type });

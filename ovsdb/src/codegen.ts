@@ -5,7 +5,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
-import { type ColumnSpec, columnToText, constraintText, enumMembers, makeColumn, parseSchema } from './spec.ts';
+import { parseSchema } from './server-schema.ts';
+import { type ColumnSpec, columnToText, constraintText, enumMembers, makeColumn } from './spec.ts';
 
 /** One generated file: which schema, and the names of what it exports. */
 interface Target {

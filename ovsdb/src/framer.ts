@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { OvsdbError } from './error.ts';
 import { RowCutter, type RowSink } from './row-cutter.ts';
 
@@ -24,6 +25,12 @@ export const DEFAULT_LIMITS: FramerLimits = {
   maxDepth: 1000,
 };
 
+/**
+ * Tries to take a message that begins at `from` of a chunk, in cheaper ways than finding its end and parsing it.
+ * Returns the position behind it, or -1 to have it framed; then nothing may have happened.
+ */
+export type TakeMessage = (chunk: string, from: number) => number;
+
 /** Which replies are cut by row. */
 export interface CutRequest {
   /** The id of the call whose reply it is. */
@@ -49,6 +56,7 @@ const HEAD =
 export class JsonFramer implements MessageReader {
   readonly #onText: (text: string) => void;
   readonly #limits: FramerLimits;
+  readonly #take: TakeMessage | undefined;
   #parts: Buffer[] = [];
   #partBytes = 0;
   /** Text of the current message that came before `#parts`: what is left of a cut dump. */
@@ -64,8 +72,10 @@ export class JsonFramer implements MessageReader {
   #resultAt = -1;
   #cutter: RowCutter | undefined;
 
-  constructor(onText: (text: string) => void, limits: FramerLimits = DEFAULT_LIMITS) {
+  /** @param take sees each message of a chunk that is all ASCII, as it begins, before it is framed. */
+  constructor(onText: (text: string) => void, limits: FramerLimits = DEFAULT_LIMITS, take?: TakeMessage) {
     this.#onText = onText;
+    this.#take = take;
     this.#limits = limits;
   }
 
@@ -87,8 +97,11 @@ export class JsonFramer implements MessageReader {
     /** Where the current message (or what is left of it) begins in this chunk. */
     let start = 0;
     let i = 0;
+    /** The chunk as text, made when a message begins in it; empty when it is not ASCII. */
+    let text: string | undefined;
     let depth = this.#depth;
     let inString = this.#inString;
+    let escaped = this.#escaped;
     const { maxDepth } = this.#limits;
     if (this.#cutter !== undefined) {
       i = this.#pushCutter(this.#cutter, chunk, 0);
@@ -100,8 +113,8 @@ export class JsonFramer implements MessageReader {
     }
     while (i < end) {
       if (inString) {
-        if (this.#escaped) {
-          this.#escaped = false;
+        if (escaped) {
+          escaped = false;
           i += 1;
           continue;
         }
@@ -115,7 +128,7 @@ export class JsonFramer implements MessageReader {
           if (byte === QUOTE) {
             inString = false;
           } else {
-            this.#escaped = true;
+            escaped = true;
           }
         }
         continue;
@@ -131,6 +144,16 @@ export class JsonFramer implements MessageReader {
         if (depth === 0) {
           if (byte === 0x5b) {
             throw badByte(byte);
+          }
+          if (this.#take !== undefined) {
+            // One byte is one character in ASCII, so positions in text and bytes are the same.
+            text ??= isAscii(chunk) ? chunk.toString('latin1') : '';
+            const next = text === '' ? -1 : this.#take(text, i - 1);
+            if (next >= 0) {
+              i = next;
+              start = i;
+              continue;
+            }
           }
           start = i - 1;
           this.#watchDepth = this.#cut === undefined ? 0 : 2;
@@ -167,6 +190,7 @@ export class JsonFramer implements MessageReader {
     }
     this.#depth = depth;
     this.#inString = inString;
+    this.#escaped = escaped;
     if (depth > 0 && start < end) {
       this.#hold(start === 0 ? chunk : chunk.subarray(start));
     }

@@ -3,7 +3,7 @@ import { OvsdbError } from './error.ts';
 import { isJsonObject, type Json } from './json.ts';
 import { type StoredRow, VALUES } from './row.ts';
 import { addRow, type TableContent, type TableStore } from './table-store.ts';
-import { applyRowUpdate, type MonitorMethod, sameValues } from './update.ts';
+import { applyModify, applyRowUpdate, checkedValues, type MonitorMethod, sameValues } from './update.ts';
 import { isUuid, type Ref } from './uuid.ts';
 
 /** One row's change, with names as data. */
@@ -45,7 +45,7 @@ export class UpdateLoad implements Load {
   readonly #streamed: boolean;
   readonly #changes: StoredChange[] = [];
   /** UUIDs so far by table. JSON.parse lets no key come twice, a reply that is cut by row could. */
-  readonly #seen = new Map<string, Set<string>>();
+  #seen: Map<string, Set<string>> | undefined;
 
   /** @param streamed whether the rows come one by one, not out of `JSON.parse`. */
   constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod, streamed: boolean) {
@@ -60,6 +60,7 @@ export class UpdateLoad implements Load {
       throw unknownTable(table);
     }
     if (this.#streamed) {
+      this.#seen ??= new Map();
       const seen = this.#seen.get(table) ?? new Set();
       if (seen.has(uuid)) {
         throw twice(table, uuid);
@@ -144,6 +145,33 @@ export class SnapshotLoad implements Load {
   }
 }
 
+/**
+ * The row after `<modify>`; undefined when `modify` is, which means deletion.
+ * @throws OvsdbError `protocol_error` naming table, row and column.
+ */
+export function modifiedRow(store: TableStore, old: StoredRow, modify: Json | undefined): StoredRow | undefined {
+  if (modify === undefined) {
+    return undefined;
+  }
+  try {
+    return new store.rowClass(old._uuid, applyModify(store.columns, old[VALUES], modify));
+  } catch (error) {
+    throw atRow(error, store, old._uuid);
+  }
+}
+
+/** The row of `<insert>`. @throws OvsdbError `protocol_error` naming table, row and column. */
+export function insertedRow(store: TableStore, uuid: string, insert: Json): StoredRow {
+  try {
+    if (!isUuid(uuid)) {
+      throw new OvsdbError('protocol_error', `"${uuid}" is not a UUID`);
+    }
+    return new store.rowClass(uuid as Ref<string>, checkedValues(store.columns, insert));
+  } catch (error) {
+    throw atRow(error, store, uuid);
+  }
+}
+
 /** The row after one row of a message; undefined when it is gone. */
 function readRow(
   store: TableStore,
@@ -153,16 +181,19 @@ function readRow(
   json: Json,
 ): StoredRow | undefined {
   try {
-    if (!isUuid(uuid)) {
+    if (old === undefined && !isUuid(uuid)) {
       throw new OvsdbError('protocol_error', `"${uuid}" is not a UUID`);
     }
     const update = applyRowUpdate(method, store.columns, old?.[VALUES], json);
     return update.kind === 'gone' ? undefined : new store.rowClass(uuid as Ref<string>, update.values);
   } catch (error) {
-    const { code, message, column } = OvsdbError.from(error, 'protocol_error');
-    const text = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message;
-    throw new OvsdbError(code, text, { table: store.spec.name, row: uuid, column, cause: error });
+    throw atRow(error, store, uuid);
   }
+}
+
+function atRow(error: unknown, store: TableStore, row: string): OvsdbError {
+  const { code, message, column } = OvsdbError.from(error, 'protocol_error');
+  return new OvsdbError(code, message.slice(code.length + 2), { table: store.spec.name, row, column, cause: error });
 }
 
 function unknownTable(table: string): OvsdbError {

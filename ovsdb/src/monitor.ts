@@ -23,15 +23,48 @@ export interface MonitorPlan {
   readonly missing: readonly string[];
 }
 
+/** Conditions that were changed at run time; a new object for each change. */
+export class ConditionOverrides {
+  /** Grows with each change. */
+  readonly version: number;
+  readonly #tables: ReadonlyMap<string, { readonly version: number; readonly where: unknown }>;
+
+  constructor(
+    version = 0,
+    tables: ReadonlyMap<string, { readonly version: number; readonly where: unknown }> = new Map(),
+  ) {
+    this.version = version;
+    this.#tables = tables;
+  }
+
+  /** With one table's conditions changed; undefined = all rows. */
+  with(table: string, where: unknown): ConditionOverrides {
+    const version = this.version + 1;
+    return new ConditionOverrides(version, new Map(this.#tables).set(table, { version, where }));
+  }
+
+  /** The tables changed after an older state. */
+  since(older: ConditionOverrides): readonly string[] {
+    return [...this.#tables].filter(([, { version }]) => version > older.version).map(([table]) => table);
+  }
+
+  /** What holds for a table whose conditions were `original`. */
+  of<W>(table: string, original: W): W {
+    const override = this.#tables.get(table);
+    return override === undefined ? original : (override.where as W);
+  }
+}
+
 /**
  * Plans the monitor, leaving out what the server lacks.
- * @param has whether the server has a column that fits the spec.
+ * @param has whether the server has a column that fits the spec. @param overrides replace the conditions in `monitor`.
  * @throws OvsdbError `unknown_table`, `unknown_column`, `invalid_value` when `monitor` does not fit the spec.
  */
 export function buildMonitor<DB>(
   database: DatabaseSpec<DB>,
   monitor: MonitorSpec<DB>,
   has: (table: string, column: string) => boolean,
+  overrides: ConditionOverrides = new ConditionOverrides(),
 ): MonitorPlan {
   const requests: Record<string, Json> = {};
   const missing: string[] = [];
@@ -45,10 +78,11 @@ export function buildMonitor<DB>(
     }
     missing.push(...[...wanted].filter((column) => !columns.includes(column)).map((column) => `${table}.${column}`));
     const entry = (monitor as Readonly<Record<string, unknown>>)[table];
-    const where =
+    const original =
       typeof entry === 'object' && entry !== null && !Array.isArray(entry)
         ? (entry as { readonly where?: Where<DB, never> }).where
         : undefined;
+    const where = overrides.of(table, original);
     const request: Record<string, Json> = { columns };
     if (where !== undefined) {
       request['where'] = encodeWhere(spec, where).json;

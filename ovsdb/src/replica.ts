@@ -1,11 +1,22 @@
 /** The copy in memory of the monitored part of a database. */
 import { OvsdbError } from './error.ts';
 import type { Json } from './json.ts';
-import { type Load, readUpdates, SnapshotLoad, UpdateLoad } from './load.ts';
+import {
+  insertedRow,
+  type Load,
+  modifiedRow,
+  readUpdates,
+  SnapshotLoad,
+  type StoredChange,
+  UpdateLoad,
+} from './load.ts';
+import type { StoredRow } from './row.ts';
+import type { RowFrame } from './row-frame.ts';
 import type { DatabaseSpec } from './spec.ts';
 import { TableStore } from './table-store.ts';
 import type { Atom, IndexPart, IndexSpec, IndexValue, MonitorSpec, Row, RowChange, TableName } from './types.ts';
 import type { MonitorMethod } from './update.ts';
+import type { Ref } from './uuid.ts';
 
 /** Hears of the rows that one message of the server changed; the replica already has all of them. */
 export type ChangeListener<DB> = (changes: readonly RowChange<DB>[]) => void;
@@ -116,6 +127,35 @@ export class ReplicaStore<DB> implements Replica<DB> {
   }
 
   /**
+   * Applies a frame of one row.
+   * @returns false when it does not fit what the replica holds; nothing was done then.
+   * @throws OvsdbError `protocol_error`; nothing was applied then.
+   */
+  applyRow({ table, uuid, insert, modify }: RowFrame): boolean {
+    const store = this.#tables.get(table);
+    const old = store?.get(uuid);
+    if (store === undefined || (old === undefined) !== (insert !== undefined)) {
+      return false;
+    }
+    let after: StoredRow | undefined;
+    if (old === undefined) {
+      after = insertedRow(store, uuid, insert ?? null);
+      store.add(after);
+    } else {
+      after = modifiedRow(store, old, modify);
+      if (after === undefined) {
+        store.remove(old);
+      } else {
+        store.replace(old, after);
+      }
+    }
+    if (this.#listeners.size > 0) {
+      this.#tell([{ table, uuid: (after ?? old)?._uuid ?? (uuid as Ref<string>), old, new: after }]);
+    }
+    return true;
+  }
+
+  /**
    * Replaces the content by a whole snapshot, keeping the row objects that did not change, and tells the listeners the
    * differences.
    * @throws OvsdbError `protocol_error`; nothing was applied then.
@@ -142,9 +182,12 @@ export class ReplicaStore<DB> implements Replica<DB> {
     if (!following) {
       this.#generation += 1;
     }
-    if (changes.length === 0) {
-      return;
+    if (changes.length > 0) {
+      this.#tell(changes);
     }
+  }
+
+  #tell(changes: readonly StoredChange[]): void {
     for (const listener of this.#listeners) {
       try {
         // Rows of the store have the columns of DB[T] as accessors, made from the same spec.

@@ -83,13 +83,14 @@ export class RowCutter {
     let i = from;
     let level = this.#level;
     let inString = this.#inString;
+    let escaped = this.#escaped;
     /** Where the current row, or the current bytes between tables, begin in this chunk. */
     let start = from;
     const maxLevel = this.#maxDepth - this.#baseDepth;
     while (i < end) {
       if (inString) {
-        if (this.#escaped) {
-          this.#escaped = false;
+        if (escaped) {
+          escaped = false;
           i += 1;
           continue;
         }
@@ -103,7 +104,7 @@ export class RowCutter {
           if (byte === QUOTE) {
             inString = false;
           } else {
-            this.#escaped = true;
+            escaped = true;
           }
         }
         continue;
@@ -166,6 +167,7 @@ export class RowCutter {
     }
     this.#level = level;
     this.#inString = inString;
+    this.#escaped = escaped;
     if (level === TABLES) {
       this.#remain(chunk, start, end);
     } else if (this.#inItem) {

@@ -21,12 +21,17 @@ const COLUMNS = {
 
 const SPEC = defineDatabase<unknown>('_Server', { Database: COLUMNS }).tables.get('Database');
 
-/** What a server says of one database. */
-interface DatabaseStatus {
+/** What a server says of one database: a row of `_Server.Database` (ovsdb-server(5)). */
+export interface ServerStatus {
+  /** `standalone`, `clustered` or `relay`. */
   readonly model: string;
+  /** Of a cluster member: whether it sees a majority; of a relay: whether it has its source. */
   readonly connected: boolean;
   readonly leader: boolean;
+  /** Of the cluster and of the member. */
   readonly cid: Uuid | undefined;
+  readonly sid: Uuid | undefined;
+  /** The last Raft log entry that the member has applied. */
   readonly index: number | undefined;
 }
 
@@ -75,13 +80,13 @@ export class ServerState {
 
   /** Whether the server holds another database than the one the replica is of: a cluster id that was not seen before. */
   isNewDatabase(): boolean {
-    const cid = this.#status()?.cid;
+    const cid = this.status?.cid;
     return cid !== undefined && this.#seenCid !== undefined && cid !== this.#seenCid;
   }
 
   /** Records that the replica is in step with this server. */
   accept(): void {
-    const status = this.#status();
+    const status = this.status;
     if (status?.cid !== this.#seenCid) {
       this.#seenCid = status?.cid;
       this.#seenIndex = 0;
@@ -89,7 +94,8 @@ export class ServerState {
     this.#seenIndex = Math.max(this.#seenIndex, status?.index ?? 0);
   }
 
-  #status(): DatabaseStatus | undefined {
+  /** The database's row; undefined before it was sent, and of servers without `_Server`. */
+  get status(): ServerStatus | undefined {
     for (const values of this.#rows.values()) {
       const read = (column: keyof typeof COLUMNS): unknown => {
         const spec = SPEC?.columns.get(column);
@@ -101,6 +107,7 @@ export class ServerState {
           connected: read('connected') as boolean,
           leader: read('leader') as boolean,
           cid: read('cid') as Uuid | undefined,
+          sid: read('sid') as Uuid | undefined,
           index: read('index') as number | undefined,
         };
       }
@@ -109,7 +116,7 @@ export class ServerState {
   }
 
   #check(): void {
-    const status = this.#status();
+    const status = this.status;
     if (status === undefined) {
       if (this.#watching) {
         throw new OvsdbError('unsuitable_server', `the server has no database ${this.#database}`);

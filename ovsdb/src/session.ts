@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from './clock.ts';
 import { OvsdbError, serverErrorCode } from './error.ts';
-import { DEFAULT_LIMITS, type FramerLimits, JsonFramer } from './framer.ts';
+import { DEFAULT_LIMITS, type FramerLimits, JsonFramer, type TakeMessage } from './framer.ts';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
 import type { RowSink } from './row-cutter.ts';
 
@@ -14,6 +14,8 @@ export interface SessionOptions {
   readonly onNotification: (method: string, params: Json) => void;
   /** Milliseconds of silence after which the peer is probed with `echo`; after as much again it is given up. 0 = never. */
   readonly probeIntervalMs?: number;
+  /** Sees messages before they are parsed, see `JsonFramer`. What it throws ends the session. */
+  readonly takeMessage?: TakeMessage;
   readonly limits?: FramerLimits;
   readonly clock?: Clock;
 }
@@ -80,7 +82,12 @@ export class Session {
     this.#onNotification = options.onNotification;
     this.#probeMs = options.probeIntervalMs ?? 10_000;
     this.#clock = options.clock ?? systemClock;
-    this.#framer = new JsonFramer((text) => this.#onText(text), options.limits ?? DEFAULT_LIMITS);
+    const take = options.takeMessage;
+    this.#framer = new JsonFramer(
+      (text) => this.#onText(text),
+      options.limits ?? DEFAULT_LIMITS,
+      take && ((text, from) => (this.#reason === undefined ? take(text, from) : -1)),
+    );
     const { promise, resolve } = Promise.withResolvers<OvsdbError>();
     this.ended = promise;
     this.#resolveEnded = resolve;

@@ -1,10 +1,10 @@
 /** What monitors send, and how it changes rows (RFC 7047 §4.1.6 `update`; ovsdb-server(7) `update2`, `update3`). */
 import { OvsdbError } from './error.ts';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
-import { readColumn, type StoredValues } from './row.ts';
+import { readColumn, type Stored, type StoredValues } from './row.ts';
 import type { ColumnSpec } from './spec.ts';
-import type { Atom, Value } from './types.ts';
-import { checkNotation, decodeValue, valuesEqual } from './value.ts';
+import type { Atom } from './types.ts';
+import { checkNotation, decodeValue, tagged, valuesEqual } from './value.ts';
 
 /** The dialects of monitoring, newest first. `monitor_cond_since` resumes, `monitor` sends whole rows. */
 export type MonitorMethod = 'monitor_cond_since' | 'monitor_cond' | 'monitor';
@@ -61,18 +61,7 @@ function applyUpdate2(
   }
   const modify = json['modify'];
   if (modify !== undefined) {
-    if (!isJsonObject(modify)) {
-      throw new OvsdbError('protocol_error', '"modify" is not an object');
-    }
-    const values: StoredValues = { ...old };
-    for (const [name, diff] of Object.entries(modify)) {
-      const column = columns.get(name);
-      if (column !== undefined) {
-        checkNotation(column, diff);
-        values[name] = column.kind === 'set' || column.kind === 'map' ? applyDiff(column, old, diff) : diff;
-      }
-    }
-    return { kind: 'set', values };
+    return { kind: 'set', values: applyModify(columns, old, modify) };
   }
   if ('delete' in json) {
     return { kind: 'gone' };
@@ -80,8 +69,28 @@ function applyUpdate2(
   throw new OvsdbError('protocol_error', 'a row update has none of initial, insert, modify, delete');
 }
 
-/** The values of a whole row; the object becomes the replica's own. */
-function checkedValues(columns: ReadonlyMap<string, ColumnSpec>, json: Json): StoredValues {
+/**
+ * The values of a row after `<modify>`: new values of scalars and optionals, differences of sets and maps.
+ * @throws OvsdbError `protocol_error`
+ */
+export function applyModify(columns: ReadonlyMap<string, ColumnSpec>, old: StoredValues, modify: Json): StoredValues {
+  if (!isJsonObject(modify)) {
+    throw new OvsdbError('protocol_error', '"modify" is not an object');
+  }
+  const values: StoredValues = { ...old };
+  for (const name in modify) {
+    const column = columns.get(name);
+    const diff = modify[name];
+    if (column !== undefined && diff !== undefined) {
+      checkNotation(column, diff);
+      values[name] = column.kind === 'set' || column.kind === 'map' ? applyDiff(column, old, diff) : diff;
+    }
+  }
+  return values;
+}
+
+/** The values of a whole row; the object becomes the replica's own. @throws OvsdbError `protocol_error` */
+export function checkedValues(columns: ReadonlyMap<string, ColumnSpec>, json: Json): StoredValues {
   if (!isJsonObject(json)) {
     throw new OvsdbError('protocol_error', 'a row is not an object');
   }
@@ -98,7 +107,11 @@ function checkedValues(columns: ReadonlyMap<string, ColumnSpec>, json: Json): St
  * Applies the difference of a set or map: elements in just one of both remain; of a map, a pair equal to the row's is
  * removed, one with another value replaces it, one with a new key is added (ovsdb/ovsdb-data.c, ovsdb_datum_apply_diff).
  */
-export function applyDiff(column: ColumnSpec, old: StoredValues, diff: Json): Value {
+export function applyDiff(column: ColumnSpec, old: StoredValues, diff: Json): Stored {
+  const raw = column.kind === 'map' ? applyRawMapDiff(column, old[column.name], diff) : undefined;
+  if (raw !== undefined) {
+    return raw;
+  }
   const before = readColumn(old, column);
   const change = decodeValue(column, diff);
   if (before instanceof Map && change instanceof Map) {
@@ -113,6 +126,35 @@ export function applyDiff(column: ColumnSpec, old: StoredValues, diff: Json): Va
     return map;
   }
   return symmetricDifference(before as readonly Atom[], change as readonly Atom[]);
+}
+
+/** Maps up to this size are searched key by key rather than hashed. */
+const SMALL_MAP = 32;
+
+/** The same on a map that nobody has read yet, in its notation: a `Map` is not made for rows that only change. */
+function applyRawMapDiff(column: ColumnSpec, stored: Stored | undefined, diff: Json): Json | undefined {
+  const before = stored === undefined ? [] : stored instanceof Map ? undefined : tagged(stored as Json, 'map');
+  const change = tagged(diff, 'map') ?? [];
+  if (
+    before === undefined ||
+    before.length + change.length > SMALL_MAP ||
+    column.key.type === 'uuid' ||
+    column.value?.type === 'uuid'
+  ) {
+    return undefined;
+  }
+  const after = [...(before as readonly (readonly Json[])[])];
+  for (const pair of change as readonly (readonly Json[])[]) {
+    const at = after.findIndex((each) => each[0] === pair[0]);
+    if (at < 0) {
+      after.push(pair);
+    } else if (after[at]?.[1] === pair[1]) {
+      after.splice(at, 1);
+    } else {
+      after[at] = pair;
+    }
+  }
+  return ['map', after];
 }
 
 /** Differences up to this size are applied by linear search: a port joins a switch of thousands without hashing them all. */

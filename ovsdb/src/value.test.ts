@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Json } from './json.ts';
-import { type ColumnSpec, columnToText, compatible, defineDatabase } from './spec.ts';
+import { compatible } from './server-schema.ts';
+import { type ColumnSpec, columnToText, defineDatabase } from './spec.ts';
 import { seeded } from './test-support.ts';
 import type { Atom, Value } from './types.ts';
 import { assertExact, checkNotation, decodeValue, defaultValue, encodeValue, valuesEqual } from './value.ts';

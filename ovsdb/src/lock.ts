@@ -1,0 +1,139 @@
+/** Locks that outlive connections (RFC 7047 §4.1.8 to §4.1.10). */
+import { OvsdbError } from './error.ts';
+import { lock, steal, unlock } from './protocol.ts';
+import type { Session } from './session.ts';
+
+/**
+ * A lock that is held or waited for. It is a server's, not a cluster's: two clients of different members may both hold
+ * it. Put `transaction.assert(name)` before what needs it; the server checks that at commit.
+ */
+export interface Lock {
+  readonly name: string;
+  /** Whether the server said so on the present connection. False as soon as the connection ends. */
+  readonly held: boolean;
+  /**
+   * Resolves when the lock is held; at once if it is now.
+   * @throws OvsdbError `closed` when the signal aborts, the lock is released or the client closed before.
+   */
+  acquired(signal?: AbortSignal): Promise<void>;
+  /** Calls `listener` when `held` changes. Returns what ends it. */
+  onChange(listener: (held: boolean) => void): () => void;
+  /** Gives the lock back, or stops to wait for it. */
+  release(): Promise<void>;
+}
+
+/** The client's side of a lock. */
+export class LockHolder implements Lock {
+  readonly name: string;
+  readonly #onRelease: () => void;
+  readonly #listeners = new Set<(held: boolean) => void>();
+  readonly #waiters = new Set<() => void>();
+  #steal: boolean;
+  #held = false;
+  #over = false;
+  #session: Session | undefined;
+
+  /** @param steal whether the first request takes the lock from its holder; requests on later connections wait. */
+  constructor(name: string, steal: boolean, onRelease: () => void) {
+    this.name = name;
+    this.#steal = steal;
+    this.#onRelease = onRelease;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  acquired(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (this.#held) {
+          settle();
+          resolve();
+        } else if (this.#over || signal?.aborted === true) {
+          settle();
+          const why = this.#over ? 'was released' : 'was not had before the signal aborted';
+          reject(new OvsdbError('closed', `lock ${this.name} ${why}`));
+        }
+      };
+      const settle = (): void => {
+        this.#waiters.delete(check);
+        signal?.removeEventListener('abort', check);
+      };
+      this.#waiters.add(check);
+      signal?.addEventListener('abort', check);
+      check();
+    });
+  }
+
+  onChange(listener: (held: boolean) => void): () => void {
+    const entry = (held: boolean): void => listener(held);
+    this.#listeners.add(entry);
+    return () => {
+      this.#listeners.delete(entry);
+    };
+  }
+
+  async release(): Promise<void> {
+    const session = this.#session;
+    if (this.#over) {
+      return;
+    }
+    this.end();
+    this.#onRelease();
+    if (session !== undefined && session.reason === undefined) {
+      try {
+        await unlock(session, this.name);
+      } catch (error) {
+        // The connection ended, and the lock with it.
+        if (session.reason === undefined) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** Asks for the lock on a new connection. @throws OvsdbError the server's refusal, or why the session ended. */
+  async request(session: Session): Promise<void> {
+    this.#session = session;
+    const stealing = this.#steal;
+    const held = await (stealing ? steal : lock)(session, this.name);
+    this.#steal = false;
+    if (this.#session === session && held) {
+      this.#set(true);
+    }
+  }
+
+  /** `locked` or `stolen`. */
+  notify(held: boolean): void {
+    this.#set(held);
+  }
+
+  /** The connection ended: the server gives the lock to the next. */
+  lost(): void {
+    this.#session = undefined;
+    this.#set(false);
+  }
+
+  /** For good. */
+  end(): void {
+    this.#over = true;
+    this.lost();
+    for (const waiter of this.#waiters) {
+      waiter();
+    }
+  }
+
+  #set(held: boolean): void {
+    if (this.#held === held || (held && this.#over)) {
+      return;
+    }
+    this.#held = held;
+    for (const waiter of this.#waiters) {
+      waiter();
+    }
+    for (const listener of this.#listeners) {
+      listener(held);
+    }
+  }
+}
