@@ -1,1 +1,21 @@
-export {};
+/**
+ * `@ovenbird/openflow`: OpenFlow 1.3, 1.4 and 1.5 with the extensions of Open vSwitch: codec, ovs-ofctl's text syntax,
+ * connection, and a keeper of flow tables. Start at `connect`.
+ */
+export type * from './action.ts';
+export { formatAction, formatActions, parseActions } from './action-text.ts';
+export { OpenFlowError, type OpenFlowErrorCode, type OpenFlowErrorDetails } from './error.ts';
+export type { SwitchError } from './error-names.ts';
+export type { Field, FieldFormat, FieldValue, Prerequisite } from './field.ts';
+export type { FieldName } from './field-name.ts';
+export { FIELDS, fieldNamed, findField } from './fields.ts';
+export { Framer } from './framer.ts';
+export { type Match, type MatchField, type MatchInput, match, matchKey, matchOn } from './match.ts';
+export { formatMatch } from './match-format.ts';
+export { parseMatch } from './match-parse.ts';
+export type * from './message.ts';
+export { type DecodedMessage, decodeMessage, encodeMessage, formatMessage, writeMessage } from './message-codec.ts';
+export { PORTS } from './port.ts';
+export { type Subfield, subfield } from './subfield.ts';
+export { OF10, OF13, OF14, OF15, type Version } from './version.ts';
+export { Writer } from './writer.ts';

@@ -12,7 +12,7 @@ export class Writer {
     this.#view = new DataView(this.#bytes.buffer);
   }
 
-  /** Claims `length` bytes, which are zero or will be written by the caller, and returns where they begin. */
+  /** Claims (before the buffer is looked at: it may grow) `length` bytes, which are zero or will be written by the caller, and returns where they begin. */
   #claim(length: number): number {
     const at = this.length;
     const end = at + length;
@@ -27,19 +27,23 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#claim(1), value);
+    const at = this.#claim(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#claim(2), value);
+    const at = this.#claim(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#claim(4), value);
+    const at = this.#claim(4);
+    this.#view.setUint32(at, value);
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#claim(8), value);
+    const at = this.#claim(8);
+    this.#view.setBigUint64(at, value);
   }
 
   /** An unsigned integer of 1 to 6 bytes. */
@@ -83,7 +87,8 @@ export class Writer {
   }
 
   bytes(value: Uint8Array): void {
-    this.#bytes.set(value, this.#claim(value.length));
+    const at = this.#claim(value.length);
+    this.#bytes.set(value, at);
   }
 
   zeros(length: number): void {

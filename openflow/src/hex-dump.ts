@@ -1,0 +1,17 @@
+const ROW = 16;
+
+/** Bytes as 16 to a line, hexadecimal and as characters, the way ovs-ofctl dumps what it cannot decode. */
+export function hexDump(bytes: Uint8Array): string {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += ROW) {
+    const row = Array.from(bytes.subarray(at, at + ROW));
+    const cells = Array.from({ length: ROW }, (_, place) => {
+      const byte = row[place];
+      const separator = place === ROW / 2 && byte !== undefined ? '-' : ' ';
+      return separator + (byte === undefined ? '  ' : byte.toString(16).padStart(2, '0'));
+    });
+    const characters = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
+    lines.push(`${at.toString(16).padStart(8, '0')} ${cells.join('')} |${characters.padEnd(row.length)}|\n`);
+  }
+  return lines.join('');
+}

@@ -1,0 +1,228 @@
+/** Messages on the wire: header, and what the declarations say (OpenFlow 1.5.1 §7.1). */
+import { OpenFlowError } from './error.ts';
+import { hexDump } from './hex-dump.ts';
+import type { Message } from './message.ts';
+import type { MessageBase, MessageContext } from './message-spec.ts';
+import { entryOfCode, entryOfType, type MessageEntry } from './message-table.ts';
+import { unmetPrerequisite } from './prerequisite.ts';
+import { Reader } from './reader.ts';
+import { isVersion, OF10, type Version, versionName } from './version.ts';
+import { Writer } from './writer.ts';
+
+const HELLO = 0;
+const EXPERIMENTER = 4;
+const MULTIPART_REQUEST = 18;
+const MULTIPART_REPLY = 19;
+const MULTIPART_EXPERIMENTER = 0xffff;
+const MORE = 1;
+
+/** A message and the version it came in. */
+export interface DecodedMessage {
+  readonly version: Version;
+  readonly message: Message;
+}
+
+/** What stands in every header. */
+export interface Header {
+  readonly version: number;
+  readonly messageType: number;
+  readonly length: number;
+  readonly xid: number;
+}
+
+/** Reads a header. @throws OpenFlowError `malformed` for less than 8 bytes */
+export function readHeader(bytes: Uint8Array): Header {
+  const r = new Reader(bytes);
+  return { version: r.u8(), messageType: r.u8(), length: r.u16(), xid: r.u32() };
+}
+
+function contextOf(version: Version, name: string): MessageContext {
+  return {
+    version,
+    name,
+    readMessage: (bytes) => decodeMessage(bytes).message,
+    writeMessage: (w, message) => writeMessage(w, version, message as Message),
+    formatBytes,
+    formatMessage: (message) => formatMessage(version, message as Message),
+  };
+}
+
+const CONTEXTS = new Map<string, MessageContext>();
+
+/** The context for a version and a message's name; made once. */
+function contextFor(version: Version, name: string): MessageContext {
+  const key = `${version} ${name}`;
+  let context = CONTEXTS.get(key);
+  if (context === undefined) {
+    context = contextOf(version, name);
+    CONTEXTS.set(key, context);
+  }
+  return context;
+}
+
+function readBody(r: Reader, version: Version, xid: number, entry: MessageEntry, more: boolean): Message {
+  const body = entry.spec.read(r, contextFor(version, entry.code.name));
+  const message = { type: entry.spec.type, xid, ...body, ...(entry.code.kind === 'reply' ? { more } : {}) };
+  return message as unknown as Message;
+}
+
+function readMultipart(r: Reader, version: Version, xid: number, kind: 'request' | 'reply'): Message {
+  const multipartType = r.u16();
+  const more = (r.u16() & MORE) !== 0;
+  r.skip(4);
+  const start = r.pos;
+  let entry: MessageEntry | undefined;
+  if (multipartType === MULTIPART_EXPERIMENTER && r.left >= 8) {
+    entry = entryOfCode(version, kind, multipartType, r.u32(), r.u32());
+  } else entry = entryOfCode(version, kind, multipartType);
+  if (entry !== undefined) return readBody(r, version, xid, entry, more);
+  r.pos = start;
+  return { type: `unknown_multipart_${kind}`, xid, multipartType, more, data: r.rest() };
+}
+
+/** Errors of values inside of a message, as errors of the message. */
+function asMalformed(error: unknown): OpenFlowError {
+  if (error instanceof OpenFlowError && error.code === 'malformed') return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new OpenFlowError('malformed', `bad OpenFlow message: ${text}`, { cause: error });
+}
+
+/**
+ * Decodes one message. What this package does not know becomes `unknown_message` and the like, with its bytes.
+ * @param bytes exactly one message, as `Framer` cuts them
+ * @throws OpenFlowError `malformed`; the stream itself is not damaged by that
+ */
+export function decodeMessage(bytes: Uint8Array): DecodedMessage {
+  const r = new Reader(bytes);
+  const versionByte = r.u8();
+  const messageType = r.u8();
+  const length = r.u16();
+  const xid = r.u32();
+  if (length !== bytes.length) throw r.malformed(`its header says ${length} bytes, it has ${bytes.length}`);
+  // The greeting has the same form in every version, also in later ones than are known here.
+  let version: Version = OF10;
+  if (isVersion(versionByte)) version = versionByte;
+  else if (messageType !== HELLO)
+    throw r.malformed(`version 0x${versionByte.toString(16)} is none of 1.0, 1.3, 1.4, 1.5`);
+  try {
+    return { version, message: readMessage(r, version, messageType, xid) };
+  } catch (error) {
+    throw asMalformed(error);
+  }
+}
+
+function readMessage(r: Reader, version: Version, messageType: number, xid: number): Message {
+  if (version !== OF10 && (messageType === MULTIPART_REQUEST || messageType === MULTIPART_REPLY)) {
+    return readMultipart(r, version, xid, messageType === MULTIPART_REQUEST ? 'request' : 'reply');
+  }
+  const start = r.pos;
+  let entry: MessageEntry | undefined;
+  if (messageType === EXPERIMENTER && r.left >= 8) entry = entryOfCode(version, 'type', messageType, r.u32(), r.u32());
+  else entry = entryOfCode(version, 'type', messageType);
+  if (entry !== undefined) return readBody(r, version, xid, entry, false);
+  r.pos = start;
+  return { type: 'unknown_message', xid, messageType, data: r.rest() };
+}
+
+/** Writes the header and fills its length in. */
+function frame(w: Writer, version: Version, messageType: number, xid: number, body: () => void): void {
+  const start = w.length;
+  w.u8(version);
+  w.u8(messageType);
+  w.u16(0);
+  w.u32(xid);
+  try {
+    body();
+    w.patch16(start + 2, w.length - start);
+  } catch (error) {
+    w.truncate(start);
+    throw error;
+  }
+}
+
+function multipartHeader(w: Writer, multipartType: number, more: boolean | undefined): void {
+  w.u16(multipartType);
+  w.u16(more === true ? MORE : 0);
+  w.zeros(4);
+}
+
+/**
+ * Writes one message behind what a writer already holds.
+ * @throws OpenFlowError `unencodable` where the version lacks it, `invalid_value`, `too_large`; nothing is written then
+ */
+export function writeMessage(w: Writer, version: Version, message: Message): void {
+  const { xid } = message;
+  if (message.type === 'unknown_message') {
+    frame(w, version, message.messageType, xid, () => w.bytes(message.data));
+    return;
+  }
+  if (message.type === 'unknown_multipart_request' || message.type === 'unknown_multipart_reply') {
+    const type = message.type === 'unknown_multipart_request' ? MULTIPART_REQUEST : MULTIPART_REPLY;
+    frame(w, version, type, xid, () => {
+      multipartHeader(w, message.multipartType, message.more);
+      w.bytes(message.data);
+    });
+    return;
+  }
+  const entry = entryOfType(version, message.type);
+  if (entry === undefined) {
+    throw new OpenFlowError('unencodable', `OpenFlow ${versionName(version)} has no message "${message.type}"`);
+  }
+  const { code, spec } = entry;
+  const body = (): void => {
+    if (code.experimenter !== undefined) {
+      w.u32(code.experimenter);
+      w.u32(code.subtype ?? 0);
+    }
+    spec.write(w, message as MessageBase, contextFor(version, code.name));
+  };
+  if (code.kind === 'type') {
+    frame(w, version, code.number, xid, body);
+    return;
+  }
+  frame(w, version, code.kind === 'request' ? MULTIPART_REQUEST : MULTIPART_REPLY, xid, () => {
+    multipartHeader(w, code.number, 'more' in message ? message.more : undefined);
+    body();
+  });
+}
+
+/** Encodes one message. @throws OpenFlowError as `writeMessage` */
+export function encodeMessage(version: Version, message: Message): Uint8Array<ArrayBuffer> {
+  const w = new Writer();
+  writeMessage(w, version, message);
+  return w.take();
+}
+
+/** The match of a message whose prerequisites a switch would check. */
+function hasUnmetPrerequisite(message: Message): boolean {
+  return message.type === 'flow_mod' && unmetPrerequisite(message.match) !== undefined;
+}
+
+/**
+ * A message as `ovs-ofctl` prints it, without the line break at the end. Table features are shortened.
+ * A match that lacks a prerequisite prints as the error that a switch would answer with.
+ */
+export function formatMessage(version: Version, message: Message): string {
+  const label = `(OF${versionName(version)}) (xid=0x${message.xid.toString(16)}):`;
+  if (message.type === 'unknown_message') return `type=${message.messageType} ${label} ${message.data.length} bytes`;
+  if (message.type === 'unknown_multipart_request' || message.type === 'unknown_multipart_reply') {
+    return `multipart type=${message.multipartType} ${label} ${message.data.length} bytes`;
+  }
+  const entry = entryOfType(version, message.type);
+  if (entry === undefined) return `${message.type} ${label} (not in this version)`;
+  const head = `${entry.code.name} ${label}`;
+  if (hasUnmetPrerequisite(message)) {
+    return `${head} ***decode error: OFPBMC_BAD_PREREQ***\n${hexDump(encodeMessage(version, message))}`;
+  }
+  return head + entry.spec.format(message as MessageBase, contextFor(version, entry.code.name));
+}
+
+/** The text of a message in an error, which may be cut off: what cannot be decoded is printed as hex. */
+function formatBytes(bytes: Uint8Array): string {
+  try {
+    const { version, message } = decodeMessage(bytes);
+    return formatMessage(version, message);
+  } catch {
+    return `(${bytes.length} bytes) ${Buffer.from(bytes.subarray(0, 64)).toString('hex')}`;
+  }
+}

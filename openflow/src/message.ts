@@ -1,0 +1,149 @@
+/** Every message, as a discriminated union. */
+import type { MessageBase } from './message-spec.ts';
+import type { AsyncConfig, GetAsyncRequest, RequestForward } from './messages/async.ts';
+import type { BundleAdd, BundleControl } from './messages/bundle.ts';
+import type { CtFlush } from './messages/ct-flush.ts';
+import type { FlowMod, FlowRemoved } from './messages/flow.ts';
+import type {
+  FlowMonitorCancel,
+  FlowMonitorPause,
+  FlowMonitorReply,
+  FlowMonitorRequest,
+} from './messages/flow-monitor.ts';
+import type { AggregateReply, FlowStatsReply, FlowStatsRequest } from './messages/flow-stats.ts';
+import type {
+  GroupDescReply,
+  GroupFeaturesReply,
+  GroupFeaturesRequest,
+  GroupMod,
+  GroupRequest,
+  GroupStatsReply,
+} from './messages/group.ts';
+import type {
+  MeterConfigReply,
+  MeterFeaturesReply,
+  MeterFeaturesRequest,
+  MeterMod,
+  MeterRequest,
+  MeterStatsReply,
+} from './messages/meter.ts';
+import type {
+  CtFlushZone,
+  IpfixRequest,
+  PacketIn2,
+  SetControllerId,
+  SetPacketInFormat,
+  TlvTableMod,
+  TlvTableReply,
+} from './messages/nicira.ts';
+import type { PacketIn, PacketOut } from './messages/packet.ts';
+import type { PortDescReply, PortMod, PortRequest, PortStatsReply, PortStatus } from './messages/port.ts';
+import type {
+  Config,
+  DescReply,
+  DescRequest,
+  Echo,
+  Empty,
+  ErrorMessage,
+  FeaturesReply,
+  Hello,
+  RoleMessage,
+  RoleStatus,
+} from './messages/session.ts';
+import type {
+  QueueStatsReply,
+  QueueStatsRequest,
+  TableDescReply,
+  TableFeaturesMessage,
+  TableMod,
+  TableRequest,
+  TableStatsReply,
+} from './messages/table.ts';
+
+/** A message that this package does not know, kept as it is. */
+export interface UnknownMessage extends MessageBase {
+  readonly type: 'unknown_message';
+  /** The type byte of its header. */
+  readonly messageType: number;
+  /** What follows the header. */
+  readonly data: Uint8Array;
+}
+
+/** A multipart message that this package does not know, kept as it is. */
+export interface UnknownMultipart extends MessageBase {
+  readonly type: 'unknown_multipart_request' | 'unknown_multipart_reply';
+  readonly multipartType: number;
+  readonly more?: boolean | undefined;
+  readonly data: Uint8Array;
+}
+
+/** Any message. */
+export type Message =
+  | AggregateReply
+  | AsyncConfig
+  | BundleAdd
+  | BundleControl
+  | Config
+  | CtFlush
+  | CtFlushZone
+  | DescReply
+  | DescRequest
+  | Echo
+  | Empty
+  | ErrorMessage
+  | FeaturesReply
+  | FlowMod
+  | FlowMonitorCancel
+  | FlowMonitorPause
+  | FlowMonitorReply
+  | FlowMonitorRequest
+  | FlowRemoved
+  | FlowStatsReply
+  | FlowStatsRequest
+  | GetAsyncRequest
+  | GroupDescReply
+  | GroupFeaturesReply
+  | GroupFeaturesRequest
+  | GroupMod
+  | GroupRequest
+  | GroupStatsReply
+  | Hello
+  | IpfixRequest
+  | MeterConfigReply
+  | MeterFeaturesReply
+  | MeterFeaturesRequest
+  | MeterMod
+  | MeterRequest
+  | MeterStatsReply
+  | PacketIn
+  | PacketIn2
+  | PacketOut
+  | PortDescReply
+  | PortMod
+  | PortRequest
+  | PortStatsReply
+  | PortStatus
+  | QueueStatsReply
+  | QueueStatsRequest
+  | RequestForward
+  | RoleMessage
+  | RoleStatus
+  | SetControllerId
+  | SetPacketInFormat
+  | TableDescReply
+  | TableFeaturesMessage
+  | TableMod
+  | TableRequest
+  | TableStatsReply
+  | TlvTableMod
+  | TlvTableReply
+  | UnknownMessage
+  | UnknownMultipart;
+
+/** The message of a type. */
+export type MessageOf<T extends Message['type']> = Extract<Message, { readonly type: T }>;
+
+type WithoutXid<M> = M extends Message ? Omit<M, 'xid'> & { readonly xid?: number } : never;
+
+/** A message to send: the connection gives it a transaction id. */
+export type Outgoing = WithoutXid<Message>;

@@ -1,0 +1,284 @@
+/** Dumping flows (OpenFlow 1.5.1 §7.3.5.2): the flows themselves, or their sum. */
+import type { Action } from '../action.ts';
+import { formatActions } from '../action-text.ts';
+import { readInstructions, writeInstructions } from '../instruction.ts';
+import type { Match } from '../match.ts';
+import { readMatch, writeMatch } from '../match-codec.ts';
+import { formatMatch } from '../match-format.ts';
+import { erase, type MessageBase, type MessageSpec, multipart } from '../message-spec.ts';
+import { type FlowCounters, formatDuration, readCounters, writeCounters } from '../oxs.ts';
+import { formatPort, PORTS } from '../port.ts';
+import type { Reader } from '../reader.ts';
+import { OF14, OF15, type Version } from '../version.ts';
+import type { Writer } from '../writer.ts';
+import { ALL_TABLES, ANY_GROUP, formatFlowFlags, formatRule } from './flow.ts';
+
+/** Which flows. */
+export interface FlowFilter {
+  /** Default: all. */
+  readonly tableId?: number | undefined;
+  /** Only flows that output there. */
+  readonly outPort?: number | undefined;
+  readonly outGroup?: number | undefined;
+  /** Only flows whose cookie has the bits of the mask like this. */
+  readonly cookie?: bigint | undefined;
+  readonly cookieMask?: bigint | undefined;
+  /** Only flows that match no more than this. Default: all. */
+  readonly match?: Match | undefined;
+}
+
+/** Asks for flows, or for their sum. */
+export interface FlowStatsRequest extends MessageBase, FlowFilter {
+  readonly type: 'flow_stats_request' | 'aggregate_request';
+}
+
+/** A flow of the switch. */
+export interface FlowStats {
+  readonly tableId: number;
+  readonly priority: number;
+  readonly match: Match;
+  readonly cookie: bigint;
+  readonly idleTimeout: number;
+  readonly hardTimeout: number;
+  readonly flags: number;
+  readonly importance: number;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+  readonly packetCount: bigint;
+  readonly byteCount: bigint;
+  /** Seconds since the last packet, where the switch says it (1.5). */
+  readonly idleAge: number | undefined;
+  readonly idleNsec: number | undefined;
+  readonly actions: readonly Action[];
+}
+
+/** Flows. A long dump comes in several of these: all but the last say `more`. */
+export interface FlowStatsReply extends MessageBase {
+  readonly type: 'flow_stats_reply';
+  readonly more?: boolean | undefined;
+  readonly flows: readonly FlowStats[];
+}
+
+/** Flows, summed up. */
+export interface AggregateReply extends MessageBase {
+  readonly type: 'aggregate_reply';
+  readonly more?: boolean | undefined;
+  readonly packetCount: bigint;
+  readonly byteCount: bigint;
+  readonly flowCount: number;
+}
+
+function formatFilter(m: FlowStatsRequest): string {
+  const table = (m.tableId ?? ALL_TABLES) === ALL_TABLES ? '' : ` table=${m.tableId}`;
+  const port = (m.outPort ?? PORTS.ANY) === PORTS.ANY ? '' : ` out_port=${formatPort(m.outPort ?? 0)}`;
+  return `${table}${port} ${formatMatch(m.match ?? [])}`;
+}
+
+function request(type: FlowStatsRequest['type'], name: string, number: number): MessageSpec<FlowStatsRequest> {
+  return {
+    type,
+    codes: [multipart(name, 'request', number)],
+    read: (r) => {
+      const tableId = r.u8();
+      r.skip(3);
+      const outPort = r.u32();
+      const outGroup = r.u32();
+      r.skip(4);
+      const cookie = r.u64();
+      const cookieMask = r.u64();
+      return { tableId, outPort, outGroup, cookie, cookieMask, match: readMatch(r) };
+    },
+    write: (w, m, c) => {
+      w.u8(m.tableId ?? ALL_TABLES);
+      w.zeros(3);
+      w.u32(m.outPort ?? PORTS.ANY);
+      w.u32(m.outGroup ?? ANY_GROUP);
+      w.zeros(4);
+      w.u64(m.cookie ?? 0n);
+      w.u64(m.cookieMask ?? 0n);
+      writeMatch(w, c.version, m.match ?? []);
+    },
+    format: formatFilter,
+  };
+}
+
+/** Reads one flow of a reply. */
+function readFlow(r: Reader, version: Version): FlowStats {
+  const start = r.pos;
+  const length = r.u16();
+  if (length < 4) throw r.malformed(`a flow of ${length} bytes`);
+  const end = r.narrow(length - (r.pos - start));
+  const flow = version < OF15 ? readOldFlow(r, version) : readNewFlow(r, version);
+  r.widen(end);
+  return flow;
+}
+
+function readOldFlow(r: Reader, version: Version): FlowStats {
+  const tableId = r.u8();
+  r.skip(1);
+  const durationSec = r.u32();
+  const durationNsec = r.u32();
+  const priority = r.u16();
+  const idleTimeout = r.u16();
+  const hardTimeout = r.u16();
+  const flags = r.u16();
+  const importance = version >= OF14 ? r.u16() : 0;
+  r.skip(version >= OF14 ? 2 : 4);
+  const cookie = r.u64();
+  const packetCount = r.u64();
+  const byteCount = r.u64();
+  const match = readMatch(r);
+  const actions = readInstructions(r, version);
+  return {
+    tableId,
+    priority,
+    match,
+    cookie,
+    idleTimeout,
+    hardTimeout,
+    flags,
+    importance,
+    durationSec,
+    durationNsec,
+    packetCount,
+    byteCount,
+    idleAge: undefined,
+    idleNsec: undefined,
+    actions,
+  };
+}
+
+function readNewFlow(r: Reader, version: Version): FlowStats {
+  r.skip(2);
+  const tableId = r.u8();
+  r.skip(1);
+  const priority = r.u16();
+  const idleTimeout = r.u16();
+  const hardTimeout = r.u16();
+  const flags = r.u16();
+  const importance = r.u16();
+  const cookie = r.u64();
+  const match = readMatch(r);
+  const counters: FlowCounters = {};
+  readCounters(r, counters);
+  const actions = readInstructions(r, version);
+  return {
+    tableId,
+    priority,
+    match,
+    cookie,
+    idleTimeout,
+    hardTimeout,
+    flags,
+    importance,
+    durationSec: counters.durationSec ?? 0,
+    durationNsec: counters.durationNsec ?? 0,
+    packetCount: counters.packetCount ?? 0n,
+    byteCount: counters.byteCount ?? 0n,
+    idleAge: counters.idleAge,
+    idleNsec: counters.idleNsec,
+    actions,
+  };
+}
+
+function writeFlow(w: Writer, version: Version, flow: FlowStats): void {
+  const start = w.length;
+  w.u16(0);
+  if (version < OF15) {
+    w.u8(flow.tableId);
+    w.zeros(1);
+    w.u32(flow.durationSec);
+    w.u32(flow.durationNsec);
+    w.u16(flow.priority);
+    w.u16(flow.idleTimeout);
+    w.u16(flow.hardTimeout);
+    w.u16(flow.flags);
+    w.u16(version >= OF14 ? flow.importance : 0);
+    w.zeros(2);
+    w.u64(flow.cookie);
+    w.u64(flow.packetCount);
+    w.u64(flow.byteCount);
+    writeMatch(w, version, flow.match);
+  } else {
+    w.zeros(2);
+    w.u8(flow.tableId);
+    w.zeros(1);
+    w.u16(flow.priority);
+    w.u16(flow.idleTimeout);
+    w.u16(flow.hardTimeout);
+    w.u16(flow.flags);
+    w.u16(flow.importance);
+    w.u64(flow.cookie);
+    writeMatch(w, version, flow.match);
+    writeCounters(w, flow);
+  }
+  writeInstructions(w, version, flow.actions);
+  w.patch16(start, w.length - start);
+}
+
+/** Numbers that a switch does not know. */
+const UNKNOWN = 0xffff_ffff_ffff_ffffn;
+
+/** One flow as `ovs-ofctl dump-flows` prints it, without the space in front. */
+export function formatFlowStats(flow: FlowStats): string {
+  let text = `cookie=0x${flow.cookie.toString(16)}, duration=${formatDuration(flow.durationSec, flow.durationNsec)}, table=${flow.tableId}, `;
+  if (flow.packetCount !== UNKNOWN) text += `n_packets=${flow.packetCount}, `;
+  if (flow.byteCount !== UNKNOWN) text += `n_bytes=${flow.byteCount}, `;
+  if (flow.idleTimeout !== 0) text += `idle_timeout=${flow.idleTimeout}, `;
+  if (flow.hardTimeout !== 0) text += `hard_timeout=${flow.hardTimeout}, `;
+  if (flow.flags !== 0) text += formatFlowFlags(flow.flags);
+  if (flow.importance !== 0) text += `importance=${flow.importance}, `;
+  if (flow.idleAge !== undefined) text += `idle_age=${flow.idleAge}, `;
+  const rule = formatRule(flow.match, flow.priority);
+  if (rule !== '') text += `${rule} `;
+  return `${text}actions=${formatActions(flow.actions)}`;
+}
+
+const FLOW_STATS_REPLY: MessageSpec<FlowStatsReply> = {
+  type: 'flow_stats_reply',
+  codes: [multipart('OFPST_FLOW', 'reply', 1)],
+  read: (r, c) => {
+    const flows: FlowStats[] = [];
+    while (r.left > 0) flows.push(readFlow(r, c.version));
+    return { flows };
+  },
+  write: (w, m, c) => {
+    for (const flow of m.flows) writeFlow(w, c.version, flow);
+  },
+  format: ({ flows }) => flows.map((flow) => `\n ${formatFlowStats(flow)}`).join(''),
+};
+
+const AGGREGATE_REPLY: MessageSpec<AggregateReply> = {
+  type: 'aggregate_reply',
+  codes: [multipart('OFPST_AGGREGATE', 'reply', 2)],
+  read: (r, c) => {
+    if (c.version < OF15) {
+      const packetCount = r.u64();
+      const byteCount = r.u64();
+      const flowCount = r.u32();
+      r.skip(4);
+      return { packetCount, byteCount, flowCount };
+    }
+    const counters: FlowCounters = {};
+    readCounters(r, counters);
+    const { packetCount = 0n, byteCount = 0n, flowCount = 0 } = counters;
+    return { packetCount, byteCount, flowCount };
+  },
+  write: (w, { packetCount, byteCount, flowCount }, c) => {
+    if (c.version < OF15) {
+      w.u64(packetCount);
+      w.u64(byteCount);
+      w.u32(flowCount);
+      w.zeros(4);
+    } else writeCounters(w, { packetCount, byteCount, flowCount });
+  },
+  format: ({ packetCount, byteCount, flowCount }) =>
+    ` packet_count=${packetCount} byte_count=${byteCount} flow_count=${flowCount}`,
+};
+
+export const FLOW_STATS_MESSAGES: readonly MessageSpec<MessageBase>[] = [
+  erase(request('flow_stats_request', 'OFPST_FLOW', 1)),
+  erase(request('aggregate_request', 'OFPST_AGGREGATE', 2)),
+  erase(FLOW_STATS_REPLY),
+  erase(AGGREGATE_REPLY),
+];

@@ -1,0 +1,124 @@
+/** Ports as structures: in port descriptions, port status, and features of OpenFlow 1.0. */
+
+import { fromPort16, toPort16 } from '../port.ts';
+import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import type { Reader } from '../reader.ts';
+import { OF10, OF14, type Version } from '../version.ts';
+import type { Writer } from '../writer.ts';
+
+/** A port of the switch. */
+export interface Port {
+  readonly port: number;
+  /** Ethernet address. */
+  readonly hardwareAddress: number;
+  readonly name: string;
+  /** OFPPC_ bits. */
+  readonly config: number;
+  /** OFPPS_ bits. */
+  readonly state: number;
+  /** Current, advertised, supported features, those of the peer: OFPPF_ bits. */
+  readonly current: number;
+  readonly advertised: number;
+  readonly supported: number;
+  readonly peer: number;
+  /** In kbit/s; 0: not known. */
+  readonly currentSpeed: number;
+  readonly maxSpeed: number;
+  readonly properties?: readonly RawProperty[] | undefined;
+}
+
+const ETHERNET = 0;
+const NAME_LENGTH = 16;
+
+function readFeatures(r: Reader): Pick<Port, 'current' | 'advertised' | 'supported' | 'peer'> {
+  return { current: r.u32(), advertised: r.u32(), supported: r.u32(), peer: r.u32() };
+}
+
+const NO_FEATURES = { current: 0, advertised: 0, supported: 0, peer: 0, currentSpeed: 0, maxSpeed: 0 };
+
+/** Reads one port. */
+export function readPort(r: Reader, version: Version): Port {
+  if (version === OF10) {
+    const port = fromPort16(r.u16());
+    const hardwareAddress = r.uint(6);
+    const name = r.text(NAME_LENGTH);
+    const config = r.u32();
+    const state = r.u32();
+    return { port, hardwareAddress, name, config, state, ...readFeatures(r), currentSpeed: 0, maxSpeed: 0 };
+  }
+  const start = r.pos;
+  const port = r.u32();
+  let length = 64;
+  if (version >= OF14) {
+    length = r.u16();
+    r.skip(2);
+  } else r.skip(4);
+  const hardwareAddress = r.uint(6);
+  r.skip(2);
+  const name = r.text(NAME_LENGTH);
+  const config = r.u32();
+  const state = r.u32();
+  const common = { port, hardwareAddress, name, config, state };
+  if (version < OF14) return { ...common, ...readFeatures(r), currentSpeed: r.u32(), maxSpeed: r.u32() };
+  if (length < r.pos - start) throw r.malformed(`a port of ${length} bytes`);
+  const end = r.narrow(length - (r.pos - start));
+  let features = NO_FEATURES;
+  const properties = readProperties(r, (type) => {
+    if (type !== ETHERNET) return false;
+    r.skip(4);
+    features = { ...readFeatures(r), currentSpeed: r.u32(), maxSpeed: r.u32() };
+    return true;
+  });
+  r.widen(end);
+  return { ...common, ...features, properties };
+}
+
+/** Reads ports up to the reader's end. */
+export function readPorts(r: Reader, version: Version): readonly Port[] {
+  const ports: Port[] = [];
+  while (r.left > 0) ports.push(readPort(r, version));
+  return ports;
+}
+
+function writeFeatures(w: Writer, port: Port): void {
+  w.u32(port.current);
+  w.u32(port.advertised);
+  w.u32(port.supported);
+  w.u32(port.peer);
+}
+
+/** Writes one port. */
+export function writePort(w: Writer, version: Version, port: Port): void {
+  const start = w.length;
+  if (version === OF10) {
+    w.u16(toPort16(port.port));
+    w.uint(port.hardwareAddress, 6);
+    w.text(port.name, NAME_LENGTH);
+    w.u32(port.config);
+    w.u32(port.state);
+    writeFeatures(w, port);
+    return;
+  }
+  w.u32(port.port);
+  w.zeros(4);
+  w.uint(port.hardwareAddress, 6);
+  w.zeros(2);
+  w.text(port.name, NAME_LENGTH);
+  w.u32(port.config);
+  w.u32(port.state);
+  const rest = (): void => {
+    writeFeatures(w, port);
+    w.u32(port.currentSpeed);
+    w.u32(port.maxSpeed);
+  };
+  if (version < OF14) {
+    rest();
+    return;
+  }
+  writeProperty(w, ETHERNET, () => {
+    w.zeros(4);
+    rest();
+  });
+  writeRawProperties(w, port.properties);
+  w.patch16(start + 4, w.length - start);
+}

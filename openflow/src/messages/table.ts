@@ -1,0 +1,356 @@
+/** Tables and queues: counters, descriptions, features (OpenFlow 1.5.1 §7.3.5.4, 5, 8, 18). */
+import { type Body, layout } from '../layout.ts';
+import {
+  erase,
+  hasProperties,
+  type MessageBase,
+  type MessageCode,
+  type MessageSpec,
+  multipart,
+  standard,
+} from '../message-spec.ts';
+import { formatDuration } from '../oxs.ts';
+import { formatPort, PORTS } from '../port.ts';
+import { type RawProperty, readProperties, writeRawProperties } from '../property.ts';
+import type { Reader } from '../reader.ts';
+import { OF14, OF15, type Version } from '../version.ts';
+import type { Writer } from '../writer.ts';
+
+/** Asks about tables. */
+export interface TableRequest extends MessageBase {
+  readonly type: 'table_stats_request' | 'table_desc_request';
+}
+
+/** What a table has seen. */
+export interface TableStats {
+  readonly tableId: number;
+  readonly activeCount: number;
+  readonly lookupCount: bigint;
+  readonly matchedCount: bigint;
+}
+
+/** What tables have seen. */
+export interface TableStatsReply extends MessageBase {
+  readonly type: 'table_stats_reply';
+  readonly more?: boolean | undefined;
+  readonly tables: readonly TableStats[];
+}
+
+/** How a table is configured (1.4). */
+export interface TableDesc {
+  readonly tableId: number;
+  readonly config: number;
+  readonly properties: readonly RawProperty[];
+}
+
+/** How tables are configured (1.4). */
+export interface TableDescReply extends MessageBase {
+  readonly type: 'table_desc_reply';
+  readonly more?: boolean | undefined;
+  readonly tables: readonly TableDesc[];
+}
+
+/** What a table can do. */
+export interface TableFeatures {
+  readonly tableId: number;
+  /** 1.5, in requests: 0 replace, 1 modify, 2 enable, 3 disable. */
+  readonly command: number;
+  readonly features: number;
+  /** At most 32 bytes. */
+  readonly name: string;
+  readonly metadataMatch: bigint;
+  readonly metadataWrite: bigint;
+  readonly capabilities: number;
+  readonly maxEntries: number;
+  readonly properties: readonly RawProperty[];
+}
+
+/** Asks what tables can do (none in the list), or sets it: that is how tables get names. */
+export interface TableFeaturesMessage extends MessageBase {
+  readonly type: 'table_features_request' | 'table_features_reply';
+  readonly more?: boolean | undefined;
+  readonly tables: readonly TableFeatures[];
+}
+
+/** Configures a table. */
+export interface TableMod extends MessageBase {
+  readonly type: 'table_mod';
+  readonly tableId: number;
+  readonly config: number;
+  readonly properties?: readonly RawProperty[] | undefined;
+}
+
+/** Asks for the counters of queues. */
+export interface QueueStatsRequest extends MessageBase {
+  readonly type: 'queue_stats_request';
+  readonly port?: number | undefined;
+  readonly queue?: number | undefined;
+}
+
+/** What a queue has seen. 2^64-1: not counted. */
+export interface QueueStats {
+  readonly port: number;
+  readonly queue: number;
+  readonly txBytes: bigint;
+  readonly txPackets: bigint;
+  readonly txErrors: bigint;
+  /** 2^32-1: not known. */
+  readonly durationSec: number;
+  readonly durationNsec: number;
+}
+
+/** What queues have seen. */
+export interface QueueStatsReply extends MessageBase {
+  readonly type: 'queue_stats_reply';
+  readonly more?: boolean | undefined;
+  readonly queues: readonly QueueStats[];
+}
+
+function request(type: TableRequest['type'], code: MessageCode): MessageSpec<TableRequest> {
+  return { type, codes: [code], read: () => ({}), write: () => undefined, format: () => '' };
+}
+
+const stats = layout<TableStats>();
+const statsBody: Body<TableStats> = stats.struct([
+  stats.u8('tableId'),
+  stats.pad(3),
+  stats.u32('activeCount'),
+  stats.u64('lookupCount'),
+  stats.u64('matchedCount'),
+]);
+
+const STATS_REPLY: MessageSpec<TableStatsReply> = {
+  type: 'table_stats_reply',
+  codes: [multipart('OFPST_TABLE', 'reply', 3)],
+  read: (r, c) => {
+    const tables: TableStats[] = [];
+    while (r.left > 0) tables.push(statsBody.read(r, c.version));
+    return { tables };
+  },
+  write: (w, { tables }, c) => {
+    for (const table of tables) statsBody.write(w, table, c.version);
+  },
+  format: ({ tables }) => formatTableStats(tables),
+};
+
+/** Tables that are like the one before are named together. */
+function formatTableStats(tables: readonly TableStats[]): string {
+  let text = '';
+  let dittos: TableStats[] = [];
+  const flush = (): void => {
+    const [first] = dittos;
+    const last = dittos.at(-1);
+    if (first !== undefined && last !== undefined) {
+      text +=
+        first === last ? `  table ${first.tableId}: ditto\n` : `  tables ${first.tableId}...${last.tableId}: ditto\n`;
+    }
+    dittos = [];
+  };
+  let previous: TableStats | undefined;
+  for (const table of tables) {
+    const { activeCount, lookupCount, matchedCount } = table;
+    const same =
+      previous?.activeCount === activeCount &&
+      previous.lookupCount === lookupCount &&
+      previous.matchedCount === matchedCount;
+    if (same) dittos.push(table);
+    else {
+      flush();
+      text += `\n  table ${table.tableId}:\n    active=${activeCount}, lookup=${lookupCount}, matched=${matchedCount}\n`;
+    }
+    previous = table;
+  }
+  flush();
+  return text;
+}
+
+const DESC_REPLY: MessageSpec<TableDescReply> = {
+  type: 'table_desc_reply',
+  codes: [multipart('OFPST_TABLE_DESC', 'reply', 14, { from: OF14 })],
+  read: (r) => {
+    const tables: TableDesc[] = [];
+    while (r.left > 0) {
+      const length = r.u16();
+      if (length < 8) throw r.malformed(`a table of ${length} bytes`);
+      const end = r.narrow(length - 2);
+      const tableId = r.u8();
+      r.skip(1);
+      tables.push({ tableId, config: r.u32(), properties: readProperties(r, () => false) });
+      r.widen(end);
+    }
+    return { tables };
+  },
+  write: (w, { tables }) => {
+    for (const { tableId, config, properties } of tables) {
+      const start = w.length;
+      w.u16(0);
+      w.u8(tableId);
+      w.zeros(1);
+      w.u32(config);
+      writeRawProperties(w, properties);
+      w.patch16(start, w.length - start);
+    }
+  },
+  format: ({ tables }) =>
+    tables
+      .map(
+        ({ tableId, config }) =>
+          `\n  table ${tableId}:\n   eviction=${(config & EVICTION) === 0 ? 'off' : 'on'} eviction_flags=${(config & EVICTION) === 0 ? '(default)' : 'OTHER'}\n   vacancy=${(config & VACANCY_EVENTS) === 0 ? 'off' : 'on'}\n`,
+      )
+      .join(''),
+};
+
+/** OFPTC_ bits. */
+const EVICTION = 4;
+const VACANCY_EVENTS = 8;
+
+const NAME_LENGTH = 32;
+
+function readFeatures(r: Reader, version: Version): TableFeatures {
+  const length = r.u16();
+  if (length < 64) throw r.malformed(`features of a table in ${length} bytes`);
+  const end = r.narrow(length - 2);
+  const tableId = r.u8();
+  const command = version >= OF15 ? r.u8() : 0;
+  if (version < OF15) r.skip(1);
+  const features = version >= OF15 ? r.u32() : 0;
+  if (version < OF15) r.skip(4);
+  const name = r.text(NAME_LENGTH);
+  const metadataMatch = r.u64();
+  const metadataWrite = r.u64();
+  const capabilities = r.u32();
+  const maxEntries = r.u32();
+  const properties = readProperties(r, () => false);
+  r.widen(end);
+  return { tableId, command, features, name, metadataMatch, metadataWrite, capabilities, maxEntries, properties };
+}
+
+function writeFeatures(w: Writer, version: Version, table: TableFeatures): void {
+  const start = w.length;
+  w.u16(0);
+  w.u8(table.tableId);
+  w.u8(version >= OF15 ? table.command : 0);
+  w.u32(version >= OF15 ? table.features : 0);
+  w.text(table.name, NAME_LENGTH);
+  w.u64(table.metadataMatch);
+  w.u64(table.metadataWrite);
+  w.u32(table.capabilities);
+  w.u32(table.maxEntries);
+  writeRawProperties(w, table.properties);
+  w.patch16(start, w.length - start);
+}
+
+function features(type: TableFeaturesMessage['type'], kind: 'request' | 'reply'): MessageSpec<TableFeaturesMessage> {
+  return {
+    type,
+    codes: [multipart('OFPST_TABLE_FEATURES', kind, 12)],
+    read: (r, c) => {
+      const tables: TableFeatures[] = [];
+      while (r.left > 0) tables.push(readFeatures(r, c.version));
+      return { tables };
+    },
+    write: (w, { tables }, c) => {
+      for (const table of tables) writeFeatures(w, c.version, table);
+    },
+    // The properties are lists of everything: names and sizes are what people look for.
+    format: ({ tables }) =>
+      tables
+        .map(
+          ({ tableId, name, maxEntries }) =>
+            `\n  table ${tableId}${name === '' ? '' : ` ("${name}")`}:\n    max_entries=${maxEntries}\n`,
+        )
+        .join(''),
+  };
+}
+
+const TABLE_MOD: MessageSpec<TableMod> = {
+  type: 'table_mod',
+  codes: [standard('OFPT_TABLE_MOD', 17)],
+  read: (r) => {
+    const tableId = r.u8();
+    r.skip(3);
+    return { tableId, config: r.u32(), properties: readProperties(r, () => false) };
+  },
+  write: (w, { tableId, config, properties }) => {
+    w.u8(tableId);
+    w.zeros(3);
+    w.u32(config);
+    writeRawProperties(w, properties);
+  },
+  format: ({ tableId }) => (tableId === 0xff ? ' table_id: ALL_TABLES' : ` table_id=${tableId}`),
+};
+
+const ALL_QUEUES = 0xffff_ffff;
+const UNKNOWN = 0xffff_ffff_ffff_ffffn;
+
+const QUEUE_REQUEST: MessageSpec<QueueStatsRequest> = {
+  type: 'queue_stats_request',
+  codes: [multipart('OFPST_QUEUE', 'request', 5)],
+  read: (r) => ({ port: r.u32(), queue: r.u32() }),
+  write: (w, { port, queue }) => {
+    w.u32(port ?? PORTS.ANY);
+    w.u32(queue ?? ALL_QUEUES);
+  },
+  format: ({ port, queue }) =>
+    ` port=${formatPort(port ?? PORTS.ANY)} queue=${(queue ?? ALL_QUEUES) === ALL_QUEUES ? 'ALL' : queue}`,
+};
+
+const QUEUE_REPLY: MessageSpec<QueueStatsReply> = {
+  type: 'queue_stats_reply',
+  codes: [multipart('OFPST_QUEUE', 'reply', 5)],
+  read: (r, c) => {
+    const queues: QueueStats[] = [];
+    while (r.left > 0) {
+      let end = r.end;
+      if (hasProperties(c.version)) {
+        const length = r.u16();
+        if (length < 48) throw r.malformed(`statistics of a queue in ${length} bytes`);
+        end = r.narrow(length - 2);
+        r.skip(6);
+      } else end = r.narrow(40);
+      const port = r.u32();
+      const queue = r.u32();
+      const txBytes = r.u64();
+      const txPackets = r.u64();
+      const txErrors = r.u64();
+      queues.push({ port, queue, txBytes, txPackets, txErrors, durationSec: r.u32(), durationNsec: r.u32() });
+      r.widen(end);
+    }
+    return { queues };
+  },
+  write: (w, { queues }, c) => {
+    for (const queue of queues) {
+      if (hasProperties(c.version)) {
+        w.u16(48);
+        w.zeros(6);
+      }
+      w.u32(queue.port);
+      w.u32(queue.queue);
+      w.u64(queue.txBytes);
+      w.u64(queue.txPackets);
+      w.u64(queue.txErrors);
+      w.u32(queue.durationSec);
+      w.u32(queue.durationNsec);
+    }
+  },
+  format: ({ queues }) => {
+    const value = (counter: bigint): string => (counter === UNKNOWN ? '?' : String(counter));
+    const lines = queues.map((q) => {
+      const duration = q.durationSec === 0xffff_ffff ? '?' : formatDuration(q.durationSec, q.durationNsec);
+      return `  port ${formatPort(q.port)} queue ${q.queue}: bytes=${value(q.txBytes)}, pkts=${value(q.txPackets)}, errors=${value(q.txErrors)}, duration=${duration}\n`;
+    });
+    return ` ${queues.length} queues\n${lines.join('')}`;
+  },
+};
+
+export const TABLE_MESSAGES: readonly MessageSpec<MessageBase>[] = [
+  erase(request('table_stats_request', multipart('OFPST_TABLE', 'request', 3))),
+  erase(request('table_desc_request', multipart('OFPST_TABLE_DESC', 'request', 14, { from: OF14 }))),
+  erase(STATS_REPLY),
+  erase(DESC_REPLY),
+  erase(features('table_features_request', 'request')),
+  erase(features('table_features_reply', 'reply')),
+  erase(TABLE_MOD),
+  erase(QUEUE_REQUEST),
+  erase(QUEUE_REPLY),
+];

@@ -1,0 +1,87 @@
+/** Flow statistics as OpenFlow 1.5 writes them: OXS fields (OpenFlow 1.5.1 §7.2.4.2). */
+import type { Reader } from './reader.ts';
+import type { Writer } from './writer.ts';
+
+/** What a flow has seen. Undefined: the switch does not say. */
+export interface FlowCounters {
+  durationSec?: number | undefined;
+  durationNsec?: number | undefined;
+  /** Seconds since the last packet. */
+  idleAge?: number | undefined;
+  idleNsec?: number | undefined;
+  flowCount?: number | undefined;
+  packetCount?: bigint | undefined;
+  byteCount?: bigint | undefined;
+}
+
+const OXS_CLASS = 0x8002;
+const FIELD = { duration: 0, idle: 1, flowCount: 3, packets: 4, bytes: 5 } as const;
+
+/** Reads `ofp_stats` and its padding. Fields it does not know are passed over. */
+export function readCounters(r: Reader, into: FlowCounters): void {
+  const start = r.pos;
+  r.skip(2);
+  const length = r.u16();
+  if (length < 4) throw r.malformed(`statistics of ${length} bytes`);
+  const end = r.narrow(length - 4);
+  while (r.pos < r.end) {
+    const header = r.u32();
+    const size = header & 0xff;
+    const field = header >>> 16 === OXS_CLASS ? (header >>> 9) & 0x7f : -1;
+    if (field === FIELD.duration && size === 8) {
+      into.durationSec = r.u32();
+      into.durationNsec = r.u32();
+    } else if (field === FIELD.idle && size === 8) {
+      into.idleAge = r.u32();
+      into.idleNsec = r.u32();
+    } else if (field === FIELD.flowCount && size === 4) into.flowCount = r.u32();
+    else if (field === FIELD.packets && size === 8) into.packetCount = r.u64();
+    else if (field === FIELD.bytes && size === 8) into.byteCount = r.u64();
+    else r.skip(size);
+  }
+  r.widen(end);
+  r.skip(Math.min((8 - ((r.pos - start) % 8)) % 8, r.left));
+}
+
+function header(w: Writer, field: number, size: number): void {
+  w.u32(((OXS_CLASS << 16) | (field << 9) | size) >>> 0);
+}
+
+/** Writes `ofp_stats`. */
+export function writeCounters(w: Writer, counters: FlowCounters): void {
+  const start = w.length;
+  w.u16(0);
+  w.u16(0);
+  if (counters.durationSec !== undefined) {
+    header(w, FIELD.duration, 8);
+    w.u32(counters.durationSec);
+    w.u32(counters.durationNsec ?? 0);
+  }
+  if (counters.idleAge !== undefined) {
+    header(w, FIELD.idle, 8);
+    w.u32(counters.idleAge);
+    w.u32(counters.idleNsec ?? 0);
+  }
+  if (counters.packetCount !== undefined) {
+    header(w, FIELD.packets, 8);
+    w.u64(counters.packetCount);
+  }
+  if (counters.byteCount !== undefined) {
+    header(w, FIELD.bytes, 8);
+    w.u64(counters.byteCount);
+  }
+  if (counters.flowCount !== undefined) {
+    header(w, FIELD.flowCount, 4);
+    w.u32(counters.flowCount);
+  }
+  w.patch16(start + 2, w.length - start);
+  w.pad8(start);
+}
+
+/** `2s`, `2.787s`, `2.787654321s`: as many decimals as it takes. */
+export function formatDuration(seconds: number, nanoseconds: number): string {
+  if (nanoseconds === 0) return `${seconds}s`;
+  const decimals = String(nanoseconds).padStart(9, '0');
+  const text = decimals.endsWith('000000') ? decimals.slice(0, 3) : decimals.replace(/0+$/, '');
+  return `${seconds}.${text}s`;
+}
