@@ -2,7 +2,7 @@
 import { OpenFlowError } from './error.ts';
 import { hexDump } from './hex-dump.ts';
 import type { Message } from './message.ts';
-import type { MessageBase, MessageContext } from './message-spec.ts';
+import type { MessageContext } from './message-spec.ts';
 import { entryOfCode, entryOfType, type MessageEntry } from './message-table.ts';
 import { unmetPrerequisite } from './prerequisite.ts';
 import { Reader } from './reader.ts';
@@ -174,7 +174,7 @@ export function writeMessage(w: Writer, version: Version, message: Message): voi
       w.u32(code.experimenter);
       w.u32(code.subtype ?? 0);
     }
-    spec.write(w, message as MessageBase, contextFor(version, code.name));
+    spec.write(w, message, contextFor(version, code.name));
   };
   if (code.kind === 'type') {
     frame(w, version, code.number, xid, body);
@@ -214,7 +214,7 @@ export function formatMessage(version: Version, message: Message): string {
   if (hasUnmetPrerequisite(message)) {
     return `${head} ***decode error: OFPBMC_BAD_PREREQ***\n${hexDump(encodeMessage(version, message))}`;
   }
-  return head + entry.spec.format(message as MessageBase, contextFor(version, entry.code.name));
+  return head + entry.spec.format(message, contextFor(version, entry.code.name));
 }
 
 /** The text of a message in an error, which may be cut off: what cannot be decoded is printed as hex. */
