@@ -1,0 +1,242 @@
+/** Flows in ovs-ofctl syntax (ovs-ofctl(8), "Flow Syntax"): what add-flow takes, and what dump-flows prints. */
+import { formatActions, parseActions } from './action-text.ts';
+import { OpenFlowError } from './error.ts';
+import { eachLine } from './lines.ts';
+import { formatMatch } from './match-format.ts';
+import { MatchParser } from './match-parse.ts';
+import {
+  ALL_TABLES,
+  DEFAULT_PRIORITY,
+  FLOW_FLAG_WORDS,
+  type FlowCommand,
+  type FlowMod,
+  formatFlowFlags,
+} from './messages/flow.ts';
+import type { FlowFilter } from './messages/flow-stats.ts';
+import { parseBigint, parseNumber } from './number-text.ts';
+import { parsePort } from './port.ts';
+
+/** A change to flows, without a transaction id: what `parseFlow` returns and a connection sends. */
+export type FlowChange = Omit<FlowMod, 'xid'>;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const MAX_64 = 0xffff_ffff_ffff_ffffn;
+const FLAGS: ReadonlyMap<string, number> = new Map(FLOW_FLAG_WORDS.map(([bit, word]) => [word, bit]));
+
+/** What dump-flows prints and a change has no place for. */
+const COUNTERS: ReadonlySet<string> = new Set(['duration', 'n_packets', 'n_bytes', 'idle_age', 'hard_age']);
+
+const COMMANDS: ReadonlySet<string> = new Set(['add', 'modify', 'modify_strict', 'delete', 'delete_strict']);
+
+/** A cookie or its mask; `-1` stands for all bits. */
+function parseCookie(text: string): bigint {
+  return text === '-1' ? MAX_64 : parseBigint(text, MAX_64, 'cookie');
+}
+
+interface Target extends Mutable<Omit<FlowFilter, 'match'>> {
+  priority?: number;
+  idleTimeout?: number;
+  hardTimeout?: number;
+  importance?: number;
+  flags?: number;
+}
+
+/** Whether the command looks for flows by cookie; else the cookie is what the flow gets. */
+type CookieUse = 'set' | 'select' | 'either';
+
+function takeCookie(into: Target, value: string, use: CookieUse): void {
+  const slash = value.indexOf('/');
+  if (slash < 0) {
+    if (use === 'select')
+      throw new OpenFlowError('syntax', `cookie=${value} selects flows by a mask: cookie=${value}/-1`);
+    into.cookie = parseCookie(value);
+    return;
+  }
+  if (use === 'set') throw new OpenFlowError('syntax', `cookie=${value}: a flow to add has a cookie without a mask`);
+  into.cookie = parseCookie(value.slice(0, slash));
+  into.cookieMask = parseCookie(value.slice(slash + 1));
+}
+
+/** Takes what is not part of the match; false when it is none of it. */
+function takeSetting(into: Target, key: string, value: string | undefined, use: CookieUse): boolean {
+  if (value === undefined) {
+    const bit = FLAGS.get(key);
+    if (bit === undefined) return false;
+    into.flags = (into.flags ?? 0) | bit;
+    return true;
+  }
+  switch (key) {
+    case 'table':
+      into.tableId = parseNumber(value, 255, key);
+      return true;
+    case 'priority':
+      into.priority = parseNumber(value, 0xffff, key);
+      return true;
+    case 'cookie':
+      takeCookie(into, value, use);
+      return true;
+    case 'idle_timeout':
+      into.idleTimeout = parseNumber(value, 0xffff, key);
+      return true;
+    case 'hard_timeout':
+      into.hardTimeout = parseNumber(value, 0xffff, key);
+      return true;
+    case 'importance':
+      into.importance = parseNumber(value, 0xffff, key);
+      return true;
+    case 'out_port':
+      into.outPort = parsePort(value);
+      return true;
+    case 'out_group':
+      into.outGroup = parseNumber(value, 0xffff_ffff, key);
+      return true;
+    default:
+      return COUNTERS.has(key);
+  }
+}
+
+const COMMA = 44;
+const EQUALS = 61;
+const OPEN = 40;
+const CLOSE = 41;
+
+/** Whether a list goes on to the next element here: a comma or white space. */
+const isSeparator = (char: number): boolean => char === COMMA || char <= 32;
+
+/** Reads `key=value` after `key=value` up to `actions=`, and returns where the actions begin (-1: there are none). */
+function scan(text: string, start: number, take: (key: string, value: string | undefined) => void): number {
+  let at = start;
+  const { length } = text;
+  while (at < length) {
+    if (isSeparator(text.charCodeAt(at))) {
+      at += 1;
+      continue;
+    }
+    const from = at;
+    let equals = -1;
+    let depth = 0;
+    for (; at < length; at += 1) {
+      const char = text.charCodeAt(at);
+      if (char === EQUALS) {
+        if (equals < 0) equals = at;
+      } else if (char === OPEN) depth += 1;
+      else if (char === CLOSE) depth -= 1;
+      else if (depth <= 0 && isSeparator(char)) break;
+      if (equals === at) {
+        const key = text.slice(from, equals);
+        if (key === 'actions' || key === 'action') return equals + 1;
+      }
+    }
+    if (equals < 0) take(text.slice(from, at), undefined);
+    else take(text.slice(from, equals), text.slice(equals + 1, at));
+  }
+  return -1;
+}
+
+/**
+ * Parses one flow.
+ * @param text as after `ovs-ofctl add-flow BRIDGE`, or one line of `dump-flows`, whose counters are passed over
+ * @param command what to do with it; for `modify` and `delete`, `out_port`, `out_group` and `cookie=VALUE/MASK` select
+ * @throws OpenFlowError `syntax`, `invalid_value`, `prerequisite`
+ * @example parseFlow('table=10,priority=200,tcp,nw_dst=10.0.0.0/8,tp_dst=80,actions=goto_table:20')
+ */
+export function parseFlow(text: string, command: FlowCommand = 'add'): FlowChange {
+  return parseFlowAt(text, 0, command);
+}
+
+function parseFlowAt(text: string, start: number, command: FlowCommand): FlowChange {
+  const isDelete = command === 'delete' || command === 'delete_strict';
+  const parser = new MatchParser();
+  const into: Target = {};
+  const use = command === 'add' ? 'set' : isDelete ? 'select' : 'either';
+  const at = scan(text, start, (key, value) => {
+    if (!takeSetting(into, key, value, use) && !parser.take(key, value)) throw unknownPart(key, value);
+  });
+  if (at < 0 && !isDelete) throw new OpenFlowError('syntax', `"${text}" has no actions; write actions=drop for none`);
+  if (at >= 0 && isDelete) throw new OpenFlowError('syntax', `"${text}": deleting flows takes no actions`);
+  // As ovs-ofctl: without a table, deleting means all tables, adding and modifying the first one.
+  into.tableId ??= isDelete ? ALL_TABLES : 0;
+  // OpenFlow has no way to change a cookie: ovs-ofctl passes over one without a mask.
+  if (use === 'either' && into.cookieMask === undefined) delete into.cookie;
+  return {
+    type: 'flow_mod',
+    command,
+    match: parser.finish(),
+    ...into,
+    actions: at < 0 ? [] : parseActions(text.slice(at)),
+  };
+}
+
+function unknownPart(key: string, value: string | undefined): OpenFlowError {
+  const part = value === undefined ? key : `${key}=${value}`;
+  return new OpenFlowError('syntax', `"${part}" is no part of a flow (ovs-ofctl(8), Flow Syntax)`);
+}
+
+/**
+ * Parses a file of flows, one a line, as `ovs-ofctl add-flows` reads it: `#` begins a comment, and a line may begin
+ * with `add`, `modify`, `modify_strict`, `delete` or `delete_strict`.
+ * @param command of lines that say none
+ * @throws OpenFlowError as `parseFlow`; the message names the line
+ */
+export function parseFlows(text: string, command: FlowCommand = 'add'): FlowChange[] {
+  const flows: FlowChange[] = [];
+  eachLine(text, (line) => {
+    flows.push(parseFlowLine(line, command));
+  });
+  return flows;
+}
+
+/** One line of a file of flows. */
+export function parseFlowLine(line: string, command: FlowCommand): FlowChange {
+  // Commands are words: what they begin with is no digit and no part of a flow either, but `add ` is rare in long files.
+  const space = line.indexOf(' ');
+  if (space > 0 && space <= 13) {
+    const word = line.slice(0, space);
+    if (COMMANDS.has(word)) return parseFlowAt(line, space + 1, word as FlowCommand);
+  }
+  return parseFlowAt(line, 0, command);
+}
+
+/**
+ * Parses which flows to dump, as after `ovs-ofctl dump-flows BRIDGE`.
+ * @throws OpenFlowError `syntax`, `invalid_value`, `prerequisite`
+ */
+export function parseFlowFilter(text: string): FlowFilter {
+  const parser = new MatchParser();
+  const into: Target = {};
+  const at = scan(text, 0, (key, value) => {
+    if (!takeSetting(into, key, value, 'select') && !parser.take(key, value)) throw unknownPart(key, value);
+  });
+  if (at >= 0) throw new OpenFlowError('syntax', `"${text}": flows are not chosen by their actions`);
+  const { tableId, outPort, outGroup, cookie, cookieMask } = into;
+  return { tableId, outPort, outGroup, cookie, cookieMask, match: parser.finish() };
+}
+
+/**
+ * A flow as `ovs-ofctl --no-stats dump-flows` prints it; `parseFlow` and ovs-ofctl read it again. Deletions print what
+ * selects the flows.
+ */
+export function formatFlow(flow: FlowChange): string {
+  const { command = 'add', cookie, cookieMask = 0n, priority } = flow;
+  const isDelete = command === 'delete' || command === 'delete_strict';
+  const parts: string[] = [];
+  if (cookieMask !== 0n) parts.push(`cookie=0x${(cookie ?? 0n).toString(16)}/0x${cookieMask.toString(16)}`);
+  else if (command === 'add') parts.push(`cookie=0x${(cookie ?? 0n).toString(16)}`);
+  const table = flow.tableId ?? 0;
+  if (!isDelete || table !== ALL_TABLES) parts.push(`table=${table}`);
+  if ((flow.idleTimeout ?? 0) !== 0) parts.push(`idle_timeout=${flow.idleTimeout}`);
+  if ((flow.hardTimeout ?? 0) !== 0) parts.push(`hard_timeout=${flow.hardTimeout}`);
+  if ((flow.importance ?? 0) !== 0) parts.push(`importance=${flow.importance}`);
+  if (flow.outPort !== undefined && flow.outPort !== 0xffff_ffff) parts.push(`out_port=${flow.outPort}`);
+  if (flow.outGroup !== undefined && flow.outGroup !== 0xffff_ffff) parts.push(`out_group=${flow.outGroup}`);
+  const flags = formatFlowFlags(flow.flags ?? 0);
+  if (flags !== '') parts.push(flags.trimEnd());
+  const match = formatMatch(flow.match);
+  let rule = (priority ?? DEFAULT_PRIORITY) === DEFAULT_PRIORITY ? '' : `priority=${priority}`;
+  if (match !== '') rule += rule === '' ? match : `,${match}`;
+  if (rule !== '') parts.push(rule);
+  const text = parts.join(', ');
+  if (isDelete) return text;
+  return `${text}${text === '' ? '' : ' '}actions=${formatActions(flow.actions)}`;
+}
