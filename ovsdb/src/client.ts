@@ -184,7 +184,8 @@ class DatabaseClient<DB> implements Client<DB> {
       await session.call('monitor_cond_change', [plan.id, plan.id, changes]);
       this.#applied = wanted;
     } catch (error) {
-      if (session.reason === undefined) {
+      // Of a connection or monitor that ended meanwhile, the next one begins with the new conditions.
+      if (session.reason === undefined && this.#plan === plan) {
         throw error;
       }
     }
@@ -197,7 +198,12 @@ class DatabaseClient<DB> implements Client<DB> {
     if (this.#locks.has(name)) {
       throw new OvsdbError('invalid_value', `lock ${name} is already asked for: release it first`);
     }
-    const holder = new LockHolder(name, options.steal ?? false, () => this.#locks.delete(name));
+    const holder = new LockHolder(
+      name,
+      options.steal ?? false,
+      () => this.#locks.delete(name),
+      (error) => this.#emit({ type: 'listener_error', error }),
+    );
     this.#locks.set(name, holder);
     const session = this.#session;
     if (this.#state === 'synced' && session !== undefined) {
@@ -424,9 +430,11 @@ class DatabaseClient<DB> implements Client<DB> {
     this.#frames = undefined;
     this.#lastTransaction = ZERO_UUID;
     this.#setState('connecting');
-    this.#synchronize(session, remote).catch((error: unknown) => {
-      session.close(OvsdbError.from(error, 'protocol_error'));
-    });
+    this.#synchronize(session, remote)
+      .then(() => this.#requestLocks(session))
+      .catch((error: unknown) => {
+        session.close(OvsdbError.from(error, 'protocol_error'));
+      });
   }
 
   #buildPlan(schema: ServerSchema): MonitorPlan {

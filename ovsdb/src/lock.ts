@@ -1,6 +1,6 @@
 /** Locks that outlive connections (RFC 7047 §4.1.8 to §4.1.10). */
 import { OvsdbError } from './error.ts';
-import { lock, steal, unlock } from './protocol.ts';
+import { lockResult, unlock } from './protocol.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -26,18 +26,25 @@ export interface Lock {
 export class LockHolder implements Lock {
   readonly name: string;
   readonly #onRelease: () => void;
+  readonly #onListenerError: (error: unknown) => void;
   readonly #listeners = new Set<(held: boolean) => void>();
   readonly #waiters = new Set<() => void>();
   #steal: boolean;
   #held = false;
   #over = false;
   #session: Session | undefined;
+  /** Whether the server has answered the request: a notification before that is about an earlier one. */
+  #answered = false;
 
-  /** @param steal whether the first request takes the lock from its holder; requests on later connections wait. */
-  constructor(name: string, steal: boolean, onRelease: () => void) {
+  /**
+   * @param steal whether the first request takes the lock from its holder; requests on later connections wait.
+   * @param onListenerError told of what a listener threw: a listener's mistake must not cost the connection.
+   */
+  constructor(name: string, steal: boolean, onRelease: () => void, onListenerError: (error: unknown) => void) {
     this.name = name;
     this.#steal = steal;
     this.#onRelease = onRelease;
+    this.#onListenerError = onListenerError;
   }
 
   get held(): boolean {
@@ -93,20 +100,29 @@ export class LockHolder implements Lock {
     }
   }
 
-  /** Asks for the lock on a new connection. @throws OvsdbError the server's refusal, or why the session ended. */
+  /** Asks for the lock, once on each connection. @throws OvsdbError the server's refusal, or why the session ended. */
   async request(session: Session): Promise<void> {
-    this.#session = session;
-    const stealing = this.#steal;
-    const held = await (stealing ? steal : lock)(session, this.name);
-    this.#steal = false;
-    if (this.#session === session && held) {
-      this.#set(true);
+    if (this.#session === session) {
+      // Asked already: the server takes a second request for a mistake.
+      return;
     }
+    this.#session = session;
+    this.#answered = false;
+    await session.call(this.#steal ? 'steal' : 'lock', [this.name], {
+      // In the turn of the reply: `locked` or `stolen` may be right behind it.
+      onResult: (result) => {
+        this.#steal = false;
+        this.#answered = true;
+        this.#set(lockResult(result));
+      },
+    });
   }
 
   /** `locked` or `stolen`. */
   notify(held: boolean): void {
-    this.#set(held);
+    if (this.#answered) {
+      this.#set(held);
+    }
   }
 
   /** The connection ended: the server gives the lock to the next. */
@@ -133,7 +149,11 @@ export class LockHolder implements Lock {
       waiter();
     }
     for (const listener of this.#listeners) {
-      listener(held);
+      try {
+        listener(held);
+      } catch (error) {
+        this.#onListenerError(error);
+      }
     }
   }
 }

@@ -4,7 +4,10 @@ import type { FramerLimits } from './framer.ts';
 import { asArray, isJsonObject, type Json } from './json.ts';
 import { type CallOptions, Session } from './session.ts';
 import { openTransport, type TlsFiles } from './transport.ts';
-import { toUuid, type Uuid } from './uuid.ts';
+import { toUuid, type Uuid, ZERO_UUID } from './uuid.ts';
+
+/** What `monitor_cond_since` takes for the last transaction of a client that has nothing yet. */
+export const NO_TRANSACTION: Uuid = ZERO_UUID;
 
 /** How `openSession` connects. */
 export interface OpenSessionOptions {
@@ -94,12 +97,12 @@ export async function monitorCancel(session: Session, id: Json): Promise<void> {
 
 /** RFC 7047 §4.1.8: asks for a lock. @returns whether it is held; if not, `locked` tells later. @throws OvsdbError */
 export async function lock(session: Session, name: string): Promise<boolean> {
-  return locked('lock', await session.call('lock', [name]));
+  return lockResult(await session.call('lock', [name]));
 }
 
 /** RFC 7047 §4.1.8: takes a lock from whoever holds it; that one is told by `stolen`. @throws OvsdbError */
 export async function steal(session: Session, name: string): Promise<boolean> {
-  return locked('steal', await session.call('steal', [name]));
+  return lockResult(await session.call('steal', [name]));
 }
 
 /** RFC 7047 §4.1.8: gives a lock back, or stops to wait for it. @throws OvsdbError */
@@ -128,10 +131,11 @@ export async function convert(session: Session, database: string, schema: Json):
   await session.call('convert', [database, schema]);
 }
 
-function locked(method: string, result: Json): boolean {
+/** What a server answers to `lock` and `steal`. @throws OvsdbError `protocol_error` */
+export function lockResult(result: Json): boolean {
   const held = isJsonObject(result) ? result['locked'] : undefined;
   if (typeof held !== 'boolean') {
-    throw unexpected(method, 'an object with "locked"');
+    throw unexpected('lock or steal', 'an object with "locked"');
   }
   return held;
 }

@@ -150,7 +150,10 @@ export class ReplicaStore<DB> implements Replica<DB> {
       }
     }
     if (this.#listeners.size > 0) {
-      this.#tell([{ table, uuid: (after ?? old)?._uuid ?? (uuid as Ref<string>), old, new: after }]);
+      // Names of the store, not of the frame: those are slices that keep the text of the whole chunk in memory.
+      this.#tell([
+        { table: store.spec.name, uuid: (after ?? old)?._uuid ?? (uuid as Ref<string>), old, new: after },
+      ]);
     }
     return true;
   }
