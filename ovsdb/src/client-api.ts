@@ -31,12 +31,16 @@ export type ClientEvent =
       readonly schemaVersion: string;
       readonly missing: readonly string[];
     }
-  /** `reloaded`: the content was loaded from nothing, not resumed; generation has grown. */
+  /**
+   * `reloaded`: the content was loaded from nothing, not resumed; generation has grown. `newDatabase`: it is another
+   * database than before, by its cluster id: the old one's rows are gone, not deleted.
+   */
   | {
       readonly type: 'synced';
       readonly remote: string;
       readonly generation: number;
       readonly reloaded: boolean;
+      readonly newDatabase: boolean;
       readonly rows: number;
     }
   /** `retryMs`: milliseconds until the next attempt. */

@@ -5,7 +5,7 @@ import { type Clock, pause, systemClock } from './clock.ts';
 import { OvsdbError } from './error.ts';
 import { DEFAULT_LIMITS } from './framer.ts';
 import { asArray, isJsonObject, type Json } from './json.ts';
-import { type Lock, LockHolder } from './lock.ts';
+import { type Lock, LockTable } from './lock.ts';
 import { buildMonitor, ConditionOverrides, type MonitorPlan, startMonitor } from './monitor.ts';
 import { convert, getServerId, listDatabases } from './protocol.ts';
 import { type Replica, ReplicaStore } from './replica.ts';
@@ -38,7 +38,7 @@ class DatabaseClient<DB> implements Client<DB> {
   readonly #server: ServerState;
   readonly #finished: Promise<void>;
   readonly #waiters = new Set<() => void>();
-  readonly #locks = new Map<string, LockHolder>();
+  readonly #locks = new LockTable((error) => this.#emit({ type: 'listener_error', error }));
   /** The conditions that are wanted, and those that the replica's content meets. */
   #conditions = new ConditionOverrides();
   #applied: ConditionOverrides = this.#conditions;
@@ -195,16 +195,7 @@ class DatabaseClient<DB> implements Client<DB> {
     if (this.#state === 'closed') {
       throw new OvsdbError('closed', 'the client is closed');
     }
-    if (this.#locks.has(name)) {
-      throw new OvsdbError('invalid_value', `lock ${name} is already asked for: release it first`);
-    }
-    const holder = new LockHolder(
-      name,
-      options.steal ?? false,
-      () => this.#locks.delete(name),
-      (error) => this.#emit({ type: 'listener_error', error }),
-    );
-    this.#locks.set(name, holder);
+    const holder = this.#locks.add(name, options.steal ?? false);
     const session = this.#session;
     if (this.#state === 'synced' && session !== undefined) {
       holder.request(session).catch((error: unknown) => session.close(OvsdbError.from(error, 'protocol_error')));
@@ -264,9 +255,7 @@ class DatabaseClient<DB> implements Client<DB> {
       this.#plan = undefined;
       this.#frames = undefined;
       this.#remote = undefined;
-      for (const lock of this.#locks.values()) {
-        lock.lost();
-      }
+      this.#locks.lost();
       if (signal.aborted) {
         break;
       }
@@ -275,9 +264,7 @@ class DatabaseClient<DB> implements Client<DB> {
       this.#emit({ type: 'disconnected', remote, error, retryMs });
       await pause(this.#clock, retryMs, signal);
     }
-    for (const lock of this.#locks.values()) {
-      lock.end();
-    }
+    this.#locks.end();
     this.#setState('closed');
   }
 
@@ -304,7 +291,7 @@ class DatabaseClient<DB> implements Client<DB> {
       this.#server.reset();
       await watchServer(session, this.#server);
       await this.#synchronize(session, remote);
-      await this.#requestLocks(session);
+      await this.#locks.request(session);
       return await session.ended;
     } catch (error) {
       const reason = OvsdbError.from(error, 'protocol_error');
@@ -319,10 +306,6 @@ class DatabaseClient<DB> implements Client<DB> {
     }
   }
 
-  async #requestLocks(session: Session): Promise<void> {
-    await Promise.all(this.#locks.values().map((lock) => lock.request(session)));
-  }
-
   /** From the schema to a replica in sync. */
   async #synchronize(session: Session, remote: string): Promise<void> {
     const schema = parseSchema(await session.call('get_schema', [this.database.name]));
@@ -331,7 +314,8 @@ class DatabaseClient<DB> implements Client<DB> {
     this.#schema = schema;
     this.#emit({ type: 'connected', remote, schemaVersion: schema.version, missing: plan.missing });
     // Rows that newly meet conditions are not in the history from which a monitor is resumed.
-    const anew = this.#server.isNewDatabase() || this.#applied.version !== conditions.version;
+    const newDatabase = this.#server.isNewDatabase();
+    const anew = newDatabase || this.#applied.version !== conditions.version;
     await startMonitor(
       session,
       plan,
@@ -352,6 +336,7 @@ class DatabaseClient<DB> implements Client<DB> {
           remote,
           generation: this.#replica.generation,
           reloaded: !found,
+          newDatabase,
           rows: this.#replica.size,
         });
       },
@@ -408,15 +393,11 @@ class DatabaseClient<DB> implements Client<DB> {
         break;
       case 'locked':
       case 'stolen':
-        this.#lockOf(list[0])?.notify(method === 'locked');
+        this.#locks.notify(list[0], method === 'locked');
         break;
       default:
       // Unknown notifications are allowed to newer servers.
     }
-  }
-
-  #lockOf(name: Json | undefined): LockHolder | undefined {
-    return typeof name === 'string' ? this.#locks.get(name) : undefined;
   }
 
   /** The schema was converted, or the database went away: ask again, on the same connection. */
@@ -431,7 +412,7 @@ class DatabaseClient<DB> implements Client<DB> {
     this.#lastTransaction = ZERO_UUID;
     this.#setState('connecting');
     this.#synchronize(session, remote)
-      .then(() => this.#requestLocks(session))
+      .then(() => this.#locks.request(session))
       .catch((error: unknown) => {
         session.close(OvsdbError.from(error, 'protocol_error'));
       });

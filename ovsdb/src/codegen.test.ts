@@ -26,6 +26,12 @@ describe('generate', () => {
             e: column({ key: { type: 'string', enum: ['set', ['a', 'b']] } }),
             gone: column('string'),
             n: { type: { key: 'string', min: 1, max: 'unlimited' }, mutable: false },
+            w: column({
+              key: { type: 'string', minLength: 1, maxLength: 20 },
+              value: { type: 'integer', minInteger: 3, maxInteger: 4 },
+              min: 1,
+              max: 2,
+            }),
           }),
         ],
         [
@@ -33,6 +39,12 @@ describe('generate', () => {
           schema({
             e: column({ key: { type: 'string', enum: ['set', ['b', 'c']] } }),
             n: { type: { key: 'string', min: 0, max: 'unlimited' }, mutable: false },
+            w: column({
+              key: { type: 'string', minLength: 0, maxLength: 10 },
+              value: { type: 'integer', minInteger: -5 },
+              min: 1,
+              max: 3,
+            }),
             r: { type: { key: { type: 'uuid', refTable: 'T' }, min: 0, max: 1 }, ephemeral: true },
             m: column({
               key: { type: 'integer', minInteger: 0, maxInteger: 9 },
@@ -52,11 +64,13 @@ describe('generate', () => {
       '  readonly n: readonly string[];',
       '  /** Not kept over a server restart. Since 2. */',
       "  readonly r: Ref<'T'> | undefined;",
-      '  /** 0..9. Since 2. */',
+      '  /** 0 to 9. Since 2. */',
       '  readonly m: ReadonlyMap<number, Uuid>;',
       "    n: 'string*',",
       "    r: '(T)?',",
-      "    m: 'integer->uuid*',",
+      "    m: 'integer[0..9]->uuid*',",
+      '  /** 0 to 20 characters -> At least -5. */',
+      "    w: 'string[0..20]->integer[-5..]{1,3}',",
       "import type { Ref, Uuid } from '../uuid.ts';",
     ]) {
       expect(text.split('\n')).toContain(line);

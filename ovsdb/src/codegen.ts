@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
 import { parseSchema } from './server-schema.ts';
-import { type ColumnSpec, columnToText, constraintText, enumMembers, makeColumn } from './spec.ts';
+import { type BaseSpec, type ColumnSpec, columnToText, enumMembers, makeColumn, unionBase } from './spec.ts';
 
 /** One generated file: which schema, and the names of what it exports. */
 interface Target {
@@ -28,7 +28,6 @@ interface UnionColumn {
   last: string;
   keyEnum: readonly Json[] | undefined;
   valueEnum: readonly Json[] | undefined;
-  constraint: string;
   ephemeral: boolean;
   mutable: boolean;
 }
@@ -78,7 +77,7 @@ export function generate(target: Target, schemas: ReadonlyMap<string, Json>): st
     lines.push(`export interface ${table}Row {`);
     for (const [columnName, column] of union.columns) {
       const notes = [
-        column.constraint === '' ? '' : `${column.constraint}.`,
+        constraintText(column.spec),
         column.mutable ? '' : 'Cannot change after insert.',
         column.ephemeral ? 'Not kept over a server restart.' : '',
         range(column.since === union.since ? first : column.since, column.last === union.last ? last : column.last),
@@ -117,7 +116,6 @@ function merge(union: UnionTable, column: ColumnSpec, release: string, json: Jso
   const type = isJsonObject(json['type']) ? json['type'] : {};
   const keyEnum = enumMembers(type['key']);
   const valueEnum = enumMembers(type['value']);
-  const constraint = [constraintText(type['key']), constraintText(type['value'])].filter((t) => t !== '').join(' -> ');
   const known = union.columns.get(column.name);
   if (known === undefined) {
     union.columns.set(column.name, {
@@ -126,7 +124,6 @@ function merge(union: UnionTable, column: ColumnSpec, release: string, json: Jso
       last: release,
       keyEnum,
       valueEnum,
-      constraint,
       ephemeral: json['ephemeral'] === true,
       mutable: json['mutable'] !== false,
     });
@@ -138,15 +135,29 @@ function merge(union: UnionTable, column: ColumnSpec, release: string, json: Jso
   }
   known.spec = makeColumn(
     column.name,
-    column.key,
-    column.value,
+    unionBase(spec.key, column.key),
+    column.value && unionBase(spec.value ?? column.value, column.value),
     Math.min(spec.min, column.min),
     Math.max(spec.max, column.max),
   );
   known.last = release;
   known.keyEnum = unionEnum(known.keyEnum, keyEnum);
   known.valueEnum = unionEnum(known.valueEnum, valueEnum);
-  known.constraint = constraint;
+}
+
+/** The ranges of a column for its doc comment: `0 to 4095.`, `At most 63 characters.` */
+function constraintText({ key, value }: ColumnSpec): string {
+  const text = (base: BaseSpec | undefined): string => {
+    const { least, most, type } = base ?? {};
+    if (least === undefined && most === undefined) {
+      return '';
+    }
+    const range =
+      least === undefined ? `At most ${most}` : most === undefined ? `At least ${least}` : `${least} to ${most}`;
+    return type === 'string' ? `${range} characters` : range;
+  };
+  const parts = [text(key), text(value)].filter((part) => part !== '');
+  return parts.length === 0 ? '' : `${parts.join(' -> ')}.`;
 }
 
 /** A release without the enum allows everything, so the union does. */

@@ -14,7 +14,7 @@ export { type OpenVswitch, openVswitch } from './gen/vswitch.ts';
 export type { Json, JsonObject } from './json.ts';
 export type { Lock } from './lock.ts';
 export * as protocol from './protocol.ts';
-export type { ChangeListener, Replica, TableReplica } from './replica.ts';
+export type { ChangeListener, Replica, TableListener, TableReplica } from './replica.ts';
 export type { OperationResult, SelectedRow } from './result.ts';
 export type { ServerStatus } from './server-database.ts';
 export type { CallOptions, Session } from './session.ts';

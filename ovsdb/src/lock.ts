@@ -1,5 +1,6 @@
 /** Locks that outlive connections (RFC 7047 §4.1.8 to §4.1.10). */
 import { OvsdbError } from './error.ts';
+import type { Json } from './json.ts';
 import { lockResult, unlock } from './protocol.ts';
 import type { Session } from './session.ts';
 
@@ -23,7 +24,7 @@ export interface Lock {
 }
 
 /** The client's side of a lock. */
-export class LockHolder implements Lock {
+class LockHolder implements Lock {
   readonly name: string;
   readonly #onRelease: () => void;
   readonly #onListenerError: (error: unknown) => void;
@@ -154,6 +155,53 @@ export class LockHolder implements Lock {
       } catch (error) {
         this.#onListenerError(error);
       }
+    }
+  }
+}
+
+/** All locks of one client. */
+export class LockTable {
+  readonly #holders = new Map<string, LockHolder>();
+  readonly #onListenerError: (error: unknown) => void;
+
+  /** @param onListenerError told of what a listener threw. */
+  constructor(onListenerError: (error: unknown) => void) {
+    this.#onListenerError = onListenerError;
+  }
+
+  /** A lock to ask for. @throws OvsdbError `invalid_value` when it is asked for already. */
+  add(name: string, steal: boolean): LockHolder {
+    if (this.#holders.has(name)) {
+      throw new OvsdbError('invalid_value', `lock ${name} is already asked for: release it first`);
+    }
+    const holder = new LockHolder(name, steal, () => this.#holders.delete(name), this.#onListenerError);
+    this.#holders.set(name, holder);
+    return holder;
+  }
+
+  /** Asks for all on a connection. @throws OvsdbError the server's refusal, or why the session ended. */
+  async request(session: Session): Promise<void> {
+    await Promise.all(this.#holders.values().map((holder) => holder.request(session)));
+  }
+
+  /** `locked` or `stolen`. */
+  notify(name: Json | undefined, held: boolean): void {
+    if (typeof name === 'string') {
+      this.#holders.get(name)?.notify(held);
+    }
+  }
+
+  /** The connection ended. */
+  lost(): void {
+    for (const holder of this.#holders.values()) {
+      holder.lost();
+    }
+  }
+
+  /** For good. */
+  end(): void {
+    for (const holder of this.#holders.values()) {
+      holder.end();
     }
   }
 }

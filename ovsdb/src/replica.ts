@@ -21,6 +21,11 @@ import type { Ref } from './uuid.ts';
 /** Hears of the rows that one message of the server changed; the replica already has all of them. */
 export type ChangeListener<DB> = (changes: readonly RowChange<DB>[]) => void;
 
+/** The same for one table. */
+export type TableListener<DB, T extends TableName<DB>> = (
+  changes: readonly Extract<RowChange<DB>, { readonly table: T }>[],
+) => void;
+
 /** One table of the replica. Reading is synchronous and always sees a whole server update, never part of one. */
 export interface TableReplica<DB, T extends TableName<DB>> {
   /** Number of rows. */
@@ -36,6 +41,8 @@ export interface TableReplica<DB, T extends TableName<DB>> {
   find<P extends IndexPart<DB, T>>(part: P, value: IndexValue<DB, T, P>): readonly Row<DB, T>[];
   /** The same for an index of several parts, in the order of its declaration. */
   find(parts: readonly IndexPart<DB, T>[], values: readonly Atom[]): readonly Row<DB, T>[];
+  /** Calls `listener` once per server update that changes rows of this table, with those. Returns what ends it. */
+  onChange(listener: TableListener<DB, T>): () => void;
 }
 
 /** What users see of the replica. It stays readable, if old, while the connection is down. */
@@ -149,11 +156,9 @@ export class ReplicaStore<DB> implements Replica<DB> {
         store.replace(old, after);
       }
     }
-    if (this.#listeners.size > 0) {
+    if (this.#listeners.size > 0 || store.listeners.size > 0) {
       // Names of the store, not of the frame: those are slices that keep the text of the whole chunk in memory.
-      this.#tell([
-        { table: store.spec.name, uuid: (after ?? old)?._uuid ?? (uuid as Ref<string>), old, new: after },
-      ]);
+      this.#tell([{ table: store.spec.name, uuid: (after ?? old)?._uuid ?? (uuid as Ref<string>), old, new: after }]);
     }
     return true;
   }
@@ -191,12 +196,23 @@ export class ReplicaStore<DB> implements Replica<DB> {
   }
 
   #tell(changes: readonly StoredChange[]): void {
-    for (const listener of this.#listeners) {
+    const call = (listener: (changes: never) => void, list: readonly StoredChange[]): void => {
       try {
         // Rows of the store have the columns of DB[T] as accessors, made from the same spec.
-        listener(changes as unknown as readonly RowChange<DB>[]);
+        listener(list as never);
       } catch (error) {
         this.#onListenerError(error);
+      }
+    };
+    for (const listener of this.#listeners) {
+      call(listener, changes);
+    }
+    for (const [name, { listeners }] of this.#tables) {
+      if (listeners.size > 0) {
+        const ofTable = changes.filter(({ table }) => table === name);
+        for (const listener of ofTable.length > 0 ? listeners : []) {
+          call(listener, ofTable);
+        }
       }
     }
   }

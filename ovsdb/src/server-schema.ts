@@ -1,8 +1,17 @@
 /** The schema that a server has, which may be older or newer than the spec (RFC 7047 §3.2). */
 import { OvsdbError } from './error.ts';
-import { isJsonObject, type Json } from './json.ts';
-import { ATOMIC_TYPES, type AtomicType, type BaseSpec, type ColumnSpec, makeColumn, type TableSpec } from './spec.ts';
+import { asArray, isJsonObject, type Json } from './json.ts';
+import {
+  ATOMIC_TYPES,
+  type AtomicType,
+  type BaseSpec,
+  type ColumnSpec,
+  enumMembers,
+  makeColumn,
+  type TableSpec,
+} from './spec.ts';
 import type { Transaction } from './transaction.ts';
+import { tagged } from './value.ts';
 
 /** What `get_schema` tells of a database. */
 export interface ServerSchema {
@@ -67,8 +76,18 @@ function parseBase(table: string, column: string, json: Json | undefined): BaseS
       column,
     });
   }
-  const refTable = isJsonObject(json) ? json['refTable'] : undefined;
-  return { type: type as AtomicType, ...(typeof refTable === 'string' && { refTable }) };
+  const read = (name: string): Json | undefined => (isJsonObject(json) ? json[name] : undefined);
+  const refTable = read('refTable');
+  const least = read('minInteger') ?? read('minReal') ?? read('minLength');
+  const members = enumMembers(json);
+  const most = read('maxInteger') ?? read('maxReal') ?? read('maxLength');
+  return {
+    type: type as AtomicType,
+    ...(typeof refTable === 'string' && { refTable }),
+    ...(typeof least === 'number' && { least }),
+    ...(typeof most === 'number' && { most }),
+    ...(members !== undefined && { members }),
+  };
 }
 
 /**
@@ -91,11 +110,12 @@ export function compatible(spec: ColumnSpec, server: ColumnSpec): boolean {
 }
 
 /**
- * A server without a table or column refuses with a bare "syntax error"; this says what is wrong, before anything is sent.
- * @throws OvsdbError `unknown_table` or `unknown_column` naming the operation.
+ * A server without a table or column refuses with a bare "syntax error", and one without a member of an enum does not
+ * name the column; this says what is wrong, before anything is sent.
+ * @throws OvsdbError `unknown_table`, `unknown_column` or `invalid_value` naming the operation.
  */
 export function checkAgainstSchema<DB>(transaction: Transaction<DB>, schema: ServerSchema): void {
-  transaction.operations.forEach(({ op, table, columns }, index) => {
+  transaction.operations.forEach(({ op, table, columns, json }, index) => {
     const serverTable = table === undefined ? undefined : schema.tables.get(table);
     const at = { op: index, operation: op, table };
     if (table !== undefined && serverTable === undefined) {
@@ -113,5 +133,38 @@ export function checkAgainstSchema<DB>(transaction: Transaction<DB>, schema: Ser
         { ...at, column },
       );
     }
+    const row = json['row'];
+    if (isJsonObject(row)) {
+      for (const name in row) {
+        const foreign = foreignMember(serverTable?.columns.get(name), row[name]);
+        if (foreign !== undefined) {
+          throw new OvsdbError(
+            'invalid_value',
+            `column ${table ?? ''}.${name} of this server's schema ${schema.version} does not know ${JSON.stringify(foreign)}`,
+            { ...at, column: name },
+          );
+        }
+      }
+    }
   });
+}
+
+/** A value that the server's enum lacks, though our own, newer one may have it. */
+function foreignMember(column: ColumnSpec | undefined, json: Json | undefined): Json | undefined {
+  if (column === undefined || (column.key.members === undefined && column.value?.members === undefined)) {
+    return undefined;
+  }
+  const lacks = ({ members }: BaseSpec, atom: Json | undefined): boolean =>
+    members !== undefined && atom !== undefined && !members.includes(atom);
+  if (column.value === undefined) {
+    return (tagged(json, 'set') ?? [json ?? null]).find((atom) => lacks(column.key, atom));
+  }
+  for (const pair of tagged(json, 'map') ?? []) {
+    const [key, value] = asArray(pair) ?? [];
+    const foreign = lacks(column.key, key) ? key : lacks(column.value, value) ? value : undefined;
+    if (foreign !== undefined) {
+      return foreign;
+    }
+  }
+  return undefined;
 }

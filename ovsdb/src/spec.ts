@@ -3,7 +3,8 @@
  * `get_schema` gives the same as JSON (RFC 7047 §3.2). Both become `ColumnSpec`.
  *
  * Text grammar: BASE[->BASE][COUNT] where BASE is `string`, `integer`, `real`, `boolean`, `uuid` or a table's name in
- * parentheses (a uuid that refers to it), and COUNT is nothing (exactly one), `?` (0..1), `*` (0..unlimited),
+ * parentheses (a uuid that refers to it); a range may follow a number (`integer[0..4095]`, `real[0..]`) or, of its
+ * length in characters, a string (`string[..63]`). COUNT is nothing (exactly one), `?` (0..1), `*` (0..unlimited),
  * `+` (1..unlimited) or `{min,max}`.
  */
 import { OvsdbError } from './error.ts';
@@ -12,10 +13,15 @@ import { asArray, isJsonObject, type Json } from './json.ts';
 /** RFC 7047 §3.2 `<atomic-type>`. */
 export type AtomicType = 'string' | 'integer' | 'real' | 'boolean' | 'uuid';
 
-/** RFC 7047 §3.2 `<base-type>`, without the constraints, which the server enforces. */
+/** RFC 7047 §3.2 `<base-type>`. */
 export interface BaseSpec {
   readonly type: AtomicType;
   readonly refTable?: string | undefined;
+  /** Bounds of a number, or of a string's length in characters; absent = none. */
+  readonly least?: number | undefined;
+  readonly most?: number | undefined;
+  /** The values of an enum. Only a server's schema has them here; of ours, the row types do. */
+  readonly members?: readonly Json[] | undefined;
 }
 
 /** How a column reads: see the head of `types.ts`. */
@@ -51,7 +57,8 @@ export interface DatabaseSpec<DB> {
 
 /** RFC 7047 §3.2. */
 export const ATOMIC_TYPES: ReadonlySet<string> = new Set<AtomicType>(['string', 'integer', 'real', 'boolean', 'uuid']);
-const COLUMN_TEXT = /^(\w+|\(\w+\))(?:->(\w+|\(\w+\)))?(\?|\*|\+|\{\d+,\d+\})?$/;
+const COLUMN_TEXT = /^((?:\w|\[[^\]]*\]|[()])+)(?:->((?:\w|\[[^\]]*\]|[()])+))?(\?|\*|\+|\{\d+,\d+\})?$/;
+const BASE_TEXT = /^(?:(\w+)(?:\[(-?[\d.e+-]*?)\.\.(-?[\d.e+-]*)\])?|\((\w+)\))$/;
 
 /**
  * Builds a spec from column texts; generated files call this.
@@ -92,13 +99,18 @@ function columnFromText(name: string, text: string): ColumnSpec {
 }
 
 function baseFromText(text: string): BaseSpec {
-  if (text.startsWith('(')) {
-    return { type: 'uuid', refTable: text.slice(1, -1) };
+  const [, type, least = '', most = '', refTable] = BASE_TEXT.exec(text) ?? [];
+  if (refTable !== undefined) {
+    return { type: 'uuid', refTable };
   }
-  if (!ATOMIC_TYPES.has(text)) {
-    throw new OvsdbError('invalid_value', `"${text}" is not an atomic type`);
+  if (type === undefined || !ATOMIC_TYPES.has(type)) {
+    throw new OvsdbError('invalid_value', `"${text}" is not an atomic type with or without a range`);
   }
-  return { type: text as AtomicType };
+  return {
+    type: type as AtomicType,
+    ...(least !== '' && { least: Number(least) }),
+    ...(most !== '' && { most: Number(most) }),
+  };
 }
 
 function countFromText(text: string): [number, number] {
@@ -120,7 +132,8 @@ function countFromText(text: string): [number, number] {
 
 /** The text form of a column type, which `defineDatabase` reads. */
 export function columnToText(column: ColumnSpec): string {
-  const base = (b: BaseSpec): string => (b.refTable === undefined ? b.type : `(${b.refTable})`);
+  const base = (b: BaseSpec): string =>
+    b.refTable === undefined ? `${b.type}${rangeText(b) === '' ? '' : `[${rangeText(b)}]`}` : `(${b.refTable})`;
   const { min, max } = column;
   const count =
     min === 1 && max === 1
@@ -147,23 +160,22 @@ export function makeColumn(
   return { name, kind, key, value, min, max };
 }
 
-/** The constraint texts of a base type, for doc comments: `0..4095`, `at most 63 characters`. */
-export function constraintText(json: Json | undefined): string {
-  if (!isJsonObject(json)) {
-    return '';
-  }
-  const parts: string[] = [];
-  const range = (lo: Json | undefined, hi: Json | undefined): void => {
-    if (typeof lo === 'number' || typeof hi === 'number') {
-      parts.push(`${typeof lo === 'number' ? lo : ''}..${typeof hi === 'number' ? hi : ''}`);
-    }
+/** The range of a base type as `0..4095`, `1..` or `..63`; empty when it has none. */
+export function rangeText({ least, most }: BaseSpec): string {
+  return least === undefined && most === undefined ? '' : `${least ?? ''}..${most ?? ''}`;
+}
+
+/** A base type that allows what either does. */
+export function unionBase(a: BaseSpec, b: BaseSpec): BaseSpec {
+  const { type, refTable } = b;
+  const least = a.least === undefined || b.least === undefined ? undefined : Math.min(a.least, b.least);
+  const most = a.most === undefined || b.most === undefined ? undefined : Math.max(a.most, b.most);
+  return {
+    type,
+    ...(refTable !== undefined && { refTable }),
+    ...(least !== undefined && { least }),
+    ...(most !== undefined && { most }),
   };
-  range(json['minInteger'], json['maxInteger']);
-  range(json['minReal'], json['maxReal']);
-  if (typeof json['maxLength'] === 'number') {
-    parts.push(`at most ${json['maxLength']} characters`);
-  }
-  return parts.join(', ');
 }
 
 /** The enum of a base type: its members, or undefined (RFC 7047 §3.2: `["set", [...]]` or one atom). */

@@ -17,6 +17,8 @@ export class TableStore {
   /** The monitored columns. */
   readonly columns: ReadonlyMap<string, ColumnSpec>;
   readonly rowClass: RowConstructor;
+  /** Who is told of this table's changes; their type is the public `TableListener`'s. */
+  readonly listeners: Set<(changes: never) => void> = new Set();
   readonly #indexLists: readonly (readonly string[])[];
   #content: TableContent;
 
@@ -61,6 +63,15 @@ export class TableStore {
       });
     }
     return index.get(typeof value === 'object' ? value : [value]);
+  }
+
+  onChange(listener: (changes: never) => void): () => void {
+    // A wrapper, so that one function registered twice is ended once for each registration.
+    const entry = (changes: never): void => listener(changes);
+    this.listeners.add(entry);
+    return () => {
+      this.listeners.delete(entry);
+    };
   }
 
   /** Room for a new content, filled by `addRow` and put in place by `replaceContent`. */

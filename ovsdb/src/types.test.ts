@@ -79,6 +79,11 @@ export function refusedByReplicas(db: Client<OvnNorthbound>): void {
       }
     }
   });
+  ports.onChange((changes) => {
+    expectTypeOf(changes[0]?.new?.tag).toEqualTypeOf<number | undefined>();
+    // @ts-expect-error no such column
+    void changes[0]?.old?.nonsense;
+  });
   // @ts-expect-error a transaction of another database
   void db.transact(new Transaction(ovnSouthbound));
 }

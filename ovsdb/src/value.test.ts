@@ -149,6 +149,19 @@ const typedValue: fc.Arbitrary<{ text: string; value: Value | null }> = fc
     );
   });
 
+describe('ranges', () => {
+  it('hold for numbers and for the length of strings in characters', () => {
+    const encode = (text: string, value: Value) => encodeValue(column(text), value);
+    expect(encode('integer[0..9]', 9)).toBe(9);
+    expect(() => encode('integer[0..9]', 10)).toThrow(/column c takes integer in 0\.\.9, not 10/);
+    expect(() => encode('integer[0..9]*', [1, -1])).toThrow(/invalid_value/);
+    expect(() => encode('string->real[0.5..]*', new Map([['a', 0.25]]))).toThrow(/real in 0\.5\.\./);
+    expect(encode('string[..3]', 'é😀a')).toBe('é😀a');
+    expect(() => encode('string[..3]', 'abcd')).toThrow(/takes string of \.\.3 characters, not "abcd"/);
+    expect(() => encode('string[1..]', '')).toThrow(/invalid_value/);
+  });
+});
+
 describe('round trip', () => {
   it('decodes what it encodes', () => {
     fc.assert(
@@ -169,11 +182,15 @@ describe('round trip', () => {
       'string{0,3}',
       'integer->(Queue)*',
       'string->string{1,1}',
+      'integer[-1..4095]?',
+      'string[..63]->real[0.5..]*',
     ]) {
       const spec = column(text);
       expect(column(columnToText(spec))).toEqual(spec);
     }
+    expect(column('string[..63]->real[0.5..]*')).toMatchObject({ key: { most: 63 }, value: { least: 0.5 } });
     expect(() => column('strange')).toThrow(/"strange" is not an atomic type/);
+    expect(() => column('integer[1-2]')).toThrow(/is not an atomic type/);
     expect(() => column('string**')).toThrow(/is not BASE/);
   });
 });

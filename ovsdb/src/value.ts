@@ -1,7 +1,7 @@
 /** Values between their JSON notation (RFC 7047 §5.1 `<value>`) and what users see (head of `types.ts`). */
 import { OvsdbError } from './error.ts';
 import { asArray, type Json } from './json.ts';
-import type { BaseSpec, ColumnSpec } from './spec.ts';
+import { type BaseSpec, type ColumnSpec, rangeText } from './spec.ts';
 import type { Atom, Value } from './types.ts';
 import { isUuid, isUuidName, ZERO_UUID } from './uuid.ts';
 
@@ -197,7 +197,7 @@ export function encodeAtom(column: ColumnSpec, base: BaseSpec, value: unknown): 
   switch (base.type) {
     case 'string':
       // ovsdb strings are C strings: the server refuses NUL with a syntax error for the whole transaction.
-      if (typeof value === 'string' && !value.includes('\0')) {
+      if (typeof value === 'string' && !value.includes('\0') && inRange(base, value)) {
         return value;
       }
       break;
@@ -207,12 +207,12 @@ export function encodeAtom(column: ColumnSpec, base: BaseSpec, value: unknown): 
       }
       break;
     case 'integer':
-      if (Number.isSafeInteger(value)) {
+      if (Number.isSafeInteger(value) && inRange(base, value as number)) {
         return value as number;
       }
       break;
     case 'real':
-      if (Number.isFinite(value)) {
+      if (Number.isFinite(value) && inRange(base, value as number)) {
         return value as number;
       }
       break;
@@ -227,7 +227,19 @@ export function encodeAtom(column: ColumnSpec, base: BaseSpec, value: unknown): 
       }
       break;
   }
-  throw badValue(column, value, base.refTable === undefined ? base.type : `a row of ${base.refTable}`);
+  const range = rangeText(base);
+  const expected = `${base.type}${range === '' ? '' : base.type === 'string' ? ` of ${range} characters` : ` in ${range}`}`;
+  throw badValue(column, value, base.refTable === undefined ? expected : `a row of ${base.refTable}`);
+}
+
+/** Whether a number, or the number of characters of a string, is in the column's range. */
+function inRange({ least, most }: BaseSpec, value: number | string): boolean {
+  if (least === undefined && most === undefined) {
+    return true;
+  }
+  // Characters, not UTF-16 units (ovsdb/ovsdb-types.c, check_string_constraints).
+  const size = typeof value === 'string' ? Array.from(value).length : value;
+  return (least === undefined || size >= least) && (most === undefined || size <= most);
 }
 
 function badValue(column: ColumnSpec, value: unknown, expected: string): OvsdbError {

@@ -4,9 +4,9 @@ import type { Ref } from '../uuid.ts';
 
 /** Rows of ACL as they read. */
 export interface ACLRow {
-  /** at most 63 characters. */
+  /** At most 63 characters. */
   readonly name: string | undefined;
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly direction: 'from-lport' | 'to-lport';
   readonly match: string;
@@ -14,11 +14,11 @@ export interface ACLRow {
   readonly log: boolean;
   readonly severity: 'alert' | 'warning' | 'notice' | 'info' | 'debug' | undefined;
   readonly meter: string | undefined;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly label: number;
   readonly options: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 0..3. Since 25.03. */
+  /** 0 to 3. Since 25.03. */
   readonly tier: number;
   /** Since 25.03. */
   readonly sample_new: Ref<'Sample'> | undefined;
@@ -39,10 +39,10 @@ export interface Address_SetRow {
 export interface BFDRow {
   readonly logical_port: string;
   readonly dst_ip: string;
-  /** 1... */
+  /** At least 1. */
   readonly min_tx: number | undefined;
   readonly min_rx: number | undefined;
-  /** 1... */
+  /** At least 1. */
   readonly detect_mult: number | undefined;
   readonly status: 'down' | 'init' | 'up' | 'admin_down' | undefined;
   readonly external_ids: ReadonlyMap<string, string>;
@@ -59,7 +59,7 @@ export interface Chassis_Template_VarRow {
 /** Rows of Connection as they read. */
 export interface ConnectionRow {
   readonly target: string;
-  /** 1000... */
+  /** At least 1000. */
   readonly max_backoff: number | undefined;
   readonly inactivity_probe: number | undefined;
   readonly other_config: ReadonlyMap<string, string>;
@@ -114,7 +114,7 @@ export interface Forwarding_GroupRow {
 export interface Gateway_ChassisRow {
   readonly name: string;
   readonly chassis_name: string;
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly external_ids: ReadonlyMap<string, string>;
   readonly options: ReadonlyMap<string, string>;
@@ -123,7 +123,7 @@ export interface Gateway_ChassisRow {
 /** Rows of HA_Chassis as they read. */
 export interface HA_ChassisRow {
   readonly chassis_name: string;
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -177,7 +177,7 @@ export interface Logical_RouterRow {
 
 /** Rows of Logical_Router_Policy as they read. */
 export interface Logical_Router_PolicyRow {
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly match: string;
   readonly action: 'allow' | 'drop' | 'reroute' | 'jump';
@@ -249,9 +249,9 @@ export interface Logical_Switch_PortRow {
   readonly type: string;
   readonly options: ReadonlyMap<string, string>;
   readonly parent_name: string | undefined;
-  /** 0..4095. */
+  /** 0 to 4095. */
   readonly tag_request: number | undefined;
-  /** 1..4095. */
+  /** 1 to 4095. */
   readonly tag: number | undefined;
   readonly addresses: readonly string[];
   readonly dynamic_addresses: string | undefined;
@@ -273,7 +273,7 @@ export interface Logical_Switch_PortRow {
 export interface Logical_Switch_Port_Health_CheckRow {
   readonly protocol: 'tcp' | 'udp' | 'icmp';
   readonly src_ip: string;
-  /** 0..65535. */
+  /** 0 to 65535. */
   readonly port: number;
   readonly address: string;
   readonly status: 'online' | 'offline' | 'error' | undefined;
@@ -292,9 +292,9 @@ export interface MeterRow {
 /** Rows of Meter_Band as they read. */
 export interface Meter_BandRow {
   readonly action: 'drop';
-  /** 1..4294967295. */
+  /** 1 to 4294967295. */
   readonly rate: number;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly burst_size: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -315,7 +315,7 @@ export interface MirrorRow {
 export interface Mirror_RuleRow {
   readonly match: string;
   readonly action: 'mirror' | 'skip';
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
 }
 
@@ -332,7 +332,7 @@ export interface NATRow {
   readonly gateway_port: Ref<'Logical_Router_Port'> | undefined;
   readonly options: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 0..32767. Since 25.03. */
+  /** 0 to 32767. Since 25.03. */
   readonly priority: number;
   /** Since 25.03. */
   readonly match: string;
@@ -360,7 +360,7 @@ export interface Network_FunctionRow {
   readonly outport: Ref<'Logical_Switch_Port'>;
   readonly inport: Ref<'Logical_Switch_Port'>;
   readonly health_check: Ref<'Network_Function_Health_Check'> | undefined;
-  /** 1..255. */
+  /** 1 to 255. */
   readonly id: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -372,7 +372,7 @@ export interface Network_Function_GroupRow {
   readonly network_function: readonly Ref<'Network_Function'>[];
   readonly network_function_active: Ref<'Network_Function'> | undefined;
   readonly mode: 'inline';
-  /** 1..255. */
+  /** 1 to 255. */
   readonly id: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -394,13 +394,13 @@ export interface Port_GroupRow {
 
 /** Rows of QoS as they read. */
 export interface QoSRow {
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly direction: 'from-lport' | 'to-lport';
   readonly match: string;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly action: ReadonlyMap<'dscp' | 'mark', number>;
-  /** 1..4294967295. */
+  /** 1 to 4294967295. */
   readonly bandwidth: ReadonlyMap<'rate' | 'burst', number>;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -421,18 +421,18 @@ export interface SSLRow {
 /** Rows of Sample as they read. Since 25.03. */
 export interface SampleRow {
   readonly collectors: readonly Ref<'Sample_Collector'>[];
-  /** 1..4294967295. */
+  /** 1 to 4294967295. */
   readonly metadata: number;
 }
 
 /** Rows of Sample_Collector as they read. Since 25.03. */
 export interface Sample_CollectorRow {
-  /** 1..255. */
+  /** 1 to 255. */
   readonly id: number;
   readonly name: string;
-  /** 0..65535. */
+  /** 0 to 65535. */
   readonly probability: number;
-  /** 1..4294967295. */
+  /** 1 to 4294967295. */
   readonly set_id: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -440,7 +440,7 @@ export interface Sample_CollectorRow {
 /** Rows of Sampling_App as they read. Since 25.03. */
 export interface Sampling_AppRow {
   readonly type: 'drop' | 'acl-new' | 'acl-est';
-  /** 1..255. */
+  /** 1 to 255. */
   readonly id: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -499,18 +499,18 @@ export interface OvnNorthbound {
 /** OVN_Northbound, for `connect` and `Transaction`. */
 export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNorthbound>('OVN_Northbound', {
   ACL: {
-    name: 'string?',
-    priority: 'integer',
+    name: 'string[..63]?',
+    priority: 'integer[0..32767]',
     direction: 'string',
     match: 'string',
     action: 'string',
     log: 'boolean',
     severity: 'string?',
     meter: 'string?',
-    label: 'integer',
+    label: 'integer[0..4294967295]',
     options: 'string->string*',
     external_ids: 'string->string*',
-    tier: 'integer',
+    tier: 'integer[0..3]',
     sample_new: '(Sample)?',
     sample_est: '(Sample)?',
     network_function_group: '(Network_Function_Group)?',
@@ -523,9 +523,9 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   BFD: {
     logical_port: 'string',
     dst_ip: 'string',
-    min_tx: 'integer?',
+    min_tx: 'integer[1..]?',
     min_rx: 'integer?',
-    detect_mult: 'integer?',
+    detect_mult: 'integer[1..]?',
     status: 'string?',
     external_ids: 'string->string*',
     options: 'string->string*',
@@ -537,7 +537,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   },
   Connection: {
     target: 'string',
-    max_backoff: 'integer?',
+    max_backoff: 'integer[1000..]?',
     inactivity_probe: 'integer?',
     other_config: 'string->string*',
     external_ids: 'string->string*',
@@ -576,13 +576,13 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   Gateway_Chassis: {
     name: 'string',
     chassis_name: 'string',
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     external_ids: 'string->string*',
     options: 'string->string*',
   },
   HA_Chassis: {
     chassis_name: 'string',
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     external_ids: 'string->string*',
   },
   HA_Chassis_Group: {
@@ -623,7 +623,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
     external_ids: 'string->string*',
   },
   Logical_Router_Policy: {
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     match: 'string',
     action: 'string',
     nexthop: 'string?',
@@ -679,8 +679,8 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
     type: 'string',
     options: 'string->string*',
     parent_name: 'string?',
-    tag_request: 'integer?',
-    tag: 'integer?',
+    tag_request: 'integer[0..4095]?',
+    tag: 'integer[1..4095]?',
     addresses: 'string*',
     dynamic_addresses: 'string?',
     port_security: 'string*',
@@ -697,7 +697,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   Logical_Switch_Port_Health_Check: {
     protocol: 'string',
     src_ip: 'string',
-    port: 'integer',
+    port: 'integer[0..65535]',
     address: 'string',
     status: 'string?',
     options: 'string->string*',
@@ -711,8 +711,8 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   },
   Meter_Band: {
     action: 'string',
-    rate: 'integer',
-    burst_size: 'integer',
+    rate: 'integer[1..4294967295]',
+    burst_size: 'integer[0..4294967295]',
     external_ids: 'string->string*',
   },
   Mirror: {
@@ -727,7 +727,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   Mirror_Rule: {
     match: 'string',
     action: 'string',
-    priority: 'integer',
+    priority: 'integer[0..32767]',
   },
   NAT: {
     external_ip: 'string',
@@ -741,7 +741,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
     gateway_port: '(Logical_Router_Port)?',
     options: 'string->string*',
     external_ids: 'string->string*',
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     match: 'string',
   },
   NB_Global: {
@@ -763,7 +763,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
     outport: '(Logical_Switch_Port)',
     inport: '(Logical_Switch_Port)',
     health_check: '(Network_Function_Health_Check)?',
-    id: 'integer',
+    id: 'integer[1..255]',
     external_ids: 'string->string*',
   },
   Network_Function_Group: {
@@ -772,7 +772,7 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
     network_function: '(Network_Function)*',
     network_function_active: '(Network_Function)?',
     mode: 'string',
-    id: 'integer',
+    id: 'integer[1..255]',
     external_ids: 'string->string*',
   },
   Network_Function_Health_Check: {
@@ -787,11 +787,11 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
     external_ids: 'string->string*',
   },
   QoS: {
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     direction: 'string',
     match: 'string',
-    action: 'string->integer*',
-    bandwidth: 'string->integer*',
+    action: 'string->integer[0..4294967295]*',
+    bandwidth: 'string->integer[1..4294967295]*',
     external_ids: 'string->string*',
   },
   SSL: {
@@ -806,18 +806,18 @@ export const ovnNorthbound: DatabaseSpec<OvnNorthbound> = defineDatabase<OvnNort
   },
   Sample: {
     collectors: '(Sample_Collector)*',
-    metadata: 'integer',
+    metadata: 'integer[1..4294967295]',
   },
   Sample_Collector: {
-    id: 'integer',
+    id: 'integer[1..255]',
     name: 'string',
-    probability: 'integer',
-    set_id: 'integer',
+    probability: 'integer[0..65535]',
+    set_id: 'integer[1..4294967295]',
     external_ids: 'string->string*',
   },
   Sampling_App: {
     type: 'string',
-    id: 'integer',
+    id: 'integer[1..255]',
     external_ids: 'string->string*',
   },
   Static_MAC_Binding: {

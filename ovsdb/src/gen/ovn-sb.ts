@@ -4,7 +4,7 @@ import type { Ref, Uuid } from '../uuid.ts';
 
 /** Rows of ACL_ID as they read. Since 25.03. */
 export interface ACL_IDRow {
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly id: number;
 }
 
@@ -34,7 +34,7 @@ export interface Advertised_RouteRow {
 
 /** Rows of BFD as they read. */
 export interface BFDRow {
-  /** 49152..65535. */
+  /** 49152 to 65535. */
   readonly src_port: number;
   readonly disc: number;
   readonly logical_port: string;
@@ -79,7 +79,7 @@ export interface Chassis_Template_VarRow {
 /** Rows of Connection as they read. */
 export interface ConnectionRow {
   readonly target: string;
-  /** 1000... */
+  /** At least 1000. */
   readonly max_backoff: number | undefined;
   readonly inactivity_probe: number | undefined;
   readonly read_only: boolean;
@@ -103,7 +103,7 @@ export interface Controller_EventRow {
 /** Rows of DHCP_Options as they read. */
 export interface DHCP_OptionsRow {
   readonly name: string;
-  /** 0..254. */
+  /** 0 to 254. */
   readonly code: number;
   readonly type: 'bool' | 'uint8' | 'uint16' | 'uint32' | 'ipv4' | 'static_routes' | 'str' | 'host_id' | 'domains';
 }
@@ -111,7 +111,7 @@ export interface DHCP_OptionsRow {
 /** Rows of DHCPv6_Options as they read. */
 export interface DHCPv6_OptionsRow {
   readonly name: string;
-  /** 0..254. */
+  /** 0 to 254. */
   readonly code: number;
   readonly type: 'ipv6' | 'str' | 'mac' | 'domain';
 }
@@ -127,7 +127,7 @@ export interface DNSRow {
 
 /** Rows of Datapath_Binding as they read. */
 export interface Datapath_BindingRow {
-  /** 1..16777215. */
+  /** 1 to 16777215. */
   readonly tunnel_key: number;
   readonly load_balancers: readonly Uuid[];
   readonly external_ids: ReadonlyMap<string, string>;
@@ -157,9 +157,9 @@ export interface EncapRow {
 /** Rows of FDB as they read. */
 export interface FDBRow {
   readonly mac: string;
-  /** 1..16777215. */
+  /** 1 to 16777215. */
   readonly dp_key: number;
-  /** 1..16777215. */
+  /** 1 to 16777215. */
   readonly port_key: number;
   /** Since 25.03. */
   readonly timestamp: number;
@@ -169,7 +169,7 @@ export interface FDBRow {
 export interface Gateway_ChassisRow {
   readonly name: string;
   readonly chassis: Ref<'Chassis'> | undefined;
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly external_ids: ReadonlyMap<string, string>;
   readonly options: ReadonlyMap<string, string>;
@@ -178,7 +178,7 @@ export interface Gateway_ChassisRow {
 /** Rows of HA_Chassis as they read. */
 export interface HA_ChassisRow {
   readonly chassis: Ref<'Chassis'> | undefined;
-  /** 0..32767. */
+  /** 0 to 32767. */
   readonly priority: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -252,9 +252,9 @@ export interface Logical_FlowRow {
   readonly logical_datapath: Ref<'Datapath_Binding'> | undefined;
   readonly logical_dp_group: Ref<'Logical_DP_Group'> | undefined;
   readonly pipeline: 'ingress' | 'egress';
-  /** 0..33. */
+  /** 0 to 33. */
   readonly table_id: number;
-  /** 0..65535. */
+  /** 0 to 65535. */
   readonly priority: number;
   readonly match: string;
   readonly actions: string;
@@ -284,9 +284,9 @@ export interface MeterRow {
 /** Rows of Meter_Band as they read. */
 export interface Meter_BandRow {
   readonly action: 'drop';
-  /** 1..4294967295. */
+  /** 1 to 4294967295. */
   readonly rate: number;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly burst_size: number;
 }
 
@@ -304,7 +304,7 @@ export interface MirrorRow {
 export interface Multicast_GroupRow {
   readonly datapath: Ref<'Datapath_Binding'>;
   readonly name: string;
-  /** 32768..65535. */
+  /** 32768 to 65535. */
   readonly tunnel_key: number;
   readonly ports: readonly Ref<'Port_Binding'>[];
 }
@@ -317,10 +317,10 @@ export interface Port_BindingRow {
   readonly ha_chassis_group: Ref<'HA_Chassis_Group'> | undefined;
   readonly options: ReadonlyMap<string, string>;
   readonly datapath: Ref<'Datapath_Binding'>;
-  /** 1..32767. */
+  /** 1 to 32767. */
   readonly tunnel_key: number;
   readonly parent_port: string | undefined;
-  /** 1..4095. */
+  /** 1 to 4095. */
   readonly tag: number | undefined;
   readonly virtual_parent: string | undefined;
   readonly chassis: Ref<'Chassis'> | undefined;
@@ -386,7 +386,7 @@ export interface SSLRow {
 export interface Service_MonitorRow {
   readonly ip: string;
   readonly protocol: 'tcp' | 'udp' | 'icmp' | undefined;
-  /** 0..65535. */
+  /** 0 to 65535. */
   readonly port: number;
   readonly logical_port: string;
   readonly src_mac: string;
@@ -463,7 +463,7 @@ export interface OvnSouthbound {
 /** OVN_Southbound, for `connect` and `Transaction`. */
 export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSouthbound>('OVN_Southbound', {
   ACL_ID: {
-    id: 'integer',
+    id: 'integer[0..32767]',
   },
   Address_Set: {
     name: 'string',
@@ -484,7 +484,7 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
     external_ids: 'string->string*',
   },
   BFD: {
-    src_port: 'integer',
+    src_port: 'integer[49152..65535]',
     disc: 'integer',
     logical_port: 'string',
     dst_ip: 'string',
@@ -519,7 +519,7 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
   },
   Connection: {
     target: 'string',
-    max_backoff: 'integer?',
+    max_backoff: 'integer[1000..]?',
     inactivity_probe: 'integer?',
     read_only: 'boolean',
     role: 'string',
@@ -536,12 +536,12 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
   },
   DHCP_Options: {
     name: 'string',
-    code: 'integer',
+    code: 'integer[0..254]',
     type: 'string',
   },
   DHCPv6_Options: {
     name: 'string',
-    code: 'integer',
+    code: 'integer[0..254]',
     type: 'string',
   },
   DNS: {
@@ -551,7 +551,7 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
     options: 'string->string*',
   },
   Datapath_Binding: {
-    tunnel_key: 'integer',
+    tunnel_key: 'integer[1..16777215]',
     load_balancers: 'uuid*',
     external_ids: 'string->string*',
     type: 'string?',
@@ -572,20 +572,20 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
   },
   FDB: {
     mac: 'string',
-    dp_key: 'integer',
-    port_key: 'integer',
+    dp_key: 'integer[1..16777215]',
+    port_key: 'integer[1..16777215]',
     timestamp: 'integer',
   },
   Gateway_Chassis: {
     name: 'string',
     chassis: '(Chassis)?',
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     external_ids: 'string->string*',
     options: 'string->string*',
   },
   HA_Chassis: {
     chassis: '(Chassis)?',
-    priority: 'integer',
+    priority: 'integer[0..32767]',
     external_ids: 'string->string*',
   },
   HA_Chassis_Group: {
@@ -640,8 +640,8 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
     logical_datapath: '(Datapath_Binding)?',
     logical_dp_group: '(Logical_DP_Group)?',
     pipeline: 'string',
-    table_id: 'integer',
-    priority: 'integer',
+    table_id: 'integer[0..33]',
+    priority: 'integer[0..65535]',
     match: 'string',
     actions: 'string',
     tags: 'string->string*',
@@ -663,8 +663,8 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
   },
   Meter_Band: {
     action: 'string',
-    rate: 'integer',
-    burst_size: 'integer',
+    rate: 'integer[1..4294967295]',
+    burst_size: 'integer[0..4294967295]',
   },
   Mirror: {
     name: 'string',
@@ -677,7 +677,7 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
   Multicast_Group: {
     datapath: '(Datapath_Binding)',
     name: 'string',
-    tunnel_key: 'integer',
+    tunnel_key: 'integer[32768..65535]',
     ports: '(Port_Binding)*',
   },
   Port_Binding: {
@@ -687,9 +687,9 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
     ha_chassis_group: '(HA_Chassis_Group)?',
     options: 'string->string*',
     datapath: '(Datapath_Binding)',
-    tunnel_key: 'integer',
+    tunnel_key: 'integer[1..32767]',
     parent_port: 'string?',
-    tag: 'integer?',
+    tag: 'integer[1..4095]?',
     virtual_parent: 'string?',
     chassis: '(Chassis)?',
     additional_chassis: '(Chassis)*',
@@ -740,7 +740,7 @@ export const ovnSouthbound: DatabaseSpec<OvnSouthbound> = defineDatabase<OvnSout
   Service_Monitor: {
     ip: 'string',
     protocol: 'string?',
-    port: 'integer',
+    port: 'integer[0..65535]',
     logical_port: 'string',
     src_mac: 'string',
     src_ip: 'string',

@@ -6,7 +6,7 @@ import type { Ref } from '../uuid.ts';
 export interface AutoAttachRow {
   readonly system_name: string;
   readonly system_description: string;
-  /** 0..16777215 -> 0..4095. */
+  /** 0 to 16777215 -> 0 to 4095. */
   readonly mappings: ReadonlyMap<number, number>;
 }
 
@@ -35,16 +35,16 @@ export interface BridgeRow {
   readonly rstp_status: ReadonlyMap<string, string>;
   readonly other_config: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 0..4095. */
+  /** 0 to 4095. */
   readonly flood_vlans: readonly number[];
-  /** 0..254. */
+  /** 0 to 254. */
   readonly flow_tables: ReadonlyMap<number, Ref<'Flow_Table'>>;
   readonly auto_attach: Ref<'AutoAttach'> | undefined;
 }
 
 /** Rows of CT_Timeout_Policy as they read. */
 export interface CT_Timeout_PolicyRow {
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly timeouts: ReadonlyMap<'tcp_syn_sent' | 'tcp_syn_recv' | 'tcp_established' | 'tcp_fin_wait' | 'tcp_close_wait' | 'tcp_last_ack' | 'tcp_time_wait' | 'tcp_close' | 'tcp_syn_sent2' | 'tcp_retransmit' | 'tcp_unack' | 'udp_first' | 'udp_single' | 'udp_multiple' | 'icmp_first' | 'icmp_reply', number>;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -53,7 +53,7 @@ export interface CT_Timeout_PolicyRow {
 export interface CT_ZoneRow {
   readonly timeout_policy: Ref<'CT_Timeout_Policy'> | undefined;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 0..4294967295. Since 25.03. */
+  /** 0 to 4294967295. Since 25.03. */
   readonly limit: number | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface CT_ZoneRow {
 export interface ControllerRow {
   readonly type: 'primary' | 'service' | undefined;
   readonly target: string;
-  /** 1000... */
+  /** At least 1000. */
   readonly max_backoff: number | undefined;
   readonly inactivity_probe: number | undefined;
   readonly connection_mode: 'in-band' | 'out-of-band' | undefined;
@@ -69,11 +69,11 @@ export interface ControllerRow {
   readonly local_netmask: string | undefined;
   readonly local_gateway: string | undefined;
   readonly enable_async_messages: boolean | undefined;
-  /** 1..512. */
+  /** 1 to 512. */
   readonly controller_queue_size: number | undefined;
-  /** 100... */
+  /** At least 100. */
   readonly controller_rate_limit: number | undefined;
-  /** 25... */
+  /** At least 25. */
   readonly controller_burst_limit: number | undefined;
   readonly other_config: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
@@ -88,29 +88,29 @@ export interface ControllerRow {
 /** Rows of Datapath as they read. */
 export interface DatapathRow {
   readonly datapath_version: string;
-  /** 0..65535. */
+  /** 0 to 65535. */
   readonly ct_zones: ReadonlyMap<number, Ref<'CT_Zone'>>;
   readonly capabilities: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 0..4294967295. Since 25.03. */
+  /** 0 to 4294967295. Since 25.03. */
   readonly ct_zone_default_limit: number | undefined;
 }
 
 /** Rows of Flow_Sample_Collector_Set as they read. */
 export interface Flow_Sample_Collector_SetRow {
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly id: number;
   readonly bridge: Ref<'Bridge'>;
   readonly ipfix: Ref<'IPFIX'> | undefined;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 0..4294967295. Since 25.03. */
+  /** 0 to 4294967295. Since 25.03. */
   readonly local_group_id: number | undefined;
 }
 
 /** Rows of Flow_Table as they read. */
 export interface Flow_TableRow {
   readonly name: string | undefined;
-  /** 0... */
+  /** At least 0. */
   readonly flow_limit: number | undefined;
   readonly overflow_policy: 'refuse' | 'evict' | undefined;
   readonly groups: readonly string[];
@@ -121,21 +121,21 @@ export interface Flow_TableRow {
 /** Rows of IPFIX as they read. */
 export interface IPFIXRow {
   readonly targets: readonly string[];
-  /** 1..4294967295. */
+  /** 1 to 4294967295. */
   readonly sampling: number | undefined;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly obs_domain_id: number | undefined;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly obs_point_id: number | undefined;
-  /** 0..4200. */
+  /** 0 to 4200. */
   readonly cache_active_timeout: number | undefined;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly cache_max_flows: number | undefined;
   readonly other_config: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
-  /** 1..3600. Since 25.03. */
+  /** 1 to 3600. Since 25.03. */
   readonly stats_interval: number | undefined;
-  /** 1..3600. Since 25.03. */
+  /** 1 to 3600. Since 25.03. */
   readonly template_interval: number | undefined;
 }
 
@@ -145,22 +145,22 @@ export interface InterfaceRow {
   readonly name: string;
   readonly type: string;
   readonly options: ReadonlyMap<string, string>;
-  /** 0... */
+  /** At least 0. */
   readonly ingress_policing_rate: number;
-  /** 0... */
+  /** At least 0. */
   readonly ingress_policing_burst: number;
-  /** 0... */
+  /** At least 0. */
   readonly ingress_policing_kpkts_rate: number;
-  /** 0... */
+  /** At least 0. */
   readonly ingress_policing_kpkts_burst: number;
   /** Not kept over a server restart. */
   readonly mac_in_use: string | undefined;
   readonly mac: string | undefined;
-  /** 0..4294967295. Not kept over a server restart. */
+  /** 0 to 4294967295. Not kept over a server restart. */
   readonly ifindex: number | undefined;
   readonly external_ids: ReadonlyMap<string, string>;
   readonly ofport: number | undefined;
-  /** 1..65279. */
+  /** 1 to 65279. */
   readonly ofport_request: number | undefined;
   readonly bfd: ReadonlyMap<string, string>;
   /** Not kept over a server restart. */
@@ -175,7 +175,7 @@ export interface InterfaceRow {
   readonly cfm_fault_status: readonly string[];
   /** Not kept over a server restart. */
   readonly cfm_remote_opstate: 'up' | 'down' | undefined;
-  /** 0..100. Not kept over a server restart. */
+  /** 0 to 100. Not kept over a server restart. */
   readonly cfm_health: number | undefined;
   /** Not kept over a server restart. */
   readonly lacp_current: boolean | undefined;
@@ -197,7 +197,7 @@ export interface InterfaceRow {
   readonly duplex: 'half' | 'full' | undefined;
   /** Not kept over a server restart. */
   readonly mtu: number | undefined;
-  /** 1... */
+  /** At least 1. */
   readonly mtu_request: number | undefined;
   readonly error: string | undefined;
 }
@@ -205,7 +205,7 @@ export interface InterfaceRow {
 /** Rows of Manager as they read. */
 export interface ManagerRow {
   readonly target: string;
-  /** 1000... */
+  /** At least 1000. */
   readonly max_backoff: number | undefined;
   readonly inactivity_probe: number | undefined;
   readonly connection_mode: 'in-band' | 'out-of-band' | undefined;
@@ -223,12 +223,12 @@ export interface MirrorRow {
   readonly select_all: boolean;
   readonly select_src_port: readonly Ref<'Port'>[];
   readonly select_dst_port: readonly Ref<'Port'>[];
-  /** 0..4095. */
+  /** 0 to 4095. */
   readonly select_vlan: readonly number[];
   readonly output_port: Ref<'Port'> | undefined;
-  /** 1..4095. */
+  /** 1 to 4095. */
   readonly output_vlan: number | undefined;
-  /** 14..65535. */
+  /** 14 to 65535. */
   readonly snaplen: number | undefined;
   /** Not kept over a server restart. */
   readonly statistics: ReadonlyMap<string, number>;
@@ -240,12 +240,12 @@ export interface MirrorRow {
 /** Rows of NetFlow as they read. */
 export interface NetFlowRow {
   readonly targets: readonly string[];
-  /** 0..255. */
+  /** 0 to 255. */
   readonly engine_type: number | undefined;
-  /** 0..255. */
+  /** 0 to 255. */
   readonly engine_id: number | undefined;
   readonly add_id_to_interface: boolean;
-  /** -1... */
+  /** At least -1. */
   readonly active_timeout: number;
   readonly external_ids: ReadonlyMap<string, string>;
 }
@@ -277,11 +277,11 @@ export interface PortRow {
   /** Cannot change after insert. */
   readonly name: string;
   readonly interfaces: readonly Ref<'Interface'>[];
-  /** 0..4095. */
+  /** 0 to 4095. */
   readonly trunks: readonly number[];
-  /** 0..4095. */
+  /** 0 to 4095. */
   readonly cvlans: readonly number[];
-  /** 0..4095. */
+  /** 0 to 4095. */
   readonly tag: number | undefined;
   readonly vlan_mode: 'trunk' | 'access' | 'native-tagged' | 'native-untagged' | 'dot1q-tunnel' | undefined;
   readonly qos: Ref<'QoS'> | undefined;
@@ -309,7 +309,7 @@ export interface PortRow {
 /** Rows of QoS as they read. */
 export interface QoSRow {
   readonly type: string;
-  /** 0..4294967295. */
+  /** 0 to 4294967295. */
   readonly queues: ReadonlyMap<number, Ref<'Queue'>>;
   readonly other_config: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
@@ -317,7 +317,7 @@ export interface QoSRow {
 
 /** Rows of Queue as they read. */
 export interface QueueRow {
-  /** 0..63. */
+  /** 0 to 63. */
   readonly dscp: number | undefined;
   readonly other_config: ReadonlyMap<string, string>;
   readonly external_ids: ReadonlyMap<string, string>;
@@ -370,7 +370,7 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
   AutoAttach: {
     system_name: 'string',
     system_description: 'string',
-    mappings: 'integer->integer*',
+    mappings: 'integer[0..16777215]->integer[0..4095]*',
   },
   Bridge: {
     name: 'string',
@@ -392,32 +392,32 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
     rstp_status: 'string->string*',
     other_config: 'string->string*',
     external_ids: 'string->string*',
-    flood_vlans: 'integer{0,4096}',
-    flow_tables: 'integer->(Flow_Table)*',
+    flood_vlans: 'integer[0..4095]{0,4096}',
+    flow_tables: 'integer[0..254]->(Flow_Table)*',
     auto_attach: '(AutoAttach)?',
   },
   CT_Timeout_Policy: {
-    timeouts: 'string->integer*',
+    timeouts: 'string->integer[0..4294967295]*',
     external_ids: 'string->string*',
   },
   CT_Zone: {
     timeout_policy: '(CT_Timeout_Policy)?',
     external_ids: 'string->string*',
-    limit: 'integer?',
+    limit: 'integer[0..4294967295]?',
   },
   Controller: {
     type: 'string?',
     target: 'string',
-    max_backoff: 'integer?',
+    max_backoff: 'integer[1000..]?',
     inactivity_probe: 'integer?',
     connection_mode: 'string?',
     local_ip: 'string?',
     local_netmask: 'string?',
     local_gateway: 'string?',
     enable_async_messages: 'boolean?',
-    controller_queue_size: 'integer?',
-    controller_rate_limit: 'integer?',
-    controller_burst_limit: 'integer?',
+    controller_queue_size: 'integer[1..512]?',
+    controller_rate_limit: 'integer[100..]?',
+    controller_burst_limit: 'integer[25..]?',
     other_config: 'string->string*',
     external_ids: 'string->string*',
     is_connected: 'boolean',
@@ -426,21 +426,21 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
   },
   Datapath: {
     datapath_version: 'string',
-    ct_zones: 'integer->(CT_Zone)*',
+    ct_zones: 'integer[0..65535]->(CT_Zone)*',
     capabilities: 'string->string*',
     external_ids: 'string->string*',
-    ct_zone_default_limit: 'integer?',
+    ct_zone_default_limit: 'integer[0..4294967295]?',
   },
   Flow_Sample_Collector_Set: {
-    id: 'integer',
+    id: 'integer[0..4294967295]',
     bridge: '(Bridge)',
     ipfix: '(IPFIX)?',
     external_ids: 'string->string*',
-    local_group_id: 'integer?',
+    local_group_id: 'integer[0..4294967295]?',
   },
   Flow_Table: {
     name: 'string?',
-    flow_limit: 'integer?',
+    flow_limit: 'integer[0..]?',
     overflow_policy: 'string?',
     groups: 'string*',
     prefixes: 'string{0,4}',
@@ -448,30 +448,30 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
   },
   IPFIX: {
     targets: 'string*',
-    sampling: 'integer?',
-    obs_domain_id: 'integer?',
-    obs_point_id: 'integer?',
-    cache_active_timeout: 'integer?',
-    cache_max_flows: 'integer?',
+    sampling: 'integer[1..4294967295]?',
+    obs_domain_id: 'integer[0..4294967295]?',
+    obs_point_id: 'integer[0..4294967295]?',
+    cache_active_timeout: 'integer[0..4200]?',
+    cache_max_flows: 'integer[0..4294967295]?',
     other_config: 'string->string*',
     external_ids: 'string->string*',
-    stats_interval: 'integer?',
-    template_interval: 'integer?',
+    stats_interval: 'integer[1..3600]?',
+    template_interval: 'integer[1..3600]?',
   },
   Interface: {
     name: 'string',
     type: 'string',
     options: 'string->string*',
-    ingress_policing_rate: 'integer',
-    ingress_policing_burst: 'integer',
-    ingress_policing_kpkts_rate: 'integer',
-    ingress_policing_kpkts_burst: 'integer',
+    ingress_policing_rate: 'integer[0..]',
+    ingress_policing_burst: 'integer[0..]',
+    ingress_policing_kpkts_rate: 'integer[0..]',
+    ingress_policing_kpkts_burst: 'integer[0..]',
     mac_in_use: 'string?',
     mac: 'string?',
-    ifindex: 'integer?',
+    ifindex: 'integer[0..4294967295]?',
     external_ids: 'string->string*',
     ofport: 'integer?',
-    ofport_request: 'integer?',
+    ofport_request: 'integer[1..65279]?',
     bfd: 'string->string*',
     bfd_status: 'string->string*',
     cfm_mpid: 'integer?',
@@ -480,7 +480,7 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
     cfm_fault: 'boolean?',
     cfm_fault_status: 'string*',
     cfm_remote_opstate: 'string?',
-    cfm_health: 'integer?',
+    cfm_health: 'integer[0..100]?',
     lacp_current: 'boolean?',
     lldp: 'string->string*',
     other_config: 'string->string*',
@@ -492,12 +492,12 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
     link_speed: 'integer?',
     duplex: 'string?',
     mtu: 'integer?',
-    mtu_request: 'integer?',
+    mtu_request: 'integer[1..]?',
     error: 'string?',
   },
   Manager: {
     target: 'string',
-    max_backoff: 'integer?',
+    max_backoff: 'integer[1000..]?',
     inactivity_probe: 'integer?',
     connection_mode: 'string?',
     other_config: 'string->string*',
@@ -510,20 +510,20 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
     select_all: 'boolean',
     select_src_port: '(Port)*',
     select_dst_port: '(Port)*',
-    select_vlan: 'integer{0,4096}',
+    select_vlan: 'integer[0..4095]{0,4096}',
     output_port: '(Port)?',
-    output_vlan: 'integer?',
-    snaplen: 'integer?',
+    output_vlan: 'integer[1..4095]?',
+    snaplen: 'integer[14..65535]?',
     statistics: 'string->integer*',
     external_ids: 'string->string*',
     filter: 'string?',
   },
   NetFlow: {
     targets: 'string+',
-    engine_type: 'integer?',
-    engine_id: 'integer?',
+    engine_type: 'integer[0..255]?',
+    engine_id: 'integer[0..255]?',
     add_id_to_interface: 'boolean',
-    active_timeout: 'integer',
+    active_timeout: 'integer[-1..]',
     external_ids: 'string->string*',
   },
   Open_vSwitch: {
@@ -548,9 +548,9 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
   Port: {
     name: 'string',
     interfaces: '(Interface)+',
-    trunks: 'integer{0,4096}',
-    cvlans: 'integer{0,4096}',
-    tag: 'integer?',
+    trunks: 'integer[0..4095]{0,4096}',
+    cvlans: 'integer[0..4095]{0,4096}',
+    tag: 'integer[0..4095]?',
     vlan_mode: 'string?',
     qos: '(QoS)?',
     mac: 'string?',
@@ -571,12 +571,12 @@ export const openVswitch: DatabaseSpec<OpenVswitch> = defineDatabase<OpenVswitch
   },
   QoS: {
     type: 'string',
-    queues: 'integer->(Queue)*',
+    queues: 'integer[0..4294967295]->(Queue)*',
     other_config: 'string->string*',
     external_ids: 'string->string*',
   },
   Queue: {
-    dscp: 'integer?',
+    dscp: 'integer[0..63]?',
     other_config: 'string->string*',
     external_ids: 'string->string*',
   },

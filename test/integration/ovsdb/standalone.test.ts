@@ -167,8 +167,16 @@ describe('a standalone server', () => {
       retryable: false,
     });
     const outOfRange = new Transaction(ovnNorthbound);
-    outOfRange.insert('ACL', { action: 'drop', direction: 'to-lport', match: '1', priority: 40_000 });
-    await expect(db.transact(outOfRange)).rejects.toMatchObject({ code: 'constraint_violation', op: 0, table: 'ACL' });
+    expect(() => outOfRange.insert('ACL', { action: 'drop', priority: 40_000 })).toThrow(/integer in 0\.\.32767/);
+    const noMember = new Transaction(ovnNorthbound);
+    noMember.insert('ACL', { action: 'pass', direction: 'to-lport', match: '1', priority: 1 });
+    await expect(db.transact(noMember)).rejects.toMatchObject({
+      code: 'invalid_value',
+      op: 0,
+      table: 'ACL',
+      column: 'action',
+      message: expect.stringContaining('does not know "pass"') as string,
+    });
     const dangling = new Transaction(ovnNorthbound);
     dangling.delete('Logical_Switch_Port', port);
     await expect(db.transact(dangling)).rejects.toMatchObject({
@@ -225,11 +233,24 @@ describe('a standalone server', () => {
         }
       }
     });
-    await server.transact([{ op: 'insert', table: 'Logical_Switch', row: { name: 'a' } }]);
+    const ofTables: string[] = [];
+    const end = db.replica.table('Logical_Switch').onChange((changes) => {
+      ofTables.push(...changes.map((change) => `switch ${change.new?.name ?? ''}`));
+    });
+    db.replica.table('NB_Global').onChange((changes) => {
+      ofTables.push(...changes.map((change) => `global ${change.new?.name ?? ''}`));
+    });
+    await server.transact([
+      { op: 'insert', table: 'Logical_Switch', row: { name: 'a' } },
+      { op: 'insert', table: 'NB_Global', row: { name: 'g' } },
+    ]);
+    await until('the first change', () => seen.length === 1);
+    end();
     await server.transact([{ op: 'update', table: 'Logical_Switch', where: [], row: { name: 'b' } }]);
     await server.transact([{ op: 'delete', table: 'Logical_Switch', where: [] }]);
     await until('three changes', () => seen.length === 3 || seen);
     expect(seen).toEqual(['>a', 'a>b', 'b>']);
+    expect(ofTables.toSorted()).toEqual(['global g', 'switch a']);
   });
 
   it('monitors the rows that meet conditions', async () => {
