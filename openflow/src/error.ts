@@ -55,7 +55,7 @@ export interface OpenFlowErrorDetails {
   readonly switchError?: SwitchError;
   /** The message that the switch refused, as decoded from the error's data. */
   readonly offending?: unknown;
-  /** Of a bundle: the place of the refused message, from 0. */
+  /** Of a list or a bundle: the place of the refused message, from 0. */
   readonly index?: number;
 }
 
@@ -76,5 +76,23 @@ export class OpenFlowError extends Error {
     this.switchError = details.switchError;
     this.offending = details.offending;
     this.index = details.index;
+  }
+
+  /** The error itself if it is one of this package, else `invalid_value` with it as cause: a mistake of the caller. */
+  static from(error: unknown): OpenFlowError {
+    if (error instanceof OpenFlowError) return error;
+    const text = error instanceof Error ? error.message : String(error);
+    return new OpenFlowError('invalid_value', text, { cause: error });
+  }
+
+  /** The same error, about the message at a place of a list. */
+  about(index: number): OpenFlowError {
+    const { cause, switchError, offending } = this;
+    return new OpenFlowError(this.code, `message ${index}: ${this.message}`, {
+      index,
+      ...(cause === undefined ? {} : { cause }),
+      ...(switchError === undefined ? {} : { switchError }),
+      ...(offending === undefined ? {} : { offending }),
+    });
   }
 }
