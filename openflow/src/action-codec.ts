@@ -1,7 +1,7 @@
 /** Lists of actions on the wire (OpenFlow 1.5.1 §7.2.6). */
 import type { Action } from './action.ts';
 import type { ActionContext } from './action-spec.ts';
-import { formOf, specOf } from './action-table.ts';
+import { formOf, writtenForm } from './action-table.ts';
 import { forVersion } from './actions/set.ts';
 import { OpenFlowError } from './error.ts';
 import type { Reader } from './reader.ts';
@@ -9,6 +9,8 @@ import { OF10, OF13, OF14, OF15, type Version, versionName } from './version.ts'
 import type { Writer } from './writer.ts';
 
 const EXPERIMENTER = 0xffff;
+/** Type and a length that is filled in later. */
+const EXPERIMENTER_HEADER = 0xffff_0000;
 
 /** Actions hold actions; a frame of 64 kB could nest thousands of them. Open vSwitch allows far less. */
 const MAX_DEPTH = 32;
@@ -62,23 +64,19 @@ function writeAction(w: Writer, version: Version, action: Action, context: Actio
     w.bytes(action.data);
     return;
   }
-  const form = specOf(action.type)?.forms.find(
-    (candidate) =>
-      version >= candidate.from &&
-      version <= candidate.to &&
-      candidate.write !== undefined &&
-      (candidate.suits?.(action) ?? true),
-  );
-  if (form?.write === undefined) {
+  const form = writtenForm(version, action);
+  if (form === undefined) {
     throw new OpenFlowError(
       'unencodable',
       `OpenFlow ${versionName(version)} has no action "${action.type}" for this place`,
     );
   }
   const start = w.length;
-  w.u16(form.vendor === 0 ? form.code : EXPERIMENTER);
-  w.u16(0);
-  if (form.vendor !== 0) {
+  if (form.vendor === 0) {
+    w.u16(form.code);
+    w.u16(0);
+  } else {
+    w.u32(EXPERIMENTER_HEADER);
     w.u32(form.vendor);
     w.u16(form.code);
   }

@@ -8,6 +8,7 @@ import { LEARN_ACTIONS } from './actions/learn.ts';
 import { OUTPUT_ACTIONS } from './actions/output.ts';
 import { SET_ACTIONS } from './actions/set.ts';
 import { SIMPLE_ACTIONS } from './actions/simple.ts';
+import { OF10, OF13, OF14, OF15, type Version } from './version.ts';
 
 /** Every declaration. */
 export const ACTIONS: readonly ActionSpec<Action>[] = [
@@ -36,6 +37,37 @@ for (const spec of ACTIONS) {
     }
     if (!codes.has(form.code)) codes.set(form.code, form);
   }
+}
+
+/** The forms that a version writes, by the type of the action, in the order in which they are tried. */
+const WRITTEN: Readonly<Record<Version, ReadonlyMap<string, readonly WrittenForm[]>>> = {
+  [OF10]: writtenIn(OF10),
+  [OF13]: writtenIn(OF13),
+  [OF14]: writtenIn(OF14),
+  [OF15]: writtenIn(OF15),
+};
+
+function writtenIn(version: Version): ReadonlyMap<string, readonly WrittenForm[]> {
+  const forms = new Map<string, readonly WrittenForm[]>();
+  for (const spec of ACTIONS) {
+    const written = spec.forms.flatMap(({ vendor, code, from, to, suits, write }): readonly WrittenForm[] =>
+      write === undefined || version < from || version > to ? [] : [{ vendor, code, suits, write }],
+    );
+    for (const type of spec.types) forms.set(type, written);
+  }
+  return forms;
+}
+
+/** A form that can be written. */
+export type WrittenForm = Pick<ActionForm<Action>, 'vendor' | 'code' | 'suits'> &
+  Required<Pick<ActionForm<Action>, 'write'>>;
+
+/** The form in which a version writes an action; undefined when it has none. */
+export function writtenForm(version: Version, action: Action): WrittenForm | undefined {
+  const forms = WRITTEN[version].get(action.type);
+  if (forms === undefined) return undefined;
+  for (const form of forms) if (form.suits === undefined || form.suits(action)) return form;
+  return undefined;
 }
 
 /** The declaration of an action's type; undefined for instructions and unknown actions. */

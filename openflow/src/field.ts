@@ -49,6 +49,8 @@ export interface Codepoint {
   readonly number: number;
   /** The experimenter's id when the class is 0xffff. */
   readonly experimenter: number | undefined;
+  /** Class and number as they stand in a header, without mask bit and length. */
+  readonly header: number;
   /** The first version that has it. 0: Nicira's NXM, understood under every version and preferred under none. */
   readonly since: Version | 0;
 }
@@ -88,11 +90,17 @@ const CLASSES: readonly (readonly [prefix: string, oxmClass: number, experimente
   ['ONFOXM_ET_', 0xffff, ONF],
 ];
 
+/** Class and number as the upper 23 bits of a header. */
+export function headerOf(oxmClass: number, number: number): number {
+  return ((oxmClass << 16) | (number << 9)) >>> 0;
+}
+
 /** Declares a codepoint: the class follows from the name's prefix. */
 function codepoint(name: string, number: number, since: Version | 0): Codepoint {
   const found = CLASSES.find(([prefix]) => name.startsWith(prefix));
   if (found === undefined) throw new TypeError(`no OXM class for ${name}`);
-  return { name, number, since, oxmClass: found[1], experimenter: found[2] };
+  const [, oxmClass, experimenter] = found;
+  return { name, number, since, oxmClass, experimenter, header: headerOf(oxmClass, number) };
 }
 
 /** A standard codepoint; 1.3 also stands for the versions before it. */

@@ -1,6 +1,6 @@
 /** Looking fields up: by name, by the name of a codepoint, by a header on the wire. */
 import { OpenFlowError } from './error.ts';
-import { type Codepoint, declareField, type Field, type FieldValue, onesOf } from './field.ts';
+import { type Codepoint, declareField, type Field, type FieldValue, headerOf, onesOf } from './field.ts';
 import type { FieldName } from './field-name.ts';
 import { FIELD_DECLARATIONS } from './field-table.ts';
 import type { Reader } from './reader.ts';
@@ -64,7 +64,7 @@ const UNKNOWN_INDEX = FIELDS.length;
 /** A field nobody declared: its bytes are kept as they are. */
 function unknownField(oxmClass: number, number: number, experimenter: number | undefined, bytes: number): Field {
   const name = `oxm_0x${oxmClass.toString(16)}_${number}${experimenter === undefined ? '' : `_0x${experimenter.toString(16)}`}`;
-  const point: Codepoint = { name, oxmClass, number, experimenter, since: 0 };
+  const point: Codepoint = { name, oxmClass, number, experimenter, header: headerOf(oxmClass, number), since: 0 };
   return {
     name,
     aliases: [],
@@ -134,11 +134,13 @@ function settle(
 
 /** Writes a header. @param length of value and mask; the experimenter's id is added here */
 export function writeFieldHeader(w: Writer, field: Field, version: Version, hasMask: boolean, length: number): void {
-  const point = field.wire[version];
-  const header = (point.number << 9) | (hasMask ? 0x100 : 0);
-  w.u16(point.oxmClass);
-  w.u16(header | (point.experimenter === undefined ? length : length + 4));
-  if (point.experimenter !== undefined) w.u32(point.experimenter);
+  const { header, experimenter } = field.wire[version];
+  if (experimenter === undefined) {
+    w.u32(header + (hasMask ? 0x100 : 0) + length);
+    return;
+  }
+  w.u32(header + (hasMask ? 0x100 : 0) + length + 4);
+  w.u32(experimenter);
 }
 
 /** Reads a value of a field's width. */

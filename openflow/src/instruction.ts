@@ -14,18 +14,28 @@ const CLEAR_ACTIONS = 5;
 const METER = 6;
 const ALL_METADATA = 0xffff_ffff_ffff_ffffn;
 
-/** The instructions in the order in which a switch carries them out; actions are 1, "apply". */
-const RANK: Readonly<Partial<Record<Action['type'], number>>> = {
-  clear_actions: 2,
-  write_actions: 3,
-  write_metadata: 4,
-  goto_table: 5,
-  unknown_instruction: 6,
-};
+const FIRST_RANK = 0;
+const APPLIED = 1;
+const LAST_RANK = 6;
 
+/** The instructions in the order in which a switch carries them out; actions are 1, "apply". */
 function rankOf(action: Action, version: Version): number {
-  if (action.type === 'meter') return version <= OF14 ? 0 : 1;
-  return RANK[action.type] ?? 1;
+  switch (action.type) {
+    case 'meter':
+      return version <= OF14 ? FIRST_RANK : APPLIED;
+    case 'clear_actions':
+      return 2;
+    case 'write_actions':
+      return 3;
+    case 'write_metadata':
+      return 4;
+    case 'goto_table':
+      return 5;
+    case 'unknown_instruction':
+      return LAST_RANK;
+    default:
+      return APPLIED;
+  }
 }
 
 /** Writes an instruction; its length is filled in. */
@@ -77,21 +87,31 @@ function writeInstruction(w: Writer, version: Version, action: Action): void {
 
 /** Writes a list of actions and instructions as instructions, each kind at its place. */
 export function writeInstructions(w: Writer, version: Version, actions: readonly Action[]): void {
-  let special = false;
-  for (const action of actions) if (rankOf(action, version) !== 1) special = true;
-  if (!special) {
-    if (actions.length > 0) writeApply(w, version, actions);
+  let applied = 0;
+  for (const action of actions) if (rankOf(action, version) === APPLIED) applied += 1;
+  if (applied === actions.length) {
+    if (applied > 0) writeApply(w, version, actions);
     return;
   }
-  for (let rank = 0; rank <= 6; rank += 1) {
-    const chosen = actions.filter((action) => rankOf(action, version) === rank);
-    if (rank === 1) {
-      if (chosen.length > 0) writeApply(w, version, chosen);
-    } else {
-      if (chosen.length > 1 && rank !== 6) {
-        throw new OpenFlowError('invalid_value', `a flow has at most one ${chosen[0]?.type}, not ${chosen.length}`);
+  for (let rank = FIRST_RANK; rank <= LAST_RANK; rank += 1) {
+    if (rank === APPLIED) {
+      if (applied > 0) {
+        writeApply(
+          w,
+          version,
+          actions.filter((action) => rankOf(action, version) === APPLIED),
+        );
       }
-      for (const action of chosen) writeInstruction(w, version, action);
+      continue;
+    }
+    let count = 0;
+    for (const action of actions) {
+      if (rankOf(action, version) !== rank) continue;
+      count += 1;
+      if (count > 1 && rank !== LAST_RANK) {
+        throw new OpenFlowError('invalid_value', `a flow has at most one ${action.type}`);
+      }
+      writeInstruction(w, version, action);
     }
   }
 }
@@ -105,7 +125,7 @@ function writeApply(w: Writer, version: Version, actions: readonly Action[]): vo
   w.patch16(start + 2, w.length - start);
 }
 
-/** Reads instructions up to the reader's end, into one list in the order of `RANK`. */
+/** Reads instructions up to the reader's end, into one list in the order of `rankOf`. */
 export function readInstructions(r: Reader, version: Version): readonly Action[] {
   let applied: readonly Action[] = [];
   let others: Action[] | undefined;

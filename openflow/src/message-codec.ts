@@ -1,8 +1,8 @@
 /** Messages on the wire: header, and what the declarations say (OpenFlow 1.5.1 §7.1). */
 import { OpenFlowError } from './error.ts';
 import { hexDump } from './hex-dump.ts';
-import type { Message } from './message.ts';
-import type { MessageContext } from './message-spec.ts';
+import type { Message, UnknownMessage, UnknownMultipart } from './message.ts';
+import type { MessageBase, MessageContext } from './message-spec.ts';
 import { entryOfCode, entryOfType, type MessageEntry } from './message-table.ts';
 import { unmetPrerequisite } from './prerequisite.ts';
 import { Reader } from './reader.ts';
@@ -36,32 +36,31 @@ export function readHeader(bytes: Uint8Array): Header {
   return { version: r.u8(), messageType: r.u8(), length: r.u16(), xid: r.u32() };
 }
 
-function contextOf(version: Version, name: string): MessageContext {
+function contextOf({ version, code }: MessageEntry): MessageContext {
   return {
     version,
-    name,
+    name: code.name,
     readMessage: (bytes) => decodeMessage(bytes).message,
-    writeMessage: (w, message) => writeMessage(w, version, message as Message),
+    writeMessage: (w, message, xid) => writeMessage(w, version, message as Message, xid),
     formatBytes,
     formatMessage: (message) => formatMessage(version, message as Message),
   };
 }
 
-const CONTEXTS = new Map<string, MessageContext>();
+const CONTEXTS = new Map<MessageEntry, MessageContext>();
 
-/** The context for a version and a message's name; made once. */
-function contextFor(version: Version, name: string): MessageContext {
-  const key = `${version} ${name}`;
-  let context = CONTEXTS.get(key);
+/** The context of a message in a version; made once. */
+function contextFor(entry: MessageEntry): MessageContext {
+  let context = CONTEXTS.get(entry);
   if (context === undefined) {
-    context = contextOf(version, name);
-    CONTEXTS.set(key, context);
+    context = contextOf(entry);
+    CONTEXTS.set(entry, context);
   }
   return context;
 }
 
-function readBody(r: Reader, version: Version, xid: number, entry: MessageEntry, more: boolean): Message {
-  const body = entry.spec.read(r, contextFor(version, entry.code.name));
+function readBody(r: Reader, xid: number, entry: MessageEntry, more: boolean): Message {
+  const body = entry.spec.read(r, contextFor(entry));
   const message = { type: entry.spec.type, xid, ...body, ...(entry.code.kind === 'reply' ? { more } : {}) };
   return message as unknown as Message;
 }
@@ -75,7 +74,7 @@ function readMultipart(r: Reader, version: Version, xid: number, kind: 'request'
   if (multipartType === MULTIPART_EXPERIMENTER && r.left >= 8) {
     entry = entryOfCode(version, kind, multipartType, r.u32(), r.u32());
   } else entry = entryOfCode(version, kind, multipartType);
-  if (entry !== undefined) return readBody(r, version, xid, entry, more);
+  if (entry !== undefined) return readBody(r, xid, entry, more);
   r.pos = start;
   return { type: `unknown_multipart_${kind}`, xid, multipartType, more, data: r.rest() };
 }
@@ -119,20 +118,64 @@ function readMessage(r: Reader, version: Version, messageType: number, xid: numb
   let entry: MessageEntry | undefined;
   if (messageType === EXPERIMENTER && r.left >= 8) entry = entryOfCode(version, 'type', messageType, r.u32(), r.u32());
   else entry = entryOfCode(version, 'type', messageType);
-  if (entry !== undefined) return readBody(r, version, xid, entry, false);
+  if (entry !== undefined) return readBody(r, xid, entry, false);
   r.pos = start;
   return { type: 'unknown_message', xid, messageType, data: r.rest() };
 }
 
-/** Writes the header and fills its length in. */
-function frame(w: Writer, version: Version, messageType: number, xid: number, body: () => void): void {
-  const start = w.length;
+function writeHeader(w: Writer, version: Version, messageType: number, xid: number): void {
   w.u8(version);
   w.u8(messageType);
   w.u16(0);
   w.u32(xid);
+}
+
+function writeMultipartHeader(w: Writer, multipartType: number, more: boolean | undefined): void {
+  w.u16(multipartType);
+  w.u16(more === true ? MORE : 0);
+  w.u32(0);
+}
+
+/** A message that is kept as bytes. */
+function writeUnknown(w: Writer, version: Version, message: UnknownMessage | UnknownMultipart, xid: number): void {
+  if (message.type === 'unknown_message') writeHeader(w, version, message.messageType, xid);
+  else {
+    writeHeader(w, version, message.type === 'unknown_multipart_request' ? MULTIPART_REQUEST : MULTIPART_REPLY, xid);
+    writeMultipartHeader(w, message.multipartType, message.more);
+  }
+  w.bytes(message.data);
+}
+
+function writeKnown(w: Writer, entry: MessageEntry, message: MessageBase, xid: number): void {
+  const { code, spec, version } = entry;
+  if (code.kind === 'type') writeHeader(w, version, code.number, xid);
+  else {
+    writeHeader(w, version, code.kind === 'request' ? MULTIPART_REQUEST : MULTIPART_REPLY, xid);
+    writeMultipartHeader(w, code.number, (message as { readonly more?: boolean }).more);
+  }
+  if (code.experimenter !== undefined) {
+    w.u32(code.experimenter);
+    w.u32(code.subtype ?? 0);
+  }
+  spec.write(w, message, contextFor(entry));
+}
+
+/**
+ * Writes one message behind what a writer already holds.
+ * @param xid transaction id, by default the message's own
+ * @throws OpenFlowError `unencodable` where the version lacks it, `invalid_value`, `too_large`; nothing is written then
+ */
+export function writeMessage(w: Writer, version: Version, message: Message, xid: number = message.xid): void {
+  const start = w.length;
   try {
-    body();
+    if (isUnknown(message)) writeUnknown(w, version, message, xid);
+    else {
+      const entry = entryOfType(version, message.type);
+      if (entry === undefined) {
+        throw new OpenFlowError('unencodable', `OpenFlow ${versionName(version)} has no message "${message.type}"`);
+      }
+      writeKnown(w, entry, message, xid);
+    }
     w.patch16(start + 2, w.length - start);
   } catch (error) {
     w.truncate(start);
@@ -140,50 +183,14 @@ function frame(w: Writer, version: Version, messageType: number, xid: number, bo
   }
 }
 
-function multipartHeader(w: Writer, multipartType: number, more: boolean | undefined): void {
-  w.u16(multipartType);
-  w.u16(more === true ? MORE : 0);
-  w.zeros(4);
-}
+const UNKNOWN: ReadonlySet<string> = new Set([
+  'unknown_message',
+  'unknown_multipart_request',
+  'unknown_multipart_reply',
+]);
 
-/**
- * Writes one message behind what a writer already holds.
- * @throws OpenFlowError `unencodable` where the version lacks it, `invalid_value`, `too_large`; nothing is written then
- */
-export function writeMessage(w: Writer, version: Version, message: Message): void {
-  const { xid } = message;
-  if (message.type === 'unknown_message') {
-    frame(w, version, message.messageType, xid, () => w.bytes(message.data));
-    return;
-  }
-  if (message.type === 'unknown_multipart_request' || message.type === 'unknown_multipart_reply') {
-    const type = message.type === 'unknown_multipart_request' ? MULTIPART_REQUEST : MULTIPART_REPLY;
-    frame(w, version, type, xid, () => {
-      multipartHeader(w, message.multipartType, message.more);
-      w.bytes(message.data);
-    });
-    return;
-  }
-  const entry = entryOfType(version, message.type);
-  if (entry === undefined) {
-    throw new OpenFlowError('unencodable', `OpenFlow ${versionName(version)} has no message "${message.type}"`);
-  }
-  const { code, spec } = entry;
-  const body = (): void => {
-    if (code.experimenter !== undefined) {
-      w.u32(code.experimenter);
-      w.u32(code.subtype ?? 0);
-    }
-    spec.write(w, message, contextFor(version, code.name));
-  };
-  if (code.kind === 'type') {
-    frame(w, version, code.number, xid, body);
-    return;
-  }
-  frame(w, version, code.kind === 'request' ? MULTIPART_REQUEST : MULTIPART_REPLY, xid, () => {
-    multipartHeader(w, code.number, 'more' in message ? message.more : undefined);
-    body();
-  });
+function isUnknown(message: Message): message is UnknownMessage | UnknownMultipart {
+  return UNKNOWN.has(message.type);
 }
 
 /** Encodes one message. @throws OpenFlowError as `writeMessage` */
@@ -204,9 +211,10 @@ function hasUnmetPrerequisite(message: Message): boolean {
  */
 export function formatMessage(version: Version, message: Message): string {
   const label = `(OF${versionName(version)}) (xid=0x${message.xid.toString(16)}):`;
-  if (message.type === 'unknown_message') return `type=${message.messageType} ${label} ${message.data.length} bytes`;
-  if (message.type === 'unknown_multipart_request' || message.type === 'unknown_multipart_reply') {
-    return `multipart type=${message.multipartType} ${label} ${message.data.length} bytes`;
+  if (isUnknown(message)) {
+    const number =
+      message.type === 'unknown_message' ? `type=${message.messageType}` : `multipart type=${message.multipartType}`;
+    return `${number} ${label} ${message.data.length} bytes`;
   }
   const entry = entryOfType(version, message.type);
   if (entry === undefined) return `${message.type} ${label} (not in this version)`;
@@ -214,7 +222,7 @@ export function formatMessage(version: Version, message: Message): string {
   if (hasUnmetPrerequisite(message)) {
     return `${head} ***decode error: OFPBMC_BAD_PREREQ***\n${hexDump(encodeMessage(version, message))}`;
   }
-  return head + entry.spec.format(message, contextFor(version, entry.code.name));
+  return head + entry.spec.format(message, contextFor(entry));
 }
 
 /** The text of a message in an error, which may be cut off: what cannot be decoded is printed as hex. */

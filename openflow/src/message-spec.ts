@@ -31,7 +31,8 @@ export interface MessageContext {
   /** The code under which the message goes in this version. */
   readonly name: string;
   readonly readMessage: (bytes: Uint8Array) => unknown;
-  readonly writeMessage: (w: Writer, message: unknown) => void;
+  /** @param xid by default the message's own */
+  readonly writeMessage: (w: Writer, message: unknown, xid?: number) => void;
   /** The text of a message in a message, given its bytes: they may be cut off. */
   readonly formatBytes: (bytes: Uint8Array) => string;
   readonly formatMessage: (message: unknown) => string;

@@ -36,11 +36,17 @@ export const MESSAGES: readonly MessageSpec<MessageBase>[] = [
 export interface MessageEntry {
   readonly spec: MessageSpec<MessageBase>;
   readonly code: MessageCode;
+  readonly version: Version;
 }
 
 const VERSIONS: readonly Version[] = [OF10, OF13, OF14, OF15];
 const BY_CODE = new Map<string, MessageEntry>();
-const BY_TYPE = new Map<string, MessageEntry>();
+const BY_TYPE: Readonly<Record<Version, Map<string, MessageEntry>>> = {
+  [OF10]: new Map(),
+  [OF13]: new Map(),
+  [OF14]: new Map(),
+  [OF15]: new Map(),
+};
 
 function key(version: Version, kind: string, number: number, experimenter?: number, subtype?: number): string {
   return `${version} ${kind} ${number} ${experimenter ?? ''} ${subtype ?? ''}`;
@@ -50,9 +56,8 @@ for (const spec of MESSAGES) {
   for (const code of spec.codes) {
     for (const version of VERSIONS) {
       if (version < code.from || version > code.to) continue;
-      const entry = { spec, code };
-      const typeKey = `${version} ${spec.type}`;
-      if (!BY_TYPE.has(typeKey)) BY_TYPE.set(typeKey, entry);
+      const entry = { spec, code, version };
+      if (!BY_TYPE[version].has(spec.type)) BY_TYPE[version].set(spec.type, entry);
       BY_CODE.set(key(version, code.kind, code.number, code.experimenter, code.subtype), entry);
     }
   }
@@ -71,5 +76,5 @@ export function entryOfCode(
 
 /** The message of a type in a version; undefined where the version lacks it. */
 export function entryOfType(version: Version, type: string): MessageEntry | undefined {
-  return BY_TYPE.get(`${version} ${type}`);
+  return BY_TYPE[version].get(type);
 }

@@ -1,6 +1,6 @@
 /** Bundles: messages that take effect together or not at all (OpenFlow 1.5.1 §7.3.9; ONF's extension for 1.3). */
 import { numberFor, type Words, wordFor } from '../layout.ts';
-import type { Message } from '../message.ts';
+import type { Message, Outgoing } from '../message.ts';
 import { erase, type MessageBase, type MessageCode, type MessageSpec, onft, standard } from '../message-spec.ts';
 import { OF14 } from '../version.ts';
 import { bitNames } from './session.ts';
@@ -39,12 +39,12 @@ export interface BundleControl extends MessageBase {
   readonly flags: number;
 }
 
-/** Adds a message. It must have the transaction id of this one. */
+/** Adds a message. It must have the transaction id of this one, which it gets when it has none. */
 export interface BundleAdd extends MessageBase {
   readonly type: 'bundle_add';
   readonly bundleId: number;
   readonly flags: number;
-  readonly message: Message;
+  readonly message: Outgoing;
   /** Properties, as they are. */
   readonly data?: Uint8Array | undefined;
 }
@@ -99,15 +99,15 @@ const ADD: MessageSpec<BundleAdd> = {
     const data = r.rest();
     return { bundleId, flags, message, ...(data.length === 0 ? {} : { data }) };
   },
-  write: (w, { bundleId, flags, message, data }, c) => {
+  write: (w, { xid, bundleId, flags, message, data }, c) => {
     w.u32(bundleId);
-    w.zeros(2);
+    w.u16(0);
     w.u16(flags);
-    c.writeMessage(w, message);
+    c.writeMessage(w, message, message.xid ?? xid);
     if (data !== undefined) w.bytes(data);
   },
-  format: ({ bundleId, flags, message }, c) =>
-    `\n bundle_id=${bundleId === 0 ? '0' : `0x${bundleId.toString(16)}`} flags=${flagNames(flags)}\n${c.formatMessage(message)}`,
+  format: ({ xid, bundleId, flags, message }, c) =>
+    `\n bundle_id=${bundleId === 0 ? '0' : `0x${bundleId.toString(16)}`} flags=${flagNames(flags)}\n${c.formatMessage({ xid, ...message })}`,
 };
 
 export const BUNDLE_MESSAGES: readonly MessageSpec<MessageBase>[] = [erase(CONTROL), erase(ADD)];
