@@ -104,7 +104,8 @@ export interface Client<DB> {
     options?: { readonly signal?: AbortSignal },
   ): Promise<readonly OperationResult[]>;
   /**
-   * Changes at run time which rows of a monitored table the replica holds; undefined = all. Resolves when it holds them.
+   * Changes at run time which rows of a monitored table the replica holds: those that meet one of the conditions;
+   * undefined = all. Resolves when it holds them.
    * @throws OvsdbError `not_monitored`, `unknown_column`, `invalid_value`; `unsuitable_server` when the server is too old;
    * `closed`.
    */

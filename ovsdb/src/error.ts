@@ -3,7 +3,8 @@
  *
  * Connection:
  * - `disconnected`: there was no connection, so nothing was sent. Retry once `synced()` resolves.
- * - `outcome_unknown`: the connection ended after the request was sent. It may have been carried out: read again first.
+ * - `outcome_unknown`: the connection ended after the request was sent. It may have been carried out: read again first,
+ *   or let `commitOnce` do so.
  * - `closed`: the client was closed, or the call's signal was aborted before it was sent.
  * - `connect_failed`: one attempt to reach a remote failed (also TLS). The client keeps trying by itself.
  * - `protocol_error`: the peer sent something that is not valid OVSDB.

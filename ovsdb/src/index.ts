@@ -6,6 +6,7 @@ export { type AppctlOptions, appctl } from './appctl.ts';
 export { connect } from './client.ts';
 export type { Client, ClientEvent, ClientState, ConnectOptions } from './client-api.ts';
 export type { Clock } from './clock.ts';
+export { commitOnce } from './commit-once.ts';
 export { OvsdbError, type OvsdbErrorCode, type OvsdbErrorContext } from './error.ts';
 export type { FramerLimits } from './framer.ts';
 export { type OvnNorthbound, ovnNorthbound } from './gen/ovn-nb.ts';

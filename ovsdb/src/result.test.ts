@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ovnNorthbound } from './gen/ovn-nb.ts';
+import type { Json } from './json.ts';
 import { readResults } from './result.ts';
 import { Transaction } from './transaction.ts';
-import { toUuid } from './uuid.ts';
+import { toRef, toUuid } from './uuid.ts';
 
 const A = toUuid('11111111-1111-4111-8111-111111111111');
 const B = toUuid('22222222-2222-4222-8222-222222222222');
@@ -58,6 +59,30 @@ describe('readResults', () => {
         message: 'server_error: at commit: disk on fire',
       }),
     );
+  });
+
+  it('takes the results of guards for those of their operations', () => {
+    const t = new Transaction(ovnNorthbound).comment('first');
+    const port = toRef('Logical_Switch_Port', B);
+    t.mutate('Logical_Switch', A, 'ports', 'insert', [port]);
+    t.insert('Logical_Switch', { name: 'a' });
+    expect(readResults(t, [{}, {}, { count: 1 }, { uuid: ['uuid', B] }])).toEqual([{}, { count: 1 }, { uuid: B }]);
+    const reading = (reply: Json) => () => readResults(t, reply);
+    const where = { op: 1, operation: 'mutate', table: 'Logical_Switch', row: A };
+    expect(reading([{}, { error: 'timed out' }, null, null])).toThrow(
+      expect.objectContaining({ code: 'wait_failed', ...where }) as Error,
+    );
+    expect(reading([{}, {}, { count: 0 }, { uuid: ['uuid', B] }])).toThrow(
+      expect.objectContaining({ code: 'count_mismatch', ...where }) as Error,
+    );
+    expect(reading([{}, {}, { count: 1 }, { error: 'range error' }])).toThrow(
+      expect.objectContaining({ code: 'constraint_violation', op: 2, operation: 'insert' }) as Error,
+    );
+    const commit = { error: 'referential integrity violation', details: `row ${A}` };
+    expect(reading([{}, {}, { count: 1 }, { uuid: ['uuid', B] }, commit])).toThrow(
+      expect.objectContaining({ code: 'referential_integrity_violation', ...where }) as Error,
+    );
+    expect(reading([{}, {}])).toThrow(/protocol_error/);
   });
 
   it('checks counts, and says that the transaction is committed', () => {

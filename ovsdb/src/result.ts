@@ -27,10 +27,11 @@ export interface OperationResult {
  */
 export function readResults<DB>(transaction: Transaction<DB>, reply: Json): readonly OperationResult[] {
   const { operations } = transaction;
-  const list = asArray(reply);
-  if (list === undefined) {
+  const all = asArray(reply);
+  if (all === undefined) {
     throw new OvsdbError('protocol_error', 'the reply to transact is not an array');
   }
+  const list = withoutGuards(operations, all);
   // A failed operation's error stands in its place, with nulls after it; a failed commit adds one error behind all.
   list.forEach((json, index) => {
     if (isJsonObject(json) && json['error'] !== undefined && json['error'] !== null) {
@@ -53,6 +54,29 @@ export function readResults<DB>(transaction: Transaction<DB>, reply: Json): read
     }
   });
   return results;
+}
+
+/** The results by operation: those of guards are left out, or stand for their operation when they failed. */
+function withoutGuards(operations: readonly Operation[], all: readonly Json[]): readonly Json[] {
+  if (operations.every(({ guard }) => guard === undefined)) {
+    return all;
+  }
+  const list: Json[] = [];
+  let at = 0;
+  for (const { guard } of operations) {
+    if (guard !== undefined) {
+      const result = all[at];
+      at += 1;
+      if (isJsonObject(result) && result['error'] !== undefined) {
+        return [...list, result];
+      }
+    }
+    if (at < all.length) {
+      list.push(all[at] ?? null);
+      at += 1;
+    }
+  }
+  return [...list, ...all.slice(at)];
 }
 
 function readResult<DB>(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ovnNorthbound } from './gen/ovn-nb.ts';
+import { type OvnNorthbound, ovnNorthbound } from './gen/ovn-nb.ts';
 import type { DatabaseSpec } from './spec.ts';
 import { Transaction } from './transaction.ts';
 import type { AnyDatabase } from './types.ts';
@@ -8,9 +8,7 @@ import { toRef, toUuid } from './uuid.ts';
 const A = toUuid('11111111-1111-4111-8111-111111111111');
 const B = toUuid('22222222-2222-4222-8222-222222222222');
 
-function json(
-  build: (t: Transaction<typeof ovnNorthbound extends DatabaseSpec<infer DB> ? DB : never>) => unknown,
-): unknown {
+function json(build: (t: Transaction<OvnNorthbound>) => unknown): unknown {
   const t = new Transaction(ovnNorthbound);
   build(t);
   return t.operations.length === 1 ? t.operations[0]?.json : t.operations.map((operation) => operation.json);
@@ -126,6 +124,38 @@ describe('Transaction', () => {
       until: '==',
       rows: [{}],
     });
+  });
+
+  it('guards insertions of references into one row, unless the row is there for sure', () => {
+    const guard = (uuid: string): object => ({
+      op: 'wait',
+      table: 'Logical_Switch',
+      timeout: 0,
+      where: [['_uuid', '==', ['uuid', uuid]]],
+      columns: [],
+      until: '==',
+      rows: [{}],
+    });
+    const ops = (build: (t: Transaction<OvnNorthbound>) => unknown): unknown[] => {
+      const t = new Transaction(ovnNorthbound);
+      build(t);
+      return (t.toParams() as { op: string }[]).slice(1).map((each) => (each.op === 'wait' ? each : each.op));
+    };
+    const port = toRef('Logical_Switch_Port', B);
+    const join = (t: Transaction<OvnNorthbound>, uuid = A) =>
+      t.mutate('Logical_Switch', uuid, 'ports', 'insert', [port]);
+    expect(ops((t) => join(t))).toEqual([guard(A), 'mutate']);
+    expect(ops((t) => join(t.waitForRow('Logical_Switch', A)))).toEqual([guard(A), 'mutate']);
+    expect(ops((t) => join(t, t.insert('Logical_Switch', {}, { uuid: A })))).toEqual(['insert', 'mutate']);
+    expect(ops((t) => join(t, t.insert('Logical_Switch', {})))).toEqual(['insert', 'mutate']);
+    const waiting = new Transaction(ovnNorthbound).waitForRow('Logical_Switch', A);
+    expect(ops((t) => join(t.append(waiting)))).toEqual([guard(A), 'mutate']);
+    expect(ops((t) => t.mutate('Logical_Switch', A, 'ports', 'delete', [port]))).toEqual(['mutate']);
+    expect(ops((t) => t.mutate('Logical_Switch', [], 'ports', 'insert', [port]))).toEqual(['mutate']);
+    expect(ops((t) => t.mutate('Address_Set', A, 'addresses', 'insert', ['a']))).toEqual(['mutate']);
+    const t = new Transaction(ovnNorthbound);
+    join(t).mutate('Address_Set', A, 'addresses', 'insert', ['a']);
+    expect(t.operations.map(({ expectCount }) => expectCount)).toEqual([1, undefined]);
   });
 
   it('composes', () => {

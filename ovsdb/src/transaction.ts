@@ -56,6 +56,8 @@ export interface Operation {
   readonly columns: readonly string[];
   readonly expectCount: number | undefined;
   readonly json: JsonObject;
+  /** A `wait` that is sent right before it; its failure is the operation's. */
+  readonly guard?: JsonObject | undefined;
 }
 
 let nameCounter = 0;
@@ -67,6 +69,8 @@ let nameCounter = 0;
 export class Transaction<DB> {
   readonly database: DatabaseSpec<DB>;
   readonly #operations: Operation[] = [];
+  /** Rows that this transaction inserts or waits for: they are there when later operations run. */
+  readonly #present = new Set<string>();
 
   constructor(database: DatabaseSpec<DB>) {
     this.database = database;
@@ -105,6 +109,10 @@ export class Transaction<DB> {
       });
     }
     const encoded = encodeRow(spec, row);
+    this.#present.add(uuid ?? name ?? '');
+    if (name !== undefined) {
+      this.#present.add(name);
+    }
     this.#add('insert', table, uuid, Object.keys(encoded), undefined, {
       ...(uuid !== undefined && { uuid }),
       ...(name !== undefined && { 'uuid-name': name }),
@@ -136,6 +144,10 @@ export class Transaction<DB> {
   /**
    * Changes a column of matching rows by its present value: adds to numbers, inserts into or deletes from sets and maps.
    * Inserting a map key that is there changes nothing: delete the key first to replace its value.
+   *
+   * To the server a mutate of a row that is gone is no error, and an inserted child without its parent vanishes. So an
+   * insertion of references into one row is guarded: the transaction is refused (`wait_failed`) when the row is gone,
+   * and `expectCount` is 1 unless given.
    * @throws OvsdbError `unknown_table`, `unknown_column`, `invalid_value`.
    */
   mutate<T extends TableName<DB>, M extends Mutator, C extends ColumnName<DB, T> & MutableColumn<DB, T, M>>(
@@ -148,11 +160,17 @@ export class Transaction<DB> {
   ): this {
     const spec = this.#table(table);
     const conditions = encodeWhere(spec, where);
-    const operand = encodeOperand(getColumn(spec, column), mutator, value);
-    this.#add('mutate', table, whereRow(where), [column, ...conditions.columns], options.expectCount, {
-      where: conditions.json,
-      mutations: [[column, mutator, operand]],
-    });
+    const columnSpec = getColumn(spec, column);
+    const json = { where: conditions.json, mutations: [[column, mutator, encodeOperand(columnSpec, mutator, value)]] };
+    const columns = [column, ...conditions.columns];
+    const row = whereRow(where);
+    const refers = columnSpec.key.refTable !== undefined || columnSpec.value?.refTable !== undefined;
+    if (row === undefined || mutator !== 'insert' || !refers) {
+      this.#add('mutate', table, row, columns, options.expectCount, json);
+      return this;
+    }
+    const guard = this.#present.has(row) ? undefined : rowExists(table, row);
+    this.#add('mutate', table, row, columns, options.expectCount ?? 1, json, guard);
     return this;
   }
 
@@ -213,15 +231,9 @@ export class Transaction<DB> {
    */
   waitForRow(table: TableName<DB>, uuid: Uuid): this {
     this.#table(table);
-    // No columns: rows compare equal, so the sets of rows are equal when both are non-empty (ovsdb/execution.c,
-    // ovsdb_execute_wait compares sets of distinct rows).
-    this.#add('wait', table, uuid, [], undefined, {
-      timeout: 0,
-      where: [['_uuid', '==', encodeUuid(uuid)]],
-      columns: [],
-      until: '==',
-      rows: [{}],
-    });
+    this.#present.add(uuid);
+    const { op, table: _, ...body } = rowExists(table, uuid);
+    this.#add(op, table, uuid, [], undefined, body);
     return this;
   }
 
@@ -252,12 +264,18 @@ export class Transaction<DB> {
   /** Adds the operations of another transaction after these. */
   append(other: Transaction<DB>): this {
     this.#operations.push(...other.operations);
+    for (const row of other.#present) {
+      this.#present.add(row);
+    }
     return this;
   }
 
   /** The parameters of `transact` (RFC 7047 §4.1.3). */
   toParams(): Json {
-    return [this.database.name, ...this.#operations.map((operation) => operation.json)];
+    return [
+      this.database.name,
+      ...this.#operations.flatMap(({ guard, json }) => (guard === undefined ? [json] : [guard, json])),
+    ];
   }
 
   #table(name: string): TableSpec {
@@ -275,10 +293,26 @@ export class Transaction<DB> {
     columns: readonly string[],
     expectCount: number | undefined,
     body: JsonObject,
+    guard?: JsonObject,
   ): void {
     const json = { op, ...(table !== undefined && { table }), ...body };
-    this.#operations.push({ op, table, row, columns, expectCount, json });
+    this.#operations.push({ op, table, row, columns, expectCount, json, ...(guard !== undefined && { guard }) });
   }
+}
+
+/** A `wait` for a row, whatever is in it. */
+function rowExists(table: string, uuid: string) {
+  return {
+    op: 'wait',
+    table,
+    timeout: 0,
+    where: [['_uuid', '==', encodeUuid(uuid)]],
+    // No columns: rows compare equal, so the sets of rows are equal when both are non-empty (ovsdb/execution.c,
+    // ovsdb_execute_wait compares sets of distinct rows).
+    columns: [],
+    until: '==',
+    rows: [{}],
+  };
 }
 
 function getColumn(table: TableSpec, name: string): ColumnSpec {

@@ -73,7 +73,11 @@ export type MutationValue<R, M extends Mutator> = [Value] extends [R]
           : never
         : never;
 
-/** Which rows and columns of a table the replica holds: all columns, some, or some of the rows that meet `where`. */
+/**
+ * Which rows and columns of a table the replica holds: all columns, some, or just the rows that meet `where`. Unlike those
+ * of an operation, the conditions of a monitor are alternatives: a row that meets one of them is held (ovsdb-server(7),
+ * "Monitor_cond"). `[]` = all rows.
+ */
 export type TableMonitor<DB, T extends TableName<DB>> =
   | true
   | readonly ColumnName<DB, T>[]

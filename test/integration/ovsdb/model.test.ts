@@ -61,7 +61,6 @@ beforeAll(async () => {
   await server.create(path);
   await server.start();
   proxy = await Proxy.open(server.socket);
-  proxy.pieceBytes = 7;
   db = connect({
     remotes: [proxy.remote],
     database: MODEL,
@@ -121,6 +120,8 @@ const fastClock: Clock = {
 };
 
 let names = 0;
+/** Transactions so far. */
+let runs = 0;
 /** Connections lost so far. */
 let drops = 0;
 
@@ -184,6 +185,9 @@ it('equals the server after random transactions, weak references and cut connect
       fc.array(fc.array(step, { maxLength: 5 }), { minLength: 1, maxLength: 6 }),
       async (transactions) => {
         for (const steps of transactions) {
+          runs += 1;
+          // Split anywhere, a message or two a chunk, or as they come.
+          proxy.pieceBytes = [7, 256, Infinity][runs % 3] ?? 7;
           await perform(steps);
         }
         await compare();

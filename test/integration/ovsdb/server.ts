@@ -57,17 +57,20 @@ export async function makeDir(): Promise<string> {
   return mkdtemp(join(tmpdir().length > 40 ? '/tmp' : tmpdir(), 'ovsdb-'));
 }
 
-/** One ovsdb-server on the file `<name>.db` of a directory. */
+/** One ovsdb-server on the file `<name>.db` of a directory, or a relay. */
 export class TestServer {
   readonly dir: string;
   readonly name: string;
+  /** Database and remote of a relay's source: `OVN_Northbound:unix:...`. */
+  readonly #source: string | undefined;
   readonly #arguments: readonly string[];
   #process: ChildProcess | undefined;
 
-  constructor(dir: string, name: string, extraArguments: readonly string[] = []) {
+  constructor(dir: string, name: string, extraArguments: readonly string[] = [], source?: string) {
     this.dir = dir;
     this.name = name;
     this.#arguments = extraArguments;
+    this.#source = source;
   }
 
   get database(): string {
@@ -114,7 +117,7 @@ export class TestServer {
         `--unixctl=${this.control}`,
         `--log-file=${join(this.dir, `${this.name}.log`)}`,
         ...this.#arguments,
-        this.database,
+        this.#source === undefined ? this.database : `relay:${this.#source}`,
       ],
       { stdio: ['ignore', 'ignore', 'inherit'] },
     );
