@@ -149,7 +149,7 @@ describe('conditions', () => {
     // A monitor's conditions are alternatives (ovsdb-server(7)), those of an operation all have to hold (RFC 7047 §5.2.2).
     const select = new Transaction(ovnNorthbound).select('Logical_Switch_Port', where, ['name']);
     const [selected] = await db.transact(select);
-    expect((selected?.rows ?? []).map((row) => String(row['name'])).toSorted()).toEqual(expected);
+    expect((selected?.rows ?? []).map((row) => row['name'] as string).toSorted()).toEqual(expected);
     expect(names(db)).toEqual(where.length < 2 ? expected : ['p2', 'p3', 'p4']);
   });
 

@@ -166,3 +166,23 @@ export class TestServer {
     return JSON.parse(stdout);
   }
 }
+
+/** Three members of a new cluster, each of which knows the others. */
+export async function startCluster(dir: string, database: string): Promise<TestServer[]> {
+  const [first = '', ...others] = await Promise.all([1, 2, 3].map(async () => `tcp:127.0.0.1:${await freePort()}`));
+  const servers = [1, 2, 3].map((i) => new TestServer(dir, `member${i}`));
+  const [leader] = servers;
+  await leader?.createCluster(first);
+  await leader?.start();
+  for (const [i, own] of others.entries()) {
+    const server = servers[i + 1];
+    await server?.joinCluster(database, own, first);
+    await server?.start();
+  }
+  for (const server of servers) {
+    await until(`${server.name} to join`, async () =>
+      (await server.appctl('cluster/status', database)).includes('Status: cluster member'),
+    );
+  }
+  return servers;
+}
