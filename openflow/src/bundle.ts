@@ -47,7 +47,8 @@ export async function commitBundle(
   const opened = control('open_request');
   const written = session.writeList(
     messages.length,
-    (index, xid) => ({ type: 'bundle_add', bundleId, flags, message: { ...messages[index], xid } as Message }),
+    // Both messages must have the same transaction id.
+    (index, xid) => ({ type: 'bundle_add', bundleId, flags, message: { ...(messages[index] as Outgoing), xid } }),
     (index, error) => {
       refused ??= { index, error };
     },

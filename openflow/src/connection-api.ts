@@ -122,6 +122,8 @@ export interface Connection {
   setAsync(options: AsyncOptions): Promise<void>;
   /** Asks for a role, now and at later connections. @throws OpenFlowError `switch_error` for an old generation */
   setRole(role: Role, generationId: bigint): Promise<void>;
+  /** Calls the listener with every state that the connection comes into. Returns what ends that. */
+  onState(listener: (state: ConnectionState) => void): () => void;
   /** Calls the listener with every message that answers nothing. Returns what ends that. */
   onMessage(listener: (message: Message) => void): () => void;
   /** The packets that come in, in a queue of bounded length, to be iterated over. */

@@ -159,6 +159,12 @@ class SwitchConnection implements Connection {
     return () => this.#listeners.delete(listener);
   }
 
+  onState(listener: (state: ConnectionState) => void): () => void {
+    const waiter = (): void => listener(this.#state);
+    this.#waiters.add(waiter);
+    return () => this.#waiters.delete(waiter);
+  }
+
   packetIns(options: PacketInQueueOptions = {}): PacketInQueue<PacketIn | PacketIn2> {
     const queue: BoundedQueue<PacketIn | PacketIn2> = new BoundedQueue(options, () => this.#queues.delete(queue));
     if (this.#state === 'closed') queue.close();

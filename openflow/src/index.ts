@@ -35,6 +35,8 @@ export { type FlowChange, formatFlow, parseFlow, parseFlowFilter, parseFlows } f
 export type { FlowWatch, FlowWatchOptions } from './flow-watch.ts';
 export { Framer } from './framer.ts';
 export { type GroupChange, parseGroup, parseGroups } from './group-text.ts';
+export { FlowKeeper, type KeeperEvent, type KeeperOptions, type KeeperState } from './keeper.ts';
+export type { KeptFlow } from './kept-flows.ts';
 export { type Match, type MatchField, type MatchInput, match, matchKey, matchOn } from './match.ts';
 export { formatMatch } from './match-format.ts';
 export { matchIncludes } from './match-includes.ts';

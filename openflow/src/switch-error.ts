@@ -13,7 +13,7 @@ const MAX_TEXT = 500;
 function offendingMessage(data: Uint8Array): Message | undefined {
   try {
     const { message } = decodeMessage(data);
-    return message.type === 'bundle_add' ? message.message : message;
+    return message.type === 'bundle_add' ? { ...message.message, xid: message.xid } : message;
   } catch {
     return undefined;
   }
