@@ -13,9 +13,12 @@ export class MemorySink implements RowSink {
   readonly units: Map<string, readonly Output[]> = new Map();
   /** Units whose last change was inferred from a list. */
   readonly inferred: Set<string> = new Set();
+  /** Called with every unit that is set, with the options production gives the writer. */
+  onUnit: (...unit: Parameters<RowSink['setUnit']>) => void = () => undefined;
   #gate: PromiseWithResolvers<void> | undefined;
 
-  setUnit(unit: string, outputs: readonly Output[], options: { inferred: boolean }): void {
+  setUnit(...[unit, outputs, options]: Parameters<RowSink['setUnit']>): void {
+    this.onUnit(unit, outputs, options);
     if (options.inferred) this.inferred.add(unit);
     else this.inferred.delete(unit);
     if (outputs.length === 0) this.units.delete(unit);

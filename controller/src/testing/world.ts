@@ -7,7 +7,7 @@ import { State } from '../store/state.ts';
 import { MemorySink } from './memory-sink.ts';
 
 export const rules: SubnetRules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'ovn-default', joinSubnet: 'join' };
-const clusterUid = '11111111-2222-4333-8444-555555555555';
+export const clusterUid = '11111111-2222-4333-8444-555555555555';
 
 let uidCounter = 0;
 const meta = (name: string): { name: string; uid: string; created: string; deleting: boolean } => {

@@ -193,7 +193,7 @@ async function converge(
   let wrong = await ask(cells, southbound, { open: 400, blocked: 200 });
   for (let round = 1, cleared = 0; ; round += 1) {
     const confirming = wrong.length === 0;
-    const time = confirming ? { open: 4000, blocked: 1000 } : { open: 1500, blocked: 500 };
+    const time = confirming ? { open: 4000, blocked: 600 } : { open: 1500, blocked: 500 };
     const asked = confirming ? cells : wrong.map(({ cell }) => cell);
     wrong = await ask(asked, southbound, time);
     if (confirming && wrong.length === 0) return { wrong: [], cleared };

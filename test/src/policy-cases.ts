@@ -1,0 +1,34 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Case, loadFixture } from '../conformance/network-policy/case.ts';
+import { PolicyCluster } from '../conformance/network-policy/cluster.ts';
+import { ports } from '../conformance/network-policy/oracle.ts';
+import { type CaseResult, runCase } from '../conformance/network-policy/run.ts';
+import { summary } from '../conformance/summary.ts';
+import { openLab, type TestLab } from './lab.ts';
+
+/** Makes a test of each conformance case, in IPv4 and IPv6, all on the pods of one fixture. Call it inside `describe`. */
+export function testPolicyCases(cases: readonly Case[]): void {
+  const fixture = loadFixture(cases[0]?.fixture ?? '');
+  const results: CaseResult[] = [];
+  let lab: TestLab;
+  let cluster: PolicyCluster;
+
+  beforeAll(async () => {
+    lab = await openLab();
+    cluster = await PolicyCluster.open(lab, fixture);
+  });
+  afterAll(async () => {
+    // How often the datapath was wrong is no failure, and must not go unseen.
+    process.stdout.write(`${summary(results).split('\n').slice(-2).join('\n')}\n`);
+    await cluster.close();
+    await lab[Symbol.asyncDispose]();
+  });
+
+  it.each(cases)('$name', async (item) => {
+    const stage = { cluster, fixture, southbound: lab.layout.central.southbound };
+    const result = await runCase(item, stage, { families: [4, 6], ports, deadline: 30_000 });
+    results.push(result);
+    expect(result.failures).toEqual([]);
+    expect(result.cells).toBeGreaterThan(0);
+  });
+}
