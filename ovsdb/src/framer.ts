@@ -42,6 +42,8 @@ export interface CutRequest {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** Blanks between two messages; ovsdb-server sends none. */
+const MAX_BLANKS = 4096;
 /** Longest text before the first row; a longer one is not cut. */
 const MAX_HEAD = 4096;
 /** What stands before the value of `result`. ovsdb-server writes members in the order of a hash table, so any order may come. */
@@ -71,6 +73,8 @@ export class JsonFramer implements MessageReader {
   /** Where in the head `result` begins, and whether the message can be the one to cut. */
   #resultAt = -1;
   #cutter: RowCutter | undefined;
+  /** Blanks since the last message. */
+  #blanks = 0;
 
   /** @param take sees each message of a chunk that is all ASCII, as it begins, before it is framed. */
   constructor(onText: (text: string) => void, limits: FramerLimits = DEFAULT_LIMITS, take?: TakeMessage) {
@@ -145,6 +149,7 @@ export class JsonFramer implements MessageReader {
           if (byte === 0x5b) {
             throw badByte(byte);
           }
+          this.#blanks = 0;
           if (this.#take !== undefined) {
             // One byte is one character in ASCII, so positions in text and bytes are the same.
             text ??= isAscii(chunk) ? chunk.toString('latin1') : '';
@@ -184,8 +189,8 @@ export class JsonFramer implements MessageReader {
           this.#emit(chunk, start, i);
           start = i;
         }
-      } else if (depth === 0 && byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
-        throw badByte(byte);
+      } else if (depth === 0) {
+        this.#blank(byte);
       }
     }
     this.#depth = depth;
@@ -245,6 +250,17 @@ export class JsonFramer implements MessageReader {
       this.#cutter = undefined;
     }
     return next;
+  }
+
+  /** A byte between messages. Blanks are allowed, but a stream of them is no sign of life. */
+  #blank(byte: number | undefined): void {
+    this.#blanks += 1;
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
+      throw badByte(byte);
+    }
+    if (this.#blanks > MAX_BLANKS) {
+      throw new OvsdbError('protocol_error', `more than ${MAX_BLANKS} blanks between messages`);
+    }
   }
 
   #hold(part: Buffer): void {

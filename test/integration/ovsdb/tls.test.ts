@@ -4,36 +4,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { connect, type OvsdbError, ovnNorthbound, Transaction } from '@ovenbird/ovsdb';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makePki } from './pki.ts';
 import { freePort, makeDir, TestServer, until } from './server.ts';
-
-const openssl = async (...args: readonly string[]): Promise<unknown> => promisify(execFile)('openssl', [...args]);
 
 let dir: string;
 let server: TestServer;
 
 const file = (name: string): string => join(dir, name);
-
-/** A certificate authority, and a certificate of it for each name; no host names in them, as ovs-pki makes them. */
-async function makePki(ca: string, names: readonly string[]): Promise<void> {
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  await openssl('req', '-x509', ...key, '-subj', `/CN=${ca}`, '-keyout', file(`${ca}.key`), '-out', file(`${ca}.pem`));
-  for (const name of names) {
-    const request = file(`${name}.csr`);
-    await openssl(
-      'req',
-      '-new',
-      ...key.slice(0, -2),
-      '-subj',
-      `/CN=${name}`,
-      '-keyout',
-      file(`${name}.key`),
-      '-out',
-      request,
-    );
-    const signer = ['-CA', file(`${ca}.pem`), '-CAkey', file(`${ca}.key`), '-CAcreateserial', '-days', '2'];
-    await openssl('x509', '-req', '-in', request, ...signer, '-out', file(`${name}.pem`));
-  }
-}
 
 beforeEach(async () => {
   dir = await makeDir();
@@ -46,8 +23,8 @@ afterEach(async () => {
 
 describe('ssl:', () => {
   it('verifies both sides, and reads renewed files at the next attempt', async () => {
-    await makePki('ca', ['server', 'client']);
-    await makePki('stranger', ['impostor']);
+    await makePki(dir, 'ca', ['server', 'client']);
+    await makePki(dir, 'stranger', ['impostor']);
     const port = await freePort();
     server = new TestServer(dir, 'nb', [
       `--remote=pssl:${port}:127.0.0.1`,
