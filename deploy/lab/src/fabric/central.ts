@@ -34,7 +34,7 @@ export async function socketReady(path: string): Promise<true | string> {
  * On a cluster northd, the southbound server and each ovn-controller have cores of their own. Here they share a few with
  * everything else, and what they do follows a pod's announcement: it must not hold that up.
  */
-export const later: readonly string[] = ['nice', '-n', '10'];
+export const laterNiceness = 10;
 
 function databaseServer(
   state: LabState,
@@ -44,7 +44,7 @@ function databaseServer(
     readonly socket: string;
     readonly file: string;
     readonly options: readonly string[];
-    readonly prefix?: readonly string[];
+    readonly niceness?: number;
   },
 ): ProcessSpec {
   const logFile = join(layout.log, `${server.name}.log`);
@@ -54,7 +54,6 @@ function databaseServer(
     namespace: state.namespaces.fabric,
     logFile,
     argv: [
-      ...(server.prefix ?? []),
       'ovsdb-server',
       ...daemonOptions(logFile, pidFile),
       `--unixctl=${join(layout.central.directory, `${server.name}.ctl`)}`,
@@ -66,6 +65,7 @@ function databaseServer(
     stale: [server.socket, pidFile],
     ready: () => socketReady(server.socket),
     deadline: daemonDeadline,
+    ...(server.niceness !== undefined && { niceness: server.niceness }),
   };
 }
 
@@ -85,7 +85,7 @@ export function southboundServer(state: LabState, layout: Layout): ProcessSpec {
     `--certificate=${cert}`,
     `--ca-cert=${ca}`,
   ];
-  return databaseServer(state, layout, { name: 'ovnsb', socket, file, options, prefix: later });
+  return databaseServer(state, layout, { name: 'ovnsb', socket, file, options, niceness: laterNiceness });
 }
 
 /** Opens the southbound database for the nodes. */
@@ -111,7 +111,6 @@ export function northd(state: LabState, layout: Layout): ProcessSpec {
     namespace: state.namespaces.fabric,
     logFile,
     argv: [
-      ...later,
       'ovn-northd',
       ...daemonOptions(logFile, pidFile),
       `--unixctl=${control}`,
@@ -122,5 +121,6 @@ export function northd(state: LabState, layout: Layout): ProcessSpec {
     stale: [control, pidFile],
     ready: () => socketReady(control),
     deadline: daemonDeadline,
+    niceness: laterNiceness,
   };
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { LabNode, Layout } from '../lab/layout.ts';
 import type { ProcessSpec } from '../lab/process.ts';
 import { nodeLinks } from './addresses.ts';
-import { daemonDeadline, daemonOptions, later, probeMs, socketReady, southboundRemote } from './central.ts';
+import { daemonDeadline, daemonOptions, laterNiceness, probeMs, socketReady, southboundRemote } from './central.ts';
 import { identity } from './pki.ts';
 import { run } from './run.ts';
 import { addressNode } from './underlay.ts';
@@ -56,6 +56,7 @@ export function nodeSwitch(layout: Layout, node: LabNode): ProcessSpec {
     stale: [pidFile],
     ready: () => controlReady(pidFile),
     deadline: daemonDeadline,
+    niceness: laterNiceness,
   };
 }
 
@@ -68,11 +69,12 @@ export function nodeController(layout: Layout, node: LabNode): ProcessSpec {
     name: `${node.name}.ovn-controller`,
     namespace: node.namespace,
     logFile,
-    argv: [...later, 'ovn-controller', ...daemonOptions(logFile, pidFile), `unix:${files.db}`],
+    argv: ['ovn-controller', ...daemonOptions(logFile, pidFile), `unix:${files.db}`],
     env: nodeEnvironment(layout, node),
     stale: [pidFile],
     ready: () => controlReady(pidFile),
     deadline: daemonDeadline,
+    niceness: laterNiceness,
   };
 }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import { commandEnvironment, inNamespace } from '../fabric/run.ts';
 import { LabError } from './error.ts';
@@ -33,6 +34,8 @@ export interface ProcessSpec {
   readonly deadline: number;
   /** Opens what the process inherits from descriptor 3 on; the caller's copies are closed after the start. */
   readonly inherit?: () => Promise<readonly InheritedDescriptor[]>;
+  /** See nice(1); 0 when absent. */
+  readonly niceness?: number;
 }
 
 /** A descriptor that a process inherits. */
@@ -59,6 +62,16 @@ export function logTail(file: string, lines = 15): string {
   } catch {
     return '(no log)';
   }
+}
+
+/**
+ * Each process leads a session, and where sessions are scheduled as groups (sched(7), "The autogroup feature") its own nice
+ * value only counts among its own threads; the group's counts among the others.
+ */
+function lowerPriority(pid: number, niceness: number): void {
+  setPriority(pid, niceness);
+  const group = `/proc/${pid}/autogroup`;
+  if (existsSync(group)) writeFileSync(group, String(niceness));
 }
 
 /** Grace time of a monitor whose worker is gone, in milliseconds. */
@@ -113,6 +126,7 @@ export class ProcessManager {
       const { pid } = child;
       const startTime = pid === undefined ? undefined : startTimeOf(pid);
       if (pid !== undefined && startTime !== undefined) {
+        if (spec.niceness !== undefined) lowerPriority(pid, spec.niceness);
         this.records.put({
           name: spec.name,
           pid,
