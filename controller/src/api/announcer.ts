@@ -1,4 +1,14 @@
-import { KubeError, NODES, PODS, type Requester, Resource, WorkQueue, type WorkReport } from '@ovenbird/kube';
+import {
+  KubeError,
+  type Node as KubeNode,
+  type Pod as KubePod,
+  NODES,
+  PODS,
+  type Requester,
+  Resource,
+  WorkQueue,
+  type WorkReport,
+} from '@ovenbird/kube';
 import { isAnnounced, nodeAnnouncement, podAnnouncement } from '../pod/announcement.ts';
 import type { Key, Kind, Node, Pod, Tables } from '../store/model.ts';
 import type { State } from '../store/state.ts';
@@ -24,6 +34,8 @@ const concurrency = 32;
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #queue: WorkQueue<string>;
+  readonly #pods: Resource<KubePod>;
+  readonly #nodes: Resource<KubeNode>;
   /** What was seen on each object: what differs from the same wish afterwards was edited by somebody else. */
   readonly #done = new Map<string, { readonly uid: string; readonly text: string }>();
   /** What was patched, and the object as it was then: nothing to do until the watch shows another one. */
@@ -31,6 +43,8 @@ export class Announcer {
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
+    this.#pods = new Resource(options.client, PODS);
+    this.#nodes = new Resource(options.client, NODES);
     this.#queue = new WorkQueue<string>({
       process: ({ key, signal }) => this.#announce(key, signal),
       concurrency,
@@ -54,7 +68,7 @@ export class Announcer {
   }
 
   async #announce(owner: string, signal: AbortSignal): Promise<void> {
-    const { state, client } = this.#options;
+    const { state } = this.#options;
     const slash = owner.indexOf('/');
     const isPod = owner.startsWith('Pod/');
     const key = owner.slice(slash + 1);
@@ -80,8 +94,8 @@ export class Announcer {
     const ref = 'namespace' in object ? { namespace: object.namespace, name: object.name } : { name: object.name };
     const patch = { metadata: { uid: object.uid, annotations } };
     try {
-      if (isPod) await new Resource(client, PODS).patch(ref, patch, { signal });
-      else await new Resource(client, NODES).patch(ref, patch, { signal });
+      if (isPod) await this.#pods.patch(ref, patch, { signal });
+      else await this.#nodes.patch(ref, patch, { signal });
     } catch (error) {
       // Gone, or another incarnation of the name: the watch brings it.
       if (error instanceof KubeError && (error.code === 'not-found' || error.code === 'conflict')) return;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** One OVSDB atom as the ovsdb library decodes it; a uuid is a string. */
 export type Scalar = string | number | boolean;
@@ -57,18 +57,33 @@ const UUID_TEXT = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
  * @throws RangeError when `clusterUid` is not a UUID.
  */
 export function rowUuid(clusterUid: string, table: string, key: string, owner: string): string {
-  if (!UUID_TEXT.test(clusterUid)) {
-    throw new RangeError(`cluster UID "${clusterUid}" is not a lower-case UUID: pass the UID of namespace kube-system`);
+  if (clusterUid !== known.clusterUid) {
+    if (!UUID_TEXT.test(clusterUid)) {
+      throw new RangeError(
+        `cluster UID "${clusterUid}" is not a lower-case UUID: pass the UID of namespace kube-system`,
+      );
+    }
+    known = { clusterUid, prefix: Buffer.from(clusterUid.replaceAll('-', ''), 'hex'), uuids: new Map() };
   }
   // NUL separates: it can be in no Kubernetes name, so different triples never give the same text.
-  const hash = createHash('sha1')
-    .update(Buffer.from(clusterUid.replaceAll('-', ''), 'hex'))
-    .update(`${table}\0${key}\0${owner}`)
-    .digest();
-  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
-  hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
-  const hex = hash.toString('hex', 0, 16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const text = `${table}\0${key}\0${owner}`;
+  let uuid = known.uuids.get(text);
+  if (uuid === undefined) {
+    if (known.uuids.size >= remembered) known.uuids.clear();
+    uuid = version5(hash('sha1', Buffer.concat([known.prefix, Buffer.from(text)]), 'hex'));
+    known.uuids.set(text, uuid);
+  }
+  return uuid;
+}
+
+/** Every pod refers to the same few rows, and is compiled more than once while it starts: those need no hash again. */
+const remembered = 8192;
+let known = { clusterUid: '', prefix: Buffer.alloc(0), uuids: new Map<string, string>() };
+
+/** The first 128 bits of a SHA-1 in hexadecimal, with version and variant set. */
+function version5(sha1: string): string {
+  const variant = ((Number.parseInt(sha1.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return `${sha1.slice(0, 8)}-${sha1.slice(8, 12)}-5${sha1.slice(13, 16)}-${variant}${sha1.slice(17, 20)}-${sha1.slice(20, 32)}`;
 }
 
 /** Whether a UUID is of version 5, as ours are; ovsdb-server itself makes version 4 (random) ones. */

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import { announcement } from '@ovenbird/crds';
 import { bucketsOf } from '../policy/pod-set.ts';
-import type { Key, Kind, Tables } from './model.ts';
+import type { Key, Kind, Pod, Tables } from './model.ts';
 
 /** Names what was read: an object, a whole kind, or one bucket of an index. */
 export type ReadKey = string;
@@ -55,7 +56,8 @@ export class State implements Reader {
     const table = this.#table(kind);
     const old = table.objects.get(key) as Tables[K] | undefined;
     if (old !== undefined && isDeepStrictEqual(old, object)) return false;
-    this.#replace(kind, key, old, object);
+    const silent = old !== undefined && kind === 'Pod' && isAnnouncementOnly(old as Pod, object as Pod);
+    this.#replace(kind, key, old, object, silent);
     return true;
   }
 
@@ -111,7 +113,7 @@ export class State implements Reader {
     return table;
   }
 
-  #replace(kind: Kind, key: Key, old: unknown, object: unknown): void {
+  #replace(kind: Kind, key: Key, old: unknown, object: unknown, silent = false): void {
     const table = this.#table(kind);
     if (object === undefined) table.objects.delete(key);
     else table.objects.set(key, object);
@@ -135,6 +137,19 @@ export class State implements Reader {
       }
       for (const value of touched) reads.push(indexRead(kind, name, value));
     }
-    for (const listener of this.#listeners) listener(kind, key, reads);
+    if (!silent) for (const listener of this.#listeners) listener(kind, key, reads);
   }
+}
+
+const announced: ReadonlySet<string> = new Set(Object.values(announcement));
+
+/**
+ * Whether two versions of a pod differ in nothing but what we announced on it, which comes back with every new pod: no unit
+ * compiles from that (the addresses in it are alloc's), so none runs again.
+ */
+function isAnnouncementOnly(old: Pod, now: Pod): boolean {
+  const { annotations: before, ...oldRest } = old;
+  const { annotations: after, ...newRest } = now;
+  const same = (key: string): boolean => announced.has(key) || before[key] === after[key];
+  return Object.keys(before).every(same) && Object.keys(after).every(same) && isDeepStrictEqual(oldRest, newRest);
 }
