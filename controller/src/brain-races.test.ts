@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeIp, makeNamespace, makePod, makeSubnet, makeVpc, World } from './testing/world.ts';
+import { makeIp, makeNamespace, makePod, makeStatefulSet, makeSubnet, makeVpc, World } from './testing/world.ts';
 
 const v4 = (world: World, key: string): string | undefined => world.state.get('PodAddress', key)?.v4;
 const on = (subnet: string, more: Record<string, string> = {}): { annotations: Record<string, string> } => ({
@@ -149,8 +149,8 @@ describe('what happens between two steps', () => {
 
   it('an address kept for a StatefulSet is not given away before its port is gone', async () => {
     const world = World.standard();
-    world.set('StatefulSet', { name: 'db', uid: 's', created: '', deleting: false, namespace: 'default' });
-    world.set('Pod', makePod('default', 'db-0', 'node-1', { statefulSet: 'default/db' }));
+    world.set('StatefulSet', makeStatefulSet('default', 'db'));
+    world.set('Pod', makePod('default', 'db-0', 'node-1', { keepFor: 'StatefulSet/default/db' }));
     await world.settle();
     world.sink.close();
     world.delete('Pod', 'default/db-0');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { podAnnouncement } from './pod/announcement.ts';
-import { makeNamespace, makePod, makeSubnet, makeVpc, World } from './testing/world.ts';
+import { makeNamespace, makePod, makeStatefulSet, makeSubnet, makeVpc, World } from './testing/world.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
@@ -60,8 +60,8 @@ describe('brain', () => {
 
   it('keeps the address of a StatefulSet pod over re-creation and gives it back with the set', async () => {
     const world = World.standard();
-    world.set('StatefulSet', { name: 'db', uid: 's', created: '', deleting: false, namespace: 'default' });
-    const pod = makePod('default', 'db-0', 'node-1', { statefulSet: 'default/db' });
+    world.set('StatefulSet', makeStatefulSet('default', 'db'));
+    const pod = makePod('default', 'db-0', 'node-1', { keepFor: 'StatefulSet/default/db' });
     world.set('Pod', pod);
     await world.settle();
     const first = address(world, 'default/db-0');

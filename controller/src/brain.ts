@@ -10,6 +10,7 @@ import { bandwidthOf } from './pod/bandwidth.ts';
 import { PodLife } from './pod/life.ts';
 import { PolicyLife } from './policy/life.ts';
 import type { NetworkPolicy } from './policy/model.ts';
+import { PoolLife } from './pool/life.ts';
 import type { IpRecord, Key, Kind, Node, Pod } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
@@ -34,7 +35,7 @@ export interface ApiEffects {
     reason: string,
     message: string,
   ): void;
-  writeStatus(kind: 'Subnet' | 'Vpc', name: string): void;
+  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool', name: string): void;
   writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
 }
 
@@ -59,6 +60,7 @@ export class Brain {
   readonly pods: PodLife;
   readonly nodes: NodeLife;
   readonly subnets: SubnetLife;
+  readonly pools: PoolLife;
   readonly policies: PolicyLife;
   readonly engine: Engine;
   readonly #options: BrainOptions;
@@ -68,6 +70,8 @@ export class Brain {
   #judge = true;
   readonly #awaiting: { unit: string; done: () => void }[] = [];
   readonly #finished = new Set<string>();
+  /** UID of each StatefulSet: one made again under the same name is another. */
+  readonly #setUids = new Map<Key, string>();
   /** UID of each owner whose rows are in the database: nothing is announced before. */
   readonly #published = new Map<string, string>();
 
@@ -86,12 +90,17 @@ export class Brain {
       this.#tick.schedule();
     };
     const recordChanged = (owner: string): void => api.writeRecord(owner);
+    this.pools = new PoolLife(state, {
+      changed: (subnet) => this.#poolsChanged(subnet),
+      statusChanged: (pool) => api.writeStatus('IPPool', pool),
+    });
     this.pods = new PodLife(state, this.allocator, rules, {
       committed,
       announce: (key) => this.#publish('Pod', key),
       recordChanged,
       warn: (pod, reason, message) => api.event({ kind: 'Pod', object: pod }, reason, message),
       freed: (subnet) => this.freed(subnet),
+      waits: (subnet) => api.writeStatus('Subnet', subnet),
     });
     this.nodes = new NodeLife(state, this.allocator, rules.joinSubnet, {
       committed,
@@ -119,7 +128,9 @@ export class Brain {
   /** Rebuilds alloc from what is durable, before the first tick. */
   load(): LoadResult {
     const { state, live } = this.#options;
+    for (const [key, { uid }] of state.entries('StatefulSet')) this.#setUids.set(key, uid);
     this.subnets.judgeBeforeLoad(durableHolders(live.ports, state.list('IpRecord')));
+    this.pools.judgeAll();
     const result = loadAddresses(state, this.allocator, live.ports);
     for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
     for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
@@ -177,7 +188,10 @@ export class Brain {
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
           break;
         case 'StatefulSet':
-          if (state.get('StatefulSet', key) === undefined) this.#releaseKept(key);
+          this.#setChanged(key);
+          break;
+        case 'IPPool':
+          this.pools.changed(key);
           break;
         case 'IpRecord':
           api.recordChanged(key);
@@ -189,6 +203,7 @@ export class Brain {
         case 'NamespaceVpc':
         case 'Isolation':
         case 'UsableSubnet':
+        case 'UsablePool':
         case 'PodAddress':
         case 'NodeAddress':
           break;
@@ -273,8 +288,27 @@ export class Brain {
     }
   }
 
+  #poolsChanged(subnet: string): void {
+    const usable = this.#options.state.get('UsableSubnet', subnet);
+    if (usable !== undefined) this.allocator.setSubnet(usable, this.pools.of(subnet));
+    for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
+    this.#options.api.writeStatus('Subnet', subnet);
+  }
+
+  /** The pods of a StatefulSet ask for what its template says, and keep their addresses as long as it is the same set. */
+  #setChanged(key: Key): void {
+    const { state } = this.#options;
+    const uid = state.get('StatefulSet', key)?.uid;
+    const before = this.#setUids.get(key);
+    if (uid === undefined) this.#setUids.delete(key);
+    else this.#setUids.set(key, uid);
+    this.pods.keeperChanged(ownerOf('StatefulSet', key), before !== undefined && before !== uid);
+    for (const pod of this.pods.waitingIn(key.slice(0, key.indexOf('/')))) this.#dirtyPods.add(pod);
+  }
+
   #subnetChanged(name: string): void {
     const { state, api, rules } = this.#options;
+    this.pools.judge(name);
     this.#reserve(name);
     // Also those that wait for another subnet: this one may list their namespace, or hold the address they ask for.
     for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
@@ -296,13 +330,6 @@ export class Brain {
   #reserve(subnet: string): void {
     const { state, api } = this.#options;
     for (const record of state.index('IpRecord', 'reservation', subnet)) api.recordChanged(record.name);
-  }
-
-  #releaseKept(statefulSet: Key): void {
-    for (const [owner, address] of this.allocator.owners()) {
-      if (address.statefulSet === statefulSet && owner.startsWith(ownerOf('Pod', '')))
-        this.pods.releaseKept(owner.slice('Pod/'.length));
-    }
   }
 
   #byAge(kind: 'Pod' | 'Node'): Key[] {

@@ -229,6 +229,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     changed: (kind, keys) => loaded && brain.changed(kind, keys),
     seenSubnet: (object) => board.seenSubnet(object),
     seenVpc: (object) => board.seenVpc(object),
+    seenIpPool: (object) => board.seenIpPool(object),
     onNotice: (kind, notice) => {
       if (notice.type === 'error' && notice.error.code === 'forbidden') {
         log.error(
@@ -273,7 +274,7 @@ export async function lead(options: LeadOptions): Promise<void> {
   function statusOf(unit: string): void {
     const slash = unit.indexOf('/');
     const kind = unit.slice(0, slash);
-    if (kind === 'Subnet' || kind === 'Vpc') board.due(kind, unit.slice(slash + 1));
+    if (kind === 'Subnet' || kind === 'Vpc' || kind === 'IPPool') board.due(kind, unit.slice(slash + 1));
   }
 }
 

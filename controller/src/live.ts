@@ -32,14 +32,14 @@ export function readLive(db: Client<OvnNorthbound>): Live {
     const addresses = row.addresses[0];
     if (ids.get('vendor') !== VENDOR || owner === undefined || uid === undefined || subnet === undefined) continue;
     if (addresses === undefined) continue;
-    const statefulSet = ids.get('ovenbird/statefulset');
+    const keepFor = ids.get('ovenbird/keep-for');
     ports.push({
       uuid: row._uuid,
       owner,
       uid,
       subnet,
       addresses,
-      ...(statefulSet === undefined ? {} : { statefulSet }),
+      ...(keepFor === undefined ? {} : { keepFor }),
     });
   }
   return { subnets, ports };

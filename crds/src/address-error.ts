@@ -5,6 +5,7 @@ export type AddressErrorCode =
   | 'bad-mac'
   | 'bad-range'
   | 'bad-pair'
+  | 'bad-route'
   | 'family-mismatch'
   | 'out-of-range';
 

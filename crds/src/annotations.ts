@@ -29,6 +29,8 @@ export const announcement = {
   logicalSwitch: 'ovn.kubernetes.io/logical_switch',
   /** Vpc name. */
   logicalRouter: 'ovn.kubernetes.io/logical_router',
+  /** More routes: a JSON list of `{dst, gw}`; absent when there are none. */
+  routes: 'ovn.kubernetes.io/routes',
   /** `veth-pair`. */
   podNicType: 'ovn.kubernetes.io/pod_nic_type',
   /** Node only: name of the logical switch port, `node_<node>`. */
@@ -45,10 +47,15 @@ export const request = {
   ipAddress: 'ovn.kubernetes.io/ip_address',
   /** Unicast MAC of one's own. */
   macAddress: 'ovn.kubernetes.io/mac_address',
-  /** `IPv4`, `IPv6` or `Dual`: which families to take of a dual-stack subnet. */
+  /** `IPv4`, `IPv6` or `Dual`: which families to take of a dual-stack subnet; on a Pod or a Namespace. */
   ipFamily: 'ovn.kubernetes.io/ip_family',
-  /** Addresses to choose from, separated by commas (`;` between dual-stack pairs); a StatefulSet takes them by ordinal. */
+  /**
+   * Addresses to choose from, separated by commas (`;` between dual-stack pairs; a StatefulSet takes them by ordinal), or
+   * names of IPPools; on a Pod or a Namespace.
+   */
   ipPool: 'ovn.kubernetes.io/ip_pool',
+  /** More routes in the pod: a JSON list of `{dst, gw}`; on a Pod or a Namespace. */
+  routes: 'ovn.kubernetes.io/routes',
   /** Limit of traffic to the pod, whole Mbit/s. */
   ingressRate: 'ovn.kubernetes.io/ingress_rate',
   /** Limit of traffic from the pod, whole Mbit/s. */
@@ -80,6 +87,6 @@ export const ipObject = {
   subnet: 'ovn.kubernetes.io/subnet',
   /** Label: node name. */
   nodeName: 'ovn.kubernetes.io/node-name',
-  /** Annotation: `namespace/name` of the StatefulSet whose pods keep the address. */
-  statefulSet: 'ovenbird.io/statefulset',
+  /** Annotation: `StatefulSet/namespace/name` (or `VirtualMachine/...`) of what the address is kept for when its pod is gone. */
+  keepFor: 'ovenbird.io/keep-for',
 } as const;

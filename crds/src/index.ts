@@ -32,11 +32,14 @@ export {
   parseIp,
   parseIpRange,
   prefixLength,
+  rangeToCidrs,
 } from './ip.ts';
 export { type IP, IPS, type IPSpec, type IPStatus } from './ip-address.ts';
+export { IPPOOLS, type IPPool, type IPPoolSpec, type IPPoolStatus, parsePoolEntry } from './ip-pool.ts';
 export type { CustomResourceDefinition, FieldProblem, Kind, PrinterColumn } from './kind.ts';
 export { isMac, type Mac, parseMac } from './mac.ts';
 export type { Condition, CustomResource, ObjectMeta } from './metadata.ts';
+export { parseRoutes, type Route } from './routes.ts';
 export type { KubernetesValidation } from './rule.ts';
 export type { StructuralSchema } from './structural.ts';
 export {

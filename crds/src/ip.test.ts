@@ -21,6 +21,7 @@ import {
   parseIp,
   parseIpRange,
   prefixLength,
+  rangeToCidrs,
 } from './ip.ts';
 import { isMac, parseMac } from './mac.ts';
 import { runs } from './testing/seed.ts';
@@ -39,6 +40,35 @@ const family = fc.constantFrom<Family>(4, 6);
 const address = family.chain((of) =>
   fc.bigInt({ min: 0n, max: (1n << BigInt(addressBits(of))) - 1n }).map((value) => ({ family: of, value })),
 );
+
+describe('networks of a range', () => {
+  it('are the fewest', () => {
+    const of = (text: string): readonly string[] => rangeToCidrs(parseIpRange(text));
+    expect(of('10.0.0.5')).toEqual(['10.0.0.5']);
+    expect(of('10.0.0.0..10.0.0.255')).toEqual(['10.0.0.0/24']);
+    expect(of('10.0.0.5..10.0.0.9')).toEqual(['10.0.0.5', '10.0.0.6/31', '10.0.0.8/31']);
+    expect(of('0.0.0.0..255.255.255.255')).toEqual(['0.0.0.0/0']);
+    expect(of('fd00::1..fd00::4')).toEqual(['fd00::1', 'fd00::2/127', 'fd00::4']);
+  });
+
+  it('cover it exactly, one after the other', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 5000n }), fc.bigInt({ min: 0n, max: 5000n }), (a, b) => {
+        const [first, last] = a < b ? [a, b] : [b, a];
+        let next = first;
+        for (const network of rangeToCidrs({ family: 4, first, last })) {
+          const range = network.includes('/')
+            ? cidrRange(network)
+            : { first: ipToBigint(network), last: ipToBigint(network) };
+          expect(range.first).toBe(next);
+          next = range.last + 1n;
+        }
+        expect(next).toBe(last + 1n);
+      }),
+      runs(),
+    );
+  });
+});
 
 describe('addresses', () => {
   it.each([

@@ -179,6 +179,24 @@ export function parseIpRange(text: string): IpRange {
   return { family, first, last };
 }
 
+/**
+ * The fewest networks that make up a range, in order; a single address is written without a length.
+ * @throws AddressError `out-of-range` when the range is not of its family
+ */
+export function rangeToCidrs({ family, first, last }: IpRange): readonly string[] {
+  const bits = addressBits(family);
+  const networks: string[] = [];
+  for (let from = first; from <= last; ) {
+    // The largest block that begins here and does not go beyond the end.
+    let size = 0;
+    while (size < bits && (from >> BigInt(size)) % 2n === 0n && from + (1n << BigInt(size + 1)) - 1n <= last) size += 1;
+    const text = bigintToIp(from, family);
+    networks.push(size === 0 ? text : `${text}/${bits - size}`);
+    from += 1n << BigInt(size);
+  }
+  return networks;
+}
+
 function single(ip: string): AddressRange {
   const value = ipToBigint(ip);
   return { first: value, last: value };

@@ -26,6 +26,16 @@ export interface SubnetAcl {
   readonly action: 'allow' | 'allow-related' | 'allow-stateless' | 'drop' | 'reject';
 }
 
+/** `metav1.LabelSelector`, of namespaces. */
+export interface NamespaceSelector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+    readonly values?: readonly string[];
+  }[];
+}
+
 /** The fields of a Subnet that do something; `docs/subnet.md` describes them. */
 export interface SubnetSpec {
   /** Name of the Vpc; the cluster's default Vpc when absent. */
@@ -40,6 +50,8 @@ export interface SubnetSpec {
   readonly excludeIps?: readonly string[];
   /** Namespaces whose pods get their addresses here. */
   readonly namespaces?: readonly string[];
+  /** The same by label: a namespace that one of the selectors matches. */
+  readonly namespaceSelectors?: readonly NamespaceSelector[];
   /** Other subnets cannot reach this one, but for `allowSubnets`. */
   readonly private?: boolean;
   /** CIDRs that may reach a private subnet. */
@@ -50,6 +62,7 @@ export interface SubnetSpec {
   readonly gatewayType?: 'distributed' | 'centralized' | '';
   /** Bytes; the node's MTU less the tunnel's overhead when absent. */
   readonly mtu?: number;
+  /** Make this the default subnet instead of the one in the controller's configuration; of several the oldest is it. */
   readonly default?: boolean;
   readonly provider?: string;
 }
@@ -99,6 +112,22 @@ const acl = z.strictObject({
     .meta({ description: 'What happens to matching traffic; allow-related also lets the answers through.' }),
 });
 
+const selectorRules: readonly Rule<NamespaceSelector>[] = [
+  {
+    rule: `(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)`,
+    message:
+      'an empty selector would match every namespace; write matchLabels or matchExpressions, or set spec.default: true',
+    holds: (value) => Object.keys(value.matchLabels ?? {}).length > 0 || (value.matchExpressions ?? []).length > 0,
+  },
+  {
+    rule: `!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator == 'In' || e.operator == 'NotIn') ? has(e.values) && e.values.size() > 0 : !has(e.values) || e.values.size() == 0)`,
+    message: 'In and NotIn need values; Exists and DoesNotExist take none',
+    holds: (value) =>
+      (value.matchExpressions ?? []).every(
+        ({ operator, values = [] }) => (operator === 'In' || operator === 'NotIn') === values.length > 0,
+      ),
+  },
+];
 const onlyDistributed: Rule<string> = {
   rule: `self == '' || self == 'distributed'`,
   message: 'spec.gatewayType centralized is not built yet; write distributed or remove it',
@@ -111,9 +140,10 @@ const onlyOvn: Rule<string> = {
 };
 
 const built = {
-  default: notBuilt
-    .flag('spec.default', 'Make this the default subnet; the controller configuration names it.')
-    .exactOptional(),
+  default: flag(
+    'Make this the default subnet, instead of the one the controller configuration names. Of several the oldest is it.',
+    false,
+  ).exactOptional(),
   vpc: resourceName('The Vpc the subnet belongs to; the default Vpc when absent. Cannot change.').exactOptional(),
   protocol: z
     .enum(['IPv4', 'IPv6', 'Dual'])
@@ -139,6 +169,11 @@ const built = {
     'Namespaces whose pods get their addresses here.',
     labelName('Name of a namespace.'),
     1024,
+  ).exactOptional(),
+  namespaceSelectors: list(
+    'Namespaces whose pods get their addresses here, by label; one matching selector is enough.',
+    withRules(labelSelector() as z.ZodType<NamespaceSelector>, ...selectorRules),
+    64,
   ).exactOptional(),
   private: flag('Keep other subnets out, except those in allowSubnets.', false).exactOptional(),
   allowSubnets: list(
@@ -172,7 +207,6 @@ const built = {
 
 /** Fields that Kube-OVN has and that are not built yet. */
 const unbuilt = {
-  namespaceSelectors: notBuilt.list('spec.namespaceSelectors', 'Namespaces by label.', labelSelector()).exactOptional(),
   gatewayNode: notBuilt.text('spec.gatewayNode', 'Nodes of a centralized gateway.').exactOptional(),
   gatewayNodeSelectors: notBuilt
     .list('spec.gatewayNodeSelectors', 'Nodes of a centralized gateway, by label.', labelSelector())

@@ -3,7 +3,9 @@ import {
   announcement,
   dualValues,
   parseMac,
+  parseRoutes,
   prefixLength,
+  type Route,
   splitDual,
   splitDualCidr,
 } from '@ovenbird/crds';
@@ -23,6 +25,8 @@ export interface Announcement {
   readonly mac: string;
   /** IPv4 first. */
   readonly addresses: readonly PodAddress[];
+  /** More routes than the default one; each has its next hop. */
+  readonly routes: readonly Route[];
 }
 
 /** Addresses, prefixes, gateways and MAC of a set of result annotations; Nodes carry them like Pods. */
@@ -68,7 +72,8 @@ export function readAnnouncement(pod: Pod): Announcement | undefined {
   if (uid === undefined || annotations[announcement.announcedUid] !== uid) return undefined;
   if (annotations[announcement.allocated] !== 'true' || annotations[announcement.routed] !== 'true') return undefined;
   try {
-    return { namespace, name, uid, ...readAddresses(annotations) };
+    const routes = parseRoutes(annotations[announcement.routes] ?? '[]');
+    return { namespace, name, uid, ...readAddresses(annotations), routes };
   } catch (cause) {
     throw new AgentError(
       'pod-refused',

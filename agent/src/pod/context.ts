@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { ipFamily } from '@ovenbird/crds';
 import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import type { DataplaneProblem } from '../availability.ts';
@@ -22,6 +23,14 @@ export interface PodContext {
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>;
 }
 
+/** The pod's own routes, each through the gateway of its family where none is named. */
+function routesOf({ routes, addresses }: Announcement): VethPlan['routes'] {
+  const gateways = new Map(addresses.map(({ gateway }) => [ipFamily(gateway), gateway]));
+  return routes.flatMap(({ dst, gw = gateways.get(ipFamily(dst)) }) =>
+    gw === undefined ? [] : [{ dst, gateway: gw }],
+  );
+}
+
 /** What the cable of a pod has to look like. */
 export function vethPlan(context: PodContext, pod: Announcement, containerId: string, ifname: string): VethPlan {
   return {
@@ -31,6 +40,7 @@ export function vethPlan(context: PodContext, pod: Announcement, containerId: st
     mac: pod.mac,
     mtu: context.mtuOf(pod.subnet),
     addresses: pod.addresses,
+    routes: routesOf(pod),
     disableOffload: context.config.datapathType === 'netdev',
     ipv6: existsSync('/proc/net/if_inet6'),
   };

@@ -16,6 +16,7 @@ const plan: VethPlan = {
     { address: '10.16.0.10', prefix: 16, gateway: '10.16.0.1' },
     { address: 'fd00:10:16::a', prefix: 112, gateway: 'fd00:10:16::1' },
   ],
+  routes: [],
   disableOffload: true,
   ipv6: true,
 };
@@ -43,6 +44,12 @@ describe('veth', () => {
       'route add default via fd00:10:16::1 dev eth0 onlink',
       '',
     ]);
+    const routes = [{ dst: '192.168.0.0/16', gateway: '10.16.0.9' }];
+    expect(podCommands({ ...plan, routes })).toContain('route add 192.168.0.0/16 via 10.16.0.9 dev eth0 onlink\n');
+    expect(addResult('1.1.0', '/run/netns/x', { ...plan, routes }, undefined).routes.at(-1)).toEqual({
+      dst: '192.168.0.0/16',
+      gw: '10.16.0.9',
+    });
   });
 });
 
@@ -136,7 +143,10 @@ describe('announcement', () => {
       subnet: 'net',
       mac: '02:00:00:00:00:0a',
       addresses: plan.addresses,
+      routes: [],
     });
+    const routes = '[{"dst":"192.168.0.0/16","gw":"10.16.0.9"}]';
+    expect(readAnnouncement(pod({ 'ovn.kubernetes.io/routes': routes }))?.routes).toEqual(JSON.parse(routes));
   });
 
   test('keys that a template brought along do not count', () => {

@@ -62,10 +62,13 @@ export function addResult(
       gateway,
       interface: 1,
     })),
-    routes: plan.addresses.map(({ address, gateway }) => ({
-      dst: isIPv6(address) ? '::/0' : '0.0.0.0/0',
-      gw: gateway,
-    })),
+    routes: [
+      ...plan.addresses.map(({ address, gateway }) => ({
+        dst: isIPv6(address) ? '::/0' : '0.0.0.0/0',
+        gw: gateway,
+      })),
+      ...plan.routes.map(({ dst, gateway }) => ({ dst, gw: gateway })),
+    ],
     dns: dns ?? {},
   };
 }

@@ -22,6 +22,8 @@ export interface VethPlan {
   readonly mac: string;
   readonly mtu: number;
   readonly addresses: readonly PodAddress[];
+  /** Beside the default ones. */
+  readonly routes: readonly { readonly dst: string; readonly gateway: string }[];
   /**
    * Switch off what a kernel leaves to hardware: OVS's userspace datapath reads frames from an AF_PACKET socket and
    * takes them as they are, so unfinished checksums and 64 kB "segments" would go out on the wire.
@@ -71,6 +73,7 @@ export function podCommands(plan: VethPlan): string {
   for (const { gateway } of plan.addresses) {
     lines.push(`route add default via ${gateway} dev ${plan.ifname} onlink`);
   }
+  for (const { dst, gateway } of plan.routes) lines.push(`route add ${dst} via ${gateway} dev ${plan.ifname} onlink`);
   return [...lines, ''].join('\n');
 }
 

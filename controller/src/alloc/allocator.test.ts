@@ -21,6 +21,8 @@ const subnet = (
     : { v6: { cidr: v6, gateway: v6.replace(/::\/.*/, '::1'), prefix: Number(v6.split('/')[1]) } }),
   excludeIps: [],
   namespaces: [],
+  namespaceSelectors: [],
+  isDefault: false,
   private: false,
   allowSubnets: [],
   acls: [],

@@ -6,7 +6,11 @@ export type AllocCode =
   | 'outside' // a static address outside of its subnet
   | 'excluded' // a static address in excludeIps, or the gateway
   | 'taken' // a static address or MAC that somebody else holds
-  | 'exhausted'; // no free address left
+  | 'exhausted' // no free address left
+  | 'family' // a family that the subnet does not have
+  | 'no-pool' // an IPPool that does not exist or is not usable
+  | 'pool-forbidden' // an IPPool, or an address of one, that the namespace may not use
+  | 'pool-exhausted'; // no free address left in an IPPool
 
 export class AllocError extends Error {
   override readonly name = 'AllocError';

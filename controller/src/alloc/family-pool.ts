@@ -1,3 +1,6 @@
+import type { Family } from '@ovenbird/crds';
+import { after, before, type Slot, type SlotRange, Slots, sizeOf } from './slot.ts';
+
 /** An inclusive range of addresses as integers. */
 export interface Range {
   readonly first: bigint;
@@ -5,29 +8,116 @@ export interface Range {
 }
 
 export interface PoolConfig {
+  readonly family: Family;
   /** Addresses that may be handed out (network and broadcast address already left out). */
   readonly range: Range;
   /** Never handed out: `excludeIps`, the gateway. */
   readonly excluded: readonly Range[];
+  /** Ranges set apart by IPPools, by name; they do not overlap. */
+  readonly pools?: ReadonlyMap<string, readonly Range[]>;
 }
 
 /** Sorted, merged, clipped to `range`, so that counting and skipping are one pass. */
-function normalise(excluded: readonly Range[], range: Range): Range[] {
-  const sorted = excluded
+function normalise(ranges: readonly SlotRange[], range: SlotRange): SlotRange[] {
+  const sorted = ranges
     .map(({ first, last }) => ({
       first: first < range.first ? range.first : first,
       last: last > range.last ? range.last : last,
     }))
     .filter(({ first, last }) => first <= last)
     .sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
-  const merged: { first: bigint; last: bigint }[] = [];
+  const merged: { first: Slot; last: Slot }[] = [];
   for (const next of sorted) {
     const previous = merged.at(-1);
-    if (previous !== undefined && next.first <= previous.last + 1n) {
+    if (previous !== undefined && next.first <= after(previous.last)) {
       if (next.last > previous.last) previous.last = next.last;
     } else merged.push({ ...next });
   }
   return merged;
+}
+
+/** What is left of `ranges` without `holes`; both normalised. One pass. */
+function without(ranges: readonly SlotRange[], holes: readonly SlotRange[]): SlotRange[] {
+  const left: SlotRange[] = [];
+  let at = 0;
+  for (const { first, last } of ranges) {
+    let from = first;
+    for (let hole = holes[at]; hole !== undefined && hole.first <= last; hole = holes[at]) {
+      if (hole.last >= from) {
+        if (hole.first > from) left.push({ first: from, last: before(hole.first) });
+        from = after(hole.last);
+      }
+      // A hole that goes on into the next range is looked at again.
+      if (hole.last > last) break;
+      at += 1;
+    }
+    if (from <= last) left.push({ first: from, last });
+  }
+  return left;
+}
+
+/** Finds the range that holds a slot, among sorted ones. */
+function find<R extends SlotRange>(ranges: readonly R[], slot: Slot): R | undefined {
+  let low = 0;
+  let high = ranges.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const range = ranges[middle];
+    if (range === undefined) return undefined;
+    if (slot < range.first) high = middle - 1;
+    else if (slot > range.last) low = middle + 1;
+    else return range;
+  }
+  return undefined;
+}
+
+/** This many freed addresses rest before the oldest is handed out again, though there are fresh ones: a bound on memory. */
+const resting = 65_536;
+
+/** Addresses of one IPPool, or those that no pool has set apart. */
+class Section {
+  readonly ranges: readonly SlotRange[];
+  readonly size: bigint;
+  /** Addresses of the section in use. */
+  using = 0;
+  /** Insertion order = order of being freed. */
+  readonly freed = new Set<Slot>();
+  #at = 0;
+  #cursor: Slot;
+
+  constructor(ranges: readonly SlotRange[]) {
+    this.ranges = ranges;
+    this.size = ranges.reduce((sum, range) => sum + sizeOf(range), 0n);
+    this.#cursor = ranges[0]?.first ?? 0;
+  }
+
+  next(used: ReadonlyMap<Slot, string>): Slot | undefined {
+    if (this.freed.size < resting) {
+      const fresh = this.#fresh(used);
+      if (fresh !== undefined) return fresh;
+    }
+    for (const slot of this.freed) return slot;
+    return undefined;
+  }
+
+  #fresh(used: ReadonlyMap<Slot, string>): Slot | undefined {
+    for (let range = this.ranges[this.#at]; range !== undefined; range = this.ranges[this.#at]) {
+      while (this.#cursor <= range.last) {
+        if (!used.has(this.#cursor) && !this.freed.has(this.#cursor)) return this.#cursor;
+        this.#cursor = after(this.#cursor);
+      }
+      this.#at += 1;
+      this.#cursor = this.ranges[this.#at]?.first ?? 0;
+    }
+    return undefined;
+  }
+}
+
+/** A range of addresses of one section. */
+interface SectionRange extends SlotRange {
+  readonly section: Section;
+  /** Name of the IPPool, `''` outside of all. */
+  readonly pool: string;
 }
 
 /**
@@ -35,91 +125,115 @@ function normalise(excluded: readonly Range[], range: Range): Range[] {
  * rests as long as possible. Memory and time depend on the addresses in use, not on the size of the range.
  */
 export class FamilyPool {
-  #range: Range;
-  #excluded: readonly Range[];
-  #cursor: bigint;
-  readonly #used = new Map<bigint, string>();
-  /** Insertion order = order of being freed. */
-  readonly #freed = new Set<bigint>();
+  readonly slots: Slots;
+  readonly #used = new Map<Slot, string>();
+  #range: SlotRange = { first: 0, last: -1 };
+  #excluded: readonly SlotRange[] = [];
+  #sections: ReadonlyMap<string, Section> = new Map();
+  /** All sections' ranges, sorted. */
+  #ranges: readonly SectionRange[] = [];
 
   constructor(config: PoolConfig) {
-    this.#range = config.range;
-    this.#excluded = normalise(config.excluded, config.range);
-    this.#cursor = config.range.first;
+    this.slots = new Slots(config.family, config.range.first);
+    this.configure(config);
   }
 
-  /** Changes range and exclusions (a CIDR that grew, new excludeIps); addresses in use stay in use. */
+  /** Changes range, exclusions and IPPools (a CIDR that grew, new excludeIps); addresses in use stay in use. */
   configure(config: PoolConfig): void {
-    this.#range = config.range;
-    this.#excluded = normalise(config.excluded, config.range);
-    // Skips what is used or freed, so starting over finds just what became available.
-    this.#cursor = config.range.first;
+    const slots = (range: Range): SlotRange => ({
+      first: this.slots.fromBigint(range.first),
+      last: this.slots.fromBigint(range.last),
+    });
+    this.#range = slots(config.range);
+    this.#excluded = normalise(config.excluded.map(slots), this.#range);
+    const apart = [...(config.pools ?? [])].map(
+      ([name, ranges]) => [name, normalise(ranges.map(slots), this.#range)] as const,
+    );
+    const all = normalise(
+      apart.flatMap(([, ranges]) => ranges),
+      this.#range,
+    );
+    const freed = [...this.#sections.values()].flatMap((section) => [...section.freed]);
+    const sections = new Map([['', new Section(without(without([this.#range], this.#excluded), all))]]);
+    for (const [name, ranges] of apart) sections.set(name, new Section(without(ranges, this.#excluded)));
+    this.#sections = sections;
+    this.#ranges = [...sections]
+      .flatMap(([pool, section]) => section.ranges.map((range) => ({ ...range, section, pool })))
+      .sort((a, b) => (a.first < b.first ? -1 : 1));
+    for (const slot of freed) find(this.#ranges, slot)?.section.freed.add(slot);
+    for (const slot of this.#used.keys()) {
+      const section = find(this.#ranges, slot)?.section;
+      if (section !== undefined) section.using += 1;
+    }
   }
 
   /** Why an address cannot be asked for, or undefined when it is inside the range and not excluded. */
-  refusal(address: bigint): 'outside' | 'excluded' | undefined {
-    if (address < this.#range.first || address > this.#range.last) return 'outside';
-    return this.#exclusion(address) === undefined ? undefined : 'excluded';
+  refusal(slot: Slot): 'outside' | 'excluded' | undefined {
+    if (slot < this.#range.first || slot > this.#range.last) return 'outside';
+    return find(this.#excluded, slot) === undefined ? undefined : 'excluded';
   }
 
-  holder(address: bigint): string | undefined {
-    return this.#used.get(address);
+  /** Name of the IPPool that an address is in, `''` for none; undefined when it may not be handed out. */
+  poolOf(slot: Slot): string | undefined {
+    return find(this.#ranges, slot)?.pool;
   }
 
-  /** The address that would be handed out next, or undefined when there is none. */
-  next(): bigint | undefined {
-    while (this.#cursor <= this.#range.last) {
-      const excluded = this.#exclusion(this.#cursor);
-      if (excluded !== undefined) this.#cursor = excluded.last + 1n;
-      else if (this.#used.has(this.#cursor) || this.#freed.has(this.#cursor)) this.#cursor += 1n;
-      else return this.#cursor;
-    }
-    for (const address of this.#freed) {
-      if (this.refusal(address) === undefined) return address;
-      // Not to be handed out now; the cursor finds it again when the configuration lets it.
-      this.#freed.delete(address);
-    }
-    return undefined;
+  holder(slot: Slot): string | undefined {
+    return this.#used.get(slot);
+  }
+
+  /** The address that would be handed out next, or undefined when there is none. @param pool name of an IPPool, or `''` */
+  next(pool = ''): Slot | undefined {
+    return this.#sections.get(pool)?.next(this.#used);
   }
 
   /** Marks an address as used. The caller has checked `holder`; a second holder would be a defect of ours. */
-  take(address: bigint, owner: string): void {
-    const holder = this.#used.get(address);
-    if (holder !== undefined && holder !== owner) throw new Error(`address ${address} is held by ${holder}`);
-    this.#used.set(address, owner);
-    this.#freed.delete(address);
+  take(slot: Slot, owner: string): void {
+    const holder = this.#used.get(slot);
+    if (holder === owner) return;
+    if (holder !== undefined) throw new Error(`address ${this.slots.toText(slot)} is held by ${holder}`);
+    this.#used.set(slot, owner);
+    const section = find(this.#ranges, slot)?.section;
+    if (section === undefined) return;
+    section.using += 1;
+    section.freed.delete(slot);
   }
 
-  free(address: bigint, owner: string): void {
-    if (this.#used.get(address) !== owner) return;
-    this.#used.delete(address);
-    if (this.refusal(address) === undefined) this.#freed.add(address);
+  free(slot: Slot, owner: string): void {
+    if (this.#used.get(slot) !== owner) return;
+    this.#used.delete(slot);
+    const section = find(this.#ranges, slot)?.section;
+    if (section === undefined) return;
+    section.using -= 1;
+    section.freed.add(slot);
   }
 
-  /** Addresses in use. */
-  get using(): number {
-    return this.#used.size;
+  /** Addresses in use, in all of the family or in one IPPool. */
+  using(pool?: string): number {
+    return pool === undefined ? this.#used.size : (this.#sections.get(pool)?.using ?? 0);
   }
 
-  /** Addresses that could still be handed out. */
-  get available(): bigint {
-    let size = this.#range.last - this.#range.first + 1n;
-    for (const { first, last } of this.#excluded) size -= last - first + 1n;
-    for (const address of this.#used.keys()) if (this.refusal(address) === undefined) size -= 1n;
-    return size < 0n ? 0n : size;
+  /** Addresses that could still be handed out, to pods of the pool or (without one) to those of none. */
+  available(pool = ''): bigint {
+    const section = this.#sections.get(pool);
+    return section === undefined ? 0n : section.size - BigInt(section.using);
   }
 
-  #exclusion(address: bigint): Range | undefined {
-    let low = 0;
-    let high = this.#excluded.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const range = this.#excluded[middle];
-      if (range === undefined) return undefined;
-      if (address < range.first) high = middle - 1;
-      else if (address > range.last) low = middle + 1;
-      else return range;
+  /** Ranges in use, sorted. Costs a sort of the addresses in use. */
+  usedRanges(pool?: string): readonly SlotRange[] {
+    const all = [...this.#used.keys()].sort((a, b) => (a < b ? -1 : 1));
+    const merged: { first: Slot; last: Slot }[] = [];
+    for (const slot of all) {
+      if (pool !== undefined && this.poolOf(slot) !== pool) continue;
+      const previous = merged.at(-1);
+      if (previous !== undefined && after(previous.last) === slot) previous.last = slot;
+      else merged.push({ first: slot, last: slot });
     }
-    return undefined;
+    return merged;
+  }
+
+  /** Ranges that could still be handed out, sorted. */
+  availableRanges(pool = ''): readonly SlotRange[] {
+    return without(this.#sections.get(pool)?.ranges ?? [], this.usedRanges());
   }
 }

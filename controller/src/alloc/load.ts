@@ -1,8 +1,9 @@
-import { ownerOf } from '../compile/names.ts';
+import { ownerOf, splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import type { Allocator } from './allocator.ts';
+import { isKept } from './kept.ts';
 
 /** A port of ours in the northbound database, as far as addresses go. */
 export interface DurablePort {
@@ -12,7 +13,8 @@ export interface DurablePort {
   readonly subnet: string;
   /** `MAC v4 v6`, as in Logical_Switch_Port.addresses. */
   readonly addresses: string;
-  readonly statefulSet?: Key;
+  /** See `Address.keepFor`. */
+  readonly keepFor?: Key;
 }
 
 export interface LoadResult {
@@ -81,13 +83,13 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
   for (const port of ports) {
     const parsed = parsePortAddresses(port.addresses);
     if (parsed === undefined) continue;
-    const { statefulSet } = port;
+    const { keepFor } = port;
     const address: Address = {
       owner: port.owner,
       uid: port.uid,
       subnet: port.subnet,
       ...parsed,
-      ...(statefulSet === undefined ? {} : { statefulSet }),
+      ...(keepFor === undefined ? {} : { keepFor }),
     };
     if (take(address, 'northbound port')) bind(state, address);
   }
@@ -130,7 +132,7 @@ export function addressOfRecord(record: IpRecord): Address | undefined {
     mac: record.mac ?? '',
     ...(record.v4 === undefined ? {} : { v4: record.v4 }),
     ...(record.v6 === undefined ? {} : { v6: record.v6 }),
-    ...(record.statefulSet === undefined ? {} : { statefulSet: record.statefulSet }),
+    ...(record.keepFor === undefined ? {} : { keepFor: record.keepFor }),
   };
 }
 
@@ -141,15 +143,10 @@ function isWanted(state: State, record: IpRecord, address: Address): boolean {
   if (kind === 'Pod') {
     const pod = state.get('Pod', key);
     if (hasPort(pod) && pod.uid === address.uid) return true;
-    return address.statefulSet !== undefined && state.get('StatefulSet', address.statefulSet) !== undefined;
+    return isKept(address, state);
   }
   if (kind === 'Node') return state.get('Node', key)?.uid === address.uid;
   return false;
-}
-
-export function splitOwner(owner: string): readonly [kind: string, key: Key] {
-  const slash = owner.indexOf('/');
-  return [owner.slice(0, slash), owner.slice(slash + 1)];
 }
 
 /** Makes an adopted address the current one of its pod or node, when that is still the same incarnation. */

@@ -1,5 +1,5 @@
-import { bigintToIp, type Cidr, cidrRange, ipFamily, parseCidr, parseIpRange } from '@ovenbird/crds';
-import type { FamilyNet, UsableSubnet } from '../store/model.ts';
+import { bigintToIp, type Cidr, cidrRange, ipFamily, parseCidr, parseIpRange, parsePoolEntry } from '@ovenbird/crds';
+import type { FamilyNet, UsablePool, UsableSubnet } from '../store/model.ts';
 import type { PoolConfig, Range } from './family-pool.ts';
 
 /**
@@ -16,8 +16,13 @@ export function lastUsable(cidr: Cidr | string): string {
   return bigintToIp(usableRange(cidr).last, ipFamily(cidr));
 }
 
-/** What one family of a subnet may hand out: everything usable but the gateway and `excludeIps`. */
-export function poolConfig(subnet: UsableSubnet, net: FamilyNet, alsoExcluded: readonly string[] = []): PoolConfig {
+/** What one family of a subnet may hand out: everything usable but the gateway and `excludeIps`; IPPools' apart. */
+export function poolConfig(
+  subnet: UsableSubnet,
+  net: FamilyNet,
+  pools: readonly UsablePool[],
+  alsoExcluded: readonly string[] = [],
+): PoolConfig {
   const family = ipFamily(net.cidr);
   const excluded = [...subnet.excludeIps, net.gateway, ...alsoExcluded]
     .filter((text) => ipFamily(text.split('..')[0] ?? '') === family)
@@ -25,5 +30,8 @@ export function poolConfig(subnet: UsableSubnet, net: FamilyNet, alsoExcluded: r
       const { first, last } = parseIpRange(text);
       return { first, last };
     });
-  return { range: usableRange(net.cidr), excluded };
+  const apart = new Map(
+    pools.map(({ name, ips }) => [name, ips.map(parsePoolEntry).filter((range) => range.family === family)]),
+  );
+  return { family, range: usableRange(net.cidr), excluded, pools: apart };
 }

@@ -12,6 +12,8 @@ const subnet: UsableSubnet = {
   v4: { cidr: '10.1.0.0/24', gateway: '10.1.0.1', prefix: 24 },
   excludeIps: [],
   namespaces: [],
+  namespaceSelectors: [],
+  isDefault: false,
   private: false,
   allowSubnets: [],
   acls: [],

@@ -1,3 +1,4 @@
+import type { Route } from '@ovenbird/crds';
 import {
   KubeError,
   type Node as KubeNode,
@@ -9,7 +10,9 @@ import {
   WorkQueue,
   type WorkReport,
 } from '@ovenbird/kube';
+import { AllocError } from '../alloc/error.ts';
 import { isAnnounced, nodeAnnouncement, podAnnouncement } from '../pod/announcement.ts';
+import { requestOf } from '../pod/request.ts';
 import type { Key, Kind, Node, Pod, Tables } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 
@@ -81,7 +84,9 @@ export class Announcer {
       this.#sent.delete(owner);
     }
     if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
-    const annotations = isPod ? podAnnouncement(address, subnet) : nodeAnnouncement(key, address, subnet);
+    const annotations = isPod
+      ? podAnnouncement(address, subnet, this.#routes(object as Pod))
+      : nodeAnnouncement(key, address, subnet);
     const text = JSON.stringify(annotations);
     if (isAnnounced(object, annotations)) {
       this.#remember(owner, object.uid, text);
@@ -104,6 +109,16 @@ export class Announcer {
     this.#sent.set(owner, { object, text });
     this.#done.delete(owner);
     this.#options.announced(owner);
+  }
+
+  /** The routes that the pod and its namespace ask for; none when what they say cannot be read (any more). */
+  #routes(pod: Pod): readonly Route[] {
+    try {
+      return requestOf(pod, this.#options.state.get('Namespace', pod.namespace)?.annotations).routes;
+    } catch (error) {
+      if (error instanceof AllocError) return [];
+      throw error;
+    }
   }
 
   #remember(owner: string, uid: string, text: string): void {

@@ -16,7 +16,7 @@ export function ipApi(client: Requester, signal: AbortSignal): IpApi {
       const patch = {
         metadata: {
           labels: { [ipObject.reserved]: null, ...labels },
-          annotations: { [ipObject.statefulSet]: null, ...annotations },
+          annotations: { [ipObject.keepFor]: null, ...annotations },
         },
         spec: object.spec,
       };

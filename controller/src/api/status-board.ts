@@ -1,11 +1,22 @@
-import { SUBNETS, type Subnet as SubnetObject, VPCS, type Vpc as VpcObject } from '@ovenbird/crds';
+import {
+  IPPOOLS,
+  type IPPool,
+  SUBNETS,
+  type Subnet as SubnetObject,
+  VPCS,
+  type Vpc as VpcObject,
+} from '@ovenbird/crds';
 import type { StatusWriter } from '@ovenbird/kube';
 import type { Brain } from '../brain.ts';
 import type { State } from '../store/state.ts';
+import { poolStatus } from './pool-status.ts';
 import { type HeldReason, subnetStatus, vpcStatus } from './subnet-status.ts';
 
 /** Counts may lag behind by this much: a burst of pods writes a Subnet's status a few times, not once per pod. */
 const coalesceMs = 500;
+
+/** Writing ranges sorts what is in use; in a large subnet it is done less often, so that it takes 2 % of the time at most. */
+const restFactor = 50;
 
 /** Keeps the status of Subnets and Vpcs true, off every pod's path. */
 export class StatusBoard {
@@ -16,8 +27,10 @@ export class StatusBoard {
   /** As the API server has them: the writer compares with the stored status. */
   readonly #subnets = new Map<string, SubnetObject>();
   readonly #vpcs = new Map<string, VpcObject>();
+  readonly #pools = new Map<string, IPPool>();
   readonly #due = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  #pauseMs = coalesceMs;
   #brain: Brain | undefined;
 
   constructor(options: {
@@ -39,6 +52,7 @@ export class StatusBoard {
     this.#brain = brain;
     for (const name of this.#subnets.keys()) this.due('Subnet', name);
     for (const name of this.#vpcs.keys()) this.due('Vpc', name);
+    for (const name of this.#pools.keys()) this.due('IPPool', name);
   }
 
   seenSubnet(object: SubnetObject): void {
@@ -49,21 +63,34 @@ export class StatusBoard {
     this.#vpcs.set(object.metadata.name, object);
   }
 
-  due(kind: 'Subnet' | 'Vpc', name: string): void {
+  seenIpPool(object: IPPool): void {
+    this.#pools.set(object.metadata.name, object);
+  }
+
+  due(kind: 'Subnet' | 'Vpc' | 'IPPool', name: string): void {
     this.#due.add(`${kind}/${name}`);
     if (this.#brain === undefined || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      const begun = performance.now();
       this.#flush();
-    }, coalesceMs);
+      this.#pauseMs = Math.max(coalesceMs, restFactor * (performance.now() - begun));
+    }, this.#pauseMs);
   }
 
   #flush(): void {
     const brain = this.#brain;
     if (brain === undefined) return;
+    // The counts of a subnet's IPPools change with its own.
+    for (const key of [...this.#due]) {
+      const subnet = key.startsWith('Subnet/') ? key.slice('Subnet/'.length) : undefined;
+      if (subnet === undefined) continue;
+      for (const { name } of this.#state.index('IPPool', 'subnet', subnet)) this.#due.add(`IPPool/${name}`);
+    }
     for (const key of this.#due) {
       const name = key.slice(key.indexOf('/') + 1);
       if (key.startsWith('Subnet/')) this.#writeSubnet(name, brain);
+      else if (key.startsWith('IPPool/')) this.#writePool(name, brain);
       else this.#writeVpc(name);
     }
     this.#due.clear();
@@ -78,6 +105,17 @@ export class StatusBoard {
     }
     const { fields, conditions } = subnetStatus(subnet, brain, this.#state, this.#held);
     this.#writer.update(SUBNETS, object, { fields: { ...fields }, conditions });
+  }
+
+  #writePool(name: string, brain: Brain): void {
+    const pool = this.#state.get('IPPool', name);
+    const object = this.#pools.get(name);
+    if (pool === undefined || object === undefined) {
+      this.#pools.delete(name);
+      return;
+    }
+    const { fields, conditions } = poolStatus(pool, brain, this.#held);
+    this.#writer.update(IPPOOLS, object, { fields: { ...fields }, conditions });
   }
 
   #writeVpc(name: string): void {

@@ -11,6 +11,9 @@ export interface WantedCondition {
   readonly message: string;
 }
 
+/** Ranges that a status writes out; fragmented subnets have more than anybody reads, and etcd has to store. */
+export const shownRanges = 100;
+
 /** Why the northbound writer holds a unit back, if it does. */
 export type HeldReason = (unit: string) => string | undefined;
 
@@ -23,6 +26,8 @@ export function subnetStatus(
 ): { fields: object; conditions: readonly WantedCondition[] } {
   const v4 = brain.allocator.usage(subnet.name, 'v4');
   const v6 = brain.allocator.usage(subnet.name, 'v6');
+  const v4Ranges = brain.allocator.ranges(subnet.name, 'v4', shownRanges);
+  const v6Ranges = brain.allocator.ranges(subnet.name, 'v6', shownRanges);
   const usable = state.get('UsableSubnet', subnet.name);
   const nets = [usable?.v4, usable?.v6].filter((net) => net !== undefined);
   const fields: SubnetStatus = {
@@ -31,10 +36,28 @@ export function subnetStatus(
     gateway: nets.map((net) => net.gateway).join(','),
     v4availableIPs: statusCount(v4?.available ?? 0n),
     v4usingIPs: v4?.using ?? 0,
+    v4availableIPrange: v4Ranges?.available ?? '',
+    v4usingIPrange: v4Ranges?.using ?? '',
     v6availableIPs: statusCount(v6?.available ?? 0n),
     v6usingIPs: v6?.using ?? 0,
+    v6availableIPrange: v6Ranges?.available ?? '',
+    v6usingIPrange: v6Ranges?.using ?? '',
   };
-  return { fields, conditions: [ready(subnet, brain, state, held(`Subnet/${subnet.name}`))] };
+  const conditions = [ready(subnet, brain, state, held(`Subnet/${subnet.name}`))];
+  if (usable !== undefined) conditions.push(addressesLeft(subnet, brain));
+  return { fields, conditions };
+}
+
+/** Whether the next pod finds an address: `AddressesAvailable`. */
+function addressesLeft({ name }: Subnet, brain: Brain): WantedCondition {
+  // What IPPools have set apart does not help a pod that uses none.
+  const [v4, v6] = (['v4', 'v6'] as const).map((family) => brain.allocator.usage(name, family, '')?.available);
+  const missing = [v4 === 0n ? 'IPv4' : undefined, v6 === 0n ? 'IPv6' : undefined].filter((text) => text !== undefined);
+  if (missing.length === 0)
+    return { type: 'AddressesAvailable', status: 'True', reason: 'Free', message: 'addresses are free' };
+  const waiting = brain.pods.waitingFor(name).length;
+  const message = `no ${missing.join(' and no ')} address is free; ${waiting} pod${waiting === 1 ? ' waits' : 's wait'}. Delete pods, or let cidrBlock grow`;
+  return { type: 'AddressesAvailable', status: 'False', reason: 'Exhausted', message };
 }
 
 function ready(subnet: Subnet, brain: Brain, state: State, held: string | undefined): WantedCondition {

@@ -51,8 +51,17 @@ export const peerSetName = (id: string, family: 4 | 6): string => `peer_${id}_ip
 /** Addresses on the join subnet of nodes that have an address in a block. */
 export const nodeBlockName = (id: string, family: 4 | 6): string => `nodes_${id}_ip${family}`;
 
+/** The addresses of an IPPool. */
+export const ipPoolSetName = (pool: string, family: 4 | 6): string => `ippool_${identifier(pool)}_ip${family}`;
+
 /** `ovenbird/owner` of a row: the object it was compiled from. */
 export const ownerOf = (kind: string, key: string): string => `${kind}/${key}`;
+
+/** The parts of an owner; a key of a namespaced object holds a `/` of its own. */
+export function splitOwner(owner: string): readonly [kind: string, key: string] {
+  const slash = owner.indexOf('/');
+  return [owner.slice(0, slash), owner.slice(slash + 1)];
+}
 
 export const vendor = 'ovenbird';
 

@@ -39,7 +39,7 @@ export function podUnit(context: CompileContext): UnitDefinition {
           pod: key,
           'ovenbird/uid': pod.uid,
           'ovenbird/subnet': subnet.name,
-          ...(pod.statefulSet === undefined ? {} : { 'ovenbird/statefulset': pod.statefulSet }),
+          ...(pod.keepFor === undefined ? {} : { 'ovenbird/keep-for': pod.keepFor }),
         },
       );
       rows.member(logicalSwitch, 'ports', port.uuid);

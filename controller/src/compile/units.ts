@@ -1,5 +1,6 @@
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
+import { ipPoolUnit } from './ip-pool.ts';
 import { networkPolicyUnit } from './network-policy.ts';
 import { nodeUnit } from './node.ts';
 import { podUnit } from './pod.ts';
@@ -13,6 +14,7 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
   return [
     vpcUnit(context),
     subnetUnit(context),
+    ipPoolUnit(context),
     nodeUnit(context),
     podSetUnit(context),
     nodeBlockUnit(context),

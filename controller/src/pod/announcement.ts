@@ -1,7 +1,8 @@
-import { announcement } from '@ovenbird/crds';
+import { announcement, type Route } from '@ovenbird/crds';
 import { nodePortName, routerName, switchName } from '../compile/names.ts';
 import { familiesOf } from '../store/families.ts';
 import type { Address, Node, Pod, UsableSubnet } from '../store/model.ts';
+import { announcedRoutes } from './routes.ts';
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -23,13 +24,15 @@ function common(address: Address, subnet: UsableSubnet): Record<string, string> 
 }
 
 /** The annotations that tell the pod's agent (and people) what the pod got. */
-export function podAnnouncement(address: Address, subnet: UsableSubnet): Annotations {
+export function podAnnouncement(address: Address, subnet: UsableSubnet, routes: readonly Route[] = []): Annotations {
+  const more = announcedRoutes(routes, subnet);
   return {
     ...common(address, subnet),
     [announcement.routed]: 'true',
     [announcement.logicalRouter]: routerName(subnet.vpc),
     [announcement.podNicType]: 'veth-pair',
     [announcement.announcedUid]: address.uid,
+    ...(more === undefined ? {} : { [announcement.routes]: more }),
   };
 }
 

@@ -1,10 +1,12 @@
 import type { Allocator, Wanted } from '../alloc/allocator.ts';
-import { candidateSubnets, type SubnetRules } from '../alloc/choose-subnet.ts';
+import { candidateSources, mayUsePool, type Source, type SubnetRules } from '../alloc/choose-subnet.ts';
 import { AllocError } from '../alloc/error.ts';
-import { ownerOf } from '../compile/names.ts';
-import type { Address, Key, Pod } from '../store/model.ts';
+import { isKept } from '../alloc/kept.ts';
+import { ownerOf, splitOwner } from '../compile/names.ts';
+import type { Address, Key, Pod, StatefulSet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { wantedOf } from './request.ts';
+import { needsIndex, type PodRequest, requestOf } from './request.ts';
+import { checkRoutes } from './routes.ts';
 
 /** What follows from a pod's decisions; all of it happens after the northbound database has them. */
 export interface PodEffects {
@@ -16,6 +18,8 @@ export interface PodEffects {
   warn(pod: Pod, reason: string, message: string): void;
   /** Addresses of the subnet were freed. */
   freed(subnet: string): void;
+  /** A pod waits for an address of the subnet. */
+  waits(subnet: string): void;
 }
 
 /** Whether a pod has a port (design §3.3): a deletionTimestamp alone takes nothing. */
@@ -31,6 +35,10 @@ const reasons = {
   excluded: 'AddressExcluded',
   taken: 'AddressTaken',
   exhausted: 'SubnetExhausted',
+  family: 'FamilyNotInSubnet',
+  'no-pool': 'PoolNotUsable',
+  'pool-forbidden': 'PoolForbidden',
+  'pool-exhausted': 'PoolExhausted',
 } as const satisfies Record<AllocError['code'], string>;
 
 /**
@@ -84,8 +92,9 @@ export class PodLife {
       return;
     }
     if (address?.uid === pod.uid) return;
-    if (this.#state.get('Namespace', pod.namespace) === undefined) {
-      // The watch of pods is ahead of that of namespaces, and the namespace may name the subnet: no event, just a moment.
+    if (!this.#isReady(pod)) {
+      // The watch of pods is ahead of those of namespaces and StatefulSets, which say what the pod asks for: no event, just
+      // a moment.
       this.#waiting.set(key, { uid: pod.uid, message: '', subnets: [] });
       return;
     }
@@ -98,32 +107,49 @@ export class PodLife {
     }
   }
 
-  /** Frees what a pod that is gone for good still holds (its StatefulSet was deleted), when its port is gone as well. */
-  releaseKept(key: Key): void {
-    if (this.#state.get('PodAddress', key) === undefined)
-      this.#effects.committed(ownerOf('Pod', key), () => this.portGone(key));
-  }
-
   /** The port of a pod that went away while no controller ran is removed now. */
   portGone(key: Key): void {
     if (this.#state.get('PodAddress', key) !== undefined) return;
     const address = this.#allocator.held(ownerOf('Pod', key));
     if (address === undefined) return;
-    if (this.#kept(address)) this.#effects.recordChanged(address.owner);
+    if (isKept(address, this.#state)) this.#effects.recordChanged(address.owner);
     else this.#release(key);
   }
 
+  /** Whether everything is known that says what the pod asks for. */
+  #isReady(pod: Pod): boolean {
+    const namespace = this.#state.get('Namespace', pod.namespace);
+    if (namespace === undefined) return false;
+    return !needsIndex(pod, namespace.annotations) || pod.keepFor === undefined || this.#setOf(pod) !== undefined;
+  }
+
+  #setOf({ keepFor }: Pick<Pod, 'keepFor'>): StatefulSet | undefined {
+    const [kind, key] = splitOwner(keepFor ?? '');
+    return kind === 'StatefulSet' ? this.#state.get('StatefulSet', key) : undefined;
+  }
+
+  /** What a pod asks for, and where it may come from. @throws AllocError */
+  #asks(pod: Pick<Pod, 'name' | 'namespace' | 'uid' | 'annotations' | 'keepFor'>): {
+    readonly request: PodRequest;
+    readonly sources: readonly Source[];
+  } {
+    const set = this.#setOf(pod);
+    const index = set === undefined ? undefined : ordinalOf(pod.name) - set.firstOrdinal;
+    const request = requestOf(pod, this.#state.get('Namespace', pod.namespace)?.annotations, index);
+    return { request, sources: candidateSources(pod, request, this.#state, this.#rules) };
+  }
+
   #allocate(key: Key, pod: Pod): void {
-    const wanted: Wanted = wantedOf(pod.annotations);
     const owner = ownerOf('Pod', key);
     const kept = this.#allocator.held(owner);
-    const candidates = candidateSubnets(pod, wanted, this.#state, this.#rules);
-    // A StatefulSet pod comes back to the subnet that holds its address, while it may still use it.
-    const ordered = kept !== undefined && candidates.includes(kept.subnet) ? [kept.subnet, ...candidates] : candidates;
+    const { request, sources } = this.#asks(pod);
+    // A StatefulSet pod comes back to where its address is, while it may still be there.
+    const isHome = (source: Source): boolean => kept !== undefined && this.#holds(source, kept);
+    const ordered = [...sources.filter(isHome), ...sources.filter((source) => !isHome(source))];
     let failure: AllocError | undefined;
-    for (const subnet of ordered) {
+    for (const source of ordered) {
       try {
-        const address = this.#allocator.allocate(owner, pod.uid, subnet, wanted, pod.statefulSet);
+        const address = this.#take(owner, pod, source, request);
         this.#waiting.delete(key);
         this.#state.set('PodAddress', key, address);
         this.#effects.committed(owner, () => {
@@ -135,14 +161,95 @@ export class PodLife {
       } catch (error) {
         if (!(error instanceof AllocError)) throw error;
         failure ??= error;
-        if (error.code !== 'exhausted' && error.code !== 'no-subnet') break;
+        if (!elsewhere.has(error.code)) break;
       }
     }
     throw new AllocError(
       failure?.code ?? 'no-subnet',
       failure?.message ?? 'no subnet to take an address from',
-      ordered,
+      ordered.map(({ subnet }) => subnet),
     );
+  }
+
+  /** Takes an address of one source: the first choice that is free. @throws AllocError */
+  #take(owner: string, pod: Pod, source: Source, request: PodRequest): Address {
+    const { routes, choices = [{}], family, mac } = request;
+    checkRoutes(routes, this.#state.get('UsableSubnet', source.subnet), family);
+    const wanted: Wanted = {
+      mayUse: (pool) => mayUsePool(pool, pod.namespace, this.#state),
+      ...(family === undefined ? {} : { family }),
+      ...(mac === undefined ? {} : { mac }),
+      ...(source.pool === undefined ? {} : { pool: source.pool }),
+    };
+    let failure: AllocError | undefined;
+    for (const choice of choices) {
+      try {
+        return this.#allocator.allocate(owner, pod.uid, source.subnet, { ...wanted, ...choice }, pod.keepFor);
+      } catch (error) {
+        if (!(error instanceof AllocError)) throw error;
+        failure = error;
+        if (!elsewhere.has(error.code) && error.code !== 'taken') break;
+      }
+    }
+    if (failure?.code === 'taken' && choices.length > 1) {
+      const text = `none of the ${choices.length} addresses of ovn.kubernetes.io/ip_pool is free; the pod starts when one is`;
+      throw new AllocError('taken', `${text} (${failure.message})`, failure.subnets);
+    }
+    throw failure ?? new AllocError('no-subnet', 'no address to take');
+  }
+
+  /** Whether the source is where an address is. */
+  #holds(source: Source, { subnet, v4, v6 }: Address): boolean {
+    if (source.subnet !== subnet) return false;
+    const inPool = (address: string | undefined): boolean =>
+      address === undefined || this.#allocator.poolOf(subnet, address) === source.pool;
+    return source.pool === undefined || (inPool(v4) && inPool(v6));
+  }
+
+  /**
+   * A StatefulSet changed or went: addresses of its pods that are not there now are released when it is gone, or when its
+   * template asks for another subnet, pool or address.
+   * @param keepFor `StatefulSet/namespace/name`
+   * @param replaced whether it is another one of the same name
+   */
+  keeperChanged(keepFor: string, replaced: boolean): void {
+    for (const owner of this.#allocator.keptFor(keepFor)) {
+      const [, key] = splitOwner(owner);
+      const address = this.#allocator.held(owner);
+      if (address === undefined || this.#state.get('PodAddress', key) !== undefined) continue;
+      if (replaced || !isKept(address, this.#state) || !this.#isStillAsked(key, address))
+        this.#effects.committed(owner, () => this.#releaseUnused(key));
+    }
+  }
+
+  #releaseUnused(key: Key): void {
+    if (this.#state.get('PodAddress', key) === undefined) this.#release(key);
+  }
+
+  /** Whether a pod made from the template of its StatefulSet now would want this address. */
+  #isStillAsked(key: Key, address: Address): boolean {
+    const set = this.#setOf(address);
+    if (set === undefined) return true;
+    const slash = key.indexOf('/');
+    const keepFor = address.keepFor === undefined ? {} : { keepFor: address.keepFor };
+    const next = {
+      namespace: set.namespace,
+      name: key.slice(slash + 1),
+      uid: '',
+      annotations: set.template,
+      ...keepFor,
+    };
+    try {
+      const { request, sources } = this.#asks(next);
+      const chosen =
+        request.choices === undefined ||
+        request.choices.some(({ v4, v6 }) => (v4 ?? address.v4) === address.v4 && (v6 ?? address.v6) === address.v6);
+      return chosen && sources.some((source) => this.#holds(source, address));
+    } catch (error) {
+      // What it asks for cannot be had now; that is not the same as asking for something else.
+      if (error instanceof AllocError) return true;
+      throw error;
+    }
   }
 
   #wait(key: Key, pod: Pod, error: AllocError): void {
@@ -150,6 +257,7 @@ export class PodLife {
     this.#waiting.set(key, { uid: pod.uid, message: error.message, subnets: error.subnets });
     if (before?.uid === pod.uid && before.message === error.message) return;
     this.#effects.warn(pod, reasons[error.code], error.message);
+    for (const subnet of error.subnets) this.#effects.waits(subnet);
   }
 
   /** The port goes first; the address is free only when the northbound database says so. */
@@ -164,12 +272,13 @@ export class PodLife {
     this.#effects.recordChanged(address.owner);
     this.#effects.freed(address.subnet);
   }
-
-  /** A StatefulSet pod keeps its address over re-creation, as long as the StatefulSet exists. */
-  #kept(address: Address): boolean {
-    return address.statefulSet !== undefined && this.#state.get('StatefulSet', address.statefulSet) !== undefined;
-  }
 }
+
+/** Refusals after which the next source may still do. */
+const elsewhere: ReadonlySet<AllocError['code']> = new Set(['exhausted', 'pool-exhausted', 'no-subnet', 'family']);
+
+/** The number at the end of the name of a StatefulSet's pod. */
+const ordinalOf = (name: string): number => Number(/-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
 
 const sameAddress = (a: Address, b: Address): boolean =>
   a.subnet === b.subnet && a.v4 === b.v4 && a.v6 === b.v6 && a.mac === b.mac;

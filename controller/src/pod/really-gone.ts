@@ -1,5 +1,5 @@
 import { PODS, type Requester, Resource } from '@ovenbird/kube';
-import { splitOwner } from '../alloc/load.ts';
+import { splitOwner } from '../compile/names.ts';
 import { recordName } from '../records/ip-object.ts';
 import type { State } from '../store/state.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type IP, ipObject } from '@ovenbird/crds';
-import { splitOwner } from '../alloc/load.ts';
+import { splitOwner } from '../compile/names.ts';
 import type { Address, IpRecord, Pod } from '../store/model.ts';
 
 /** Name of the IP object of an owner: the port's name for a pod (as in Kube-OVN), `node-<node>` for a node. */
@@ -38,12 +38,12 @@ export function recordOf(name: string, address: Address, pod: Pod | undefined): 
         ...(node === undefined ? {} : { [ipObject.nodeName]: node }),
         ...(isPod && pod === undefined ? { [ipObject.reserved]: 'true' } : {}),
       },
-      ...(address.statefulSet === undefined ? {} : { annotations: { [ipObject.statefulSet]: address.statefulSet } }),
+      ...(address.keepFor === undefined ? {} : { annotations: { [ipObject.keepFor]: address.keepFor } }),
     },
     spec: {
       podName: isPod ? key.slice(slash + 1) : '',
       namespace: isPod ? key.slice(0, slash) : '',
-      podType: address.statefulSet === undefined ? '' : 'StatefulSet',
+      podType: address.keepFor === undefined ? '' : splitOwner(address.keepFor)[0],
       nodeName: node ?? '',
       subnet: address.subnet,
       ipAddress: [address.v4, address.v6].filter((text) => text !== undefined).join(','),
@@ -64,7 +64,7 @@ export function isRecorded(record: IpRecord, address: Address, pod: Pod | undefi
     record.v6 === address.v6 &&
     record.mac === address.mac &&
     record.ownerUid === address.uid &&
-    record.statefulSet === address.statefulSet &&
+    record.keepFor === address.keepFor &&
     record.reserved === (splitOwner(address.owner)[0] === 'Pod' && pod === undefined)
   );
 }

@@ -1,6 +1,7 @@
 import type { IP } from '@ovenbird/crds';
 import type { Allocator } from '../alloc/allocator.ts';
-import { addressOfRecord, ownerOfRecord, splitOwner } from '../alloc/load.ts';
+import { addressOfRecord, ownerOfRecord } from '../alloc/load.ts';
+import { splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';

@@ -12,6 +12,7 @@ import type {
   PodSet,
   PortName,
 } from '../policy/model.ts';
+import type { Selector } from '../policy/selector.ts';
 import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
@@ -26,8 +27,8 @@ export interface Pod extends Meta {
   /** Annotations with our prefixes only. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** `namespace/name` of the StatefulSet that controls the pod. */
-  readonly statefulSet?: Key;
+  /** `StatefulSet/namespace/name` of the StatefulSet that controls the pod: its address is kept when the pod is gone. */
+  readonly keepFor?: Key;
   /** Container ports that have a name, for policies. */
   readonly namedPorts: readonly NamedContainerPort[];
 }
@@ -45,6 +46,10 @@ export interface Node extends Meta {
 
 export interface StatefulSet extends Meta {
   readonly namespace: string;
+  /** Ordinal of its first pod. */
+  readonly firstOrdinal: number;
+  /** Annotations with our prefixes in the pod template. */
+  readonly template: Readonly<Record<string, string>>;
 }
 
 export interface Vpc extends Meta {
@@ -67,6 +72,10 @@ export interface Subnet extends Meta {
   readonly gateway: string;
   readonly excludeIps: readonly string[];
   readonly namespaces: readonly string[];
+  /** Namespaces by label; one of them is enough. */
+  readonly namespaceSelectors: readonly Selector[];
+  /** Asks to be the default subnet. */
+  readonly isDefault: boolean;
   readonly private: boolean;
   readonly allowSubnets: readonly string[];
   readonly acls: readonly SubnetAcl[];
@@ -74,6 +83,25 @@ export interface Subnet extends Meta {
   readonly mtu?: number;
   readonly finalizers: readonly string[];
   readonly generation: number;
+}
+
+/** Addresses of a subnet set apart for some pods. */
+export interface IpPool extends Meta {
+  readonly subnet: string;
+  /** Addresses, ranges `a..b` and CIDRs. */
+  readonly ips: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly addressSet: boolean;
+  readonly generation: number;
+}
+
+/** An IPPool in force: inside its subnet, and in conflict with no older one. */
+export interface UsablePool {
+  readonly name: string;
+  readonly subnet: string;
+  readonly ips: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly addressSet: boolean;
 }
 
 /** The `IP` object: the durable record of an address, or a reservation made by hand. */
@@ -90,7 +118,7 @@ export interface IpRecord extends Meta {
   readonly managed: boolean;
   /** Kept for a StatefulSet pod that is gone for now. */
   readonly reserved: boolean;
-  readonly statefulSet?: Key;
+  readonly keepFor?: Key;
 }
 
 /** One address family of a subnet that passed the cross-object checks. */
@@ -108,6 +136,8 @@ export interface UsableSubnet {
   readonly v6?: FamilyNet;
   readonly excludeIps: readonly string[];
   readonly namespaces: readonly string[];
+  readonly namespaceSelectors: readonly Selector[];
+  readonly isDefault: boolean;
   readonly private: boolean;
   readonly allowSubnets: readonly string[];
   readonly acls: readonly SubnetAcl[];
@@ -124,8 +154,8 @@ export interface Address {
   readonly v4?: string;
   readonly v6?: string;
   readonly mac: string;
-  /** `namespace/name` of the StatefulSet whose pod this is: the address survives the pod. */
-  readonly statefulSet?: Key;
+  /** `StatefulSet/namespace/name` of what the pod belongs to: as long as that exists, the address survives the pod. */
+  readonly keepFor?: Key;
 }
 
 /** Kinds of objects that compile units may read. */
@@ -138,6 +168,8 @@ export interface Tables {
   Node: Node;
   StatefulSet: StatefulSet;
   IpRecord: IpRecord;
+  IPPool: IpPool;
+  UsablePool: UsablePool;
   PodAddress: Address;
   NodeAddress: Address;
   NetworkPolicy: NetworkPolicy;

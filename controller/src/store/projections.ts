@@ -1,4 +1,4 @@
-import type { IP as IpObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
+import type { IP as IpObject, IPPool as IpPoolObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
 import { ipObject, isIp, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
 import type {
   Namespace as KubeNamespace,
@@ -10,7 +10,8 @@ import type {
 } from '@ovenbird/kube';
 import type { NetworkPolicy } from '../policy/model.ts';
 import { namedPortsOf, parseNetworkPolicy } from '../policy/parse.ts';
-import type { IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vpc } from './model.ts';
+import { parseSelector } from '../policy/selector.ts';
+import type { IpPool, IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vpc } from './model.ts';
 import { podKey } from './model.ts';
 
 /** Annotation prefixes that the controller reads; others come and go without waking it. */
@@ -49,7 +50,9 @@ export function projectPod(pod: KubePod): Pod {
     annotations: ours(metadata.annotations),
     labels: metadata.labels ?? {},
     namedPorts: namedPortsOf(pod),
-    ...(controller === undefined ? {} : { statefulSet: podKey(metadata.namespace ?? '', controller.name) }),
+    ...(controller === undefined
+      ? {}
+      : { keepFor: `StatefulSet/${podKey(metadata.namespace ?? '', controller.name)}` }),
   };
 }
 
@@ -70,7 +73,12 @@ export function projectNode(node: KubeNode): Node {
 }
 
 export function projectStatefulSet(set: KubeStatefulSet): StatefulSet {
-  return { ...metaOf(set.metadata), namespace: set.metadata.namespace ?? '' };
+  return {
+    ...metaOf(set.metadata),
+    namespace: set.metadata.namespace ?? '',
+    firstOrdinal: set.spec.ordinals?.start ?? 0,
+    template: ours(set.spec.template?.metadata?.annotations),
+  };
 }
 
 export function projectNetworkPolicy(policy: KubeNetworkPolicy): NetworkPolicy {
@@ -95,6 +103,8 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
     gateway: spec.gateway ?? '',
     excludeIps: spec.excludeIps ?? [],
     namespaces: spec.namespaces ?? [],
+    namespaceSelectors: (spec.namespaceSelectors ?? []).map(parseSelector),
+    isDefault: spec.default ?? false,
     private: spec.private ?? false,
     allowSubnets: spec.allowSubnets ?? [],
     acls: spec.acls ?? [],
@@ -102,6 +112,17 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
     ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),
     finalizers: subnet.metadata.finalizers ?? [],
     generation: subnet.metadata.generation ?? 0,
+  };
+}
+
+export function projectIpPool({ metadata, spec }: IpPoolObject): IpPool {
+  return {
+    ...metaOf(metadata),
+    subnet: spec.subnet,
+    ips: spec.ips,
+    namespaces: spec.namespaces ?? [],
+    addressSet: spec.enableAddressSet ?? false,
+    generation: metadata.generation ?? 0,
   };
 }
 
@@ -119,7 +140,7 @@ export function projectIp(record: IpObject): IpRecord {
     namespace: text(spec.namespace),
     nodeName: text(spec.nodeName),
     ownerUid: text(spec.ownerUID),
-    statefulSet: text(metadata.annotations?.[ipObject.statefulSet]),
+    keepFor: text(metadata.annotations?.[ipObject.keepFor]),
   };
   return {
     ...metaOf(metadata),

@@ -22,7 +22,15 @@ const indexFunctions: IndexFunctions = {
   /** What people reserved, by subnet. */
   IpRecord: { reservation: (record) => (record.managed ? [] : [record.subnet]) },
   Subnet: { vpc: (subnet) => [subnet.vpc] },
-  UsableSubnet: { vpc: (subnet) => [subnet.vpc], namespace: (subnet) => subnet.namespaces },
+  UsableSubnet: {
+    vpc: (subnet) => [subnet.vpc],
+    namespace: (subnet) => subnet.namespaces,
+    /** Those that have to be asked about every namespace. */
+    selecting: (subnet) => (subnet.namespaceSelectors.length > 0 ? ['yes'] : []),
+    default: (subnet) => (subnet.isDefault ? ['yes'] : []),
+  },
+  IPPool: { subnet: (pool) => [pool.subnet] },
+  UsablePool: { subnet: (pool) => [pool.subnet], namespace: (pool) => pool.namespaces },
   /** Sets of pods by what their members have (policy/pod-set.ts). */
   PodSet: {
     ports: (set) => (set.holds === 'addresses' ? [] : bucketsOf(set)),

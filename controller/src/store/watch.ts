@@ -1,4 +1,4 @@
-import { type IP, IPS, SUBNETS, type Subnet, VPCS, type Vpc } from '@ovenbird/crds';
+import { type IP, IPPOOLS, type IPPool, IPS, SUBNETS, type Subnet, VPCS, type Vpc } from '@ovenbird/crds';
 import {
   type KubeObject,
   NAMESPACES,
@@ -14,6 +14,7 @@ import {
 import type { Key, Kind, Tables } from './model.ts';
 import {
   projectIp,
+  projectIpPool,
   projectNamespace,
   projectNetworkPolicy,
   projectNode,
@@ -35,6 +36,7 @@ export interface WatchOptions {
   /** Raw objects with a status of ours, as they arrive. */
   readonly seenSubnet: (object: Subnet) => void;
   readonly seenVpc: (object: Vpc) => void;
+  readonly seenIpPool: (object: IPPool) => void;
   readonly onNotice: (kind: Kind, notice: ReflectorNotice) => void;
 }
 
@@ -50,6 +52,10 @@ export async function watchAll(options: WatchOptions): Promise<void> {
       return projectSubnet(subnet, options.defaultVpc);
     }),
     watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, projectIp),
+    watch(options, 'IPPool', IPPOOLS, (pool) => {
+      options.seenIpPool(pool);
+      return projectIpPool(pool);
+    }),
     watch(options, 'Namespace', NAMESPACES, projectNamespace),
     watch(options, 'Node', NODES, projectNode),
     watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),

@@ -109,7 +109,7 @@ export class SubnetLife {
     const wanted = this.#wanted(name);
     if (wanted !== undefined) {
       this.#live.set(name, liveOf(wanted));
-      this.#allocator.setSubnet(wanted);
+      this.#allocator.setSubnet(wanted, this.#state.index('UsablePool', 'subnet', name));
       if (this.#state.set('UsableSubnet', name, wanted)) this.#effects.changed(name);
       return;
     }

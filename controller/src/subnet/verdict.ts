@@ -268,6 +268,8 @@ function usable(subnet: Subnet, nets: Nets): UsableSubnet {
     ...nets,
     excludeIps: subnet.excludeIps,
     namespaces: subnet.namespaces,
+    namespaceSelectors: subnet.namespaceSelectors,
+    isDefault: subnet.isDefault,
     private: subnet.private,
     allowSubnets: subnet.allowSubnets,
     acls: subnet.acls,

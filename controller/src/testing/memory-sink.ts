@@ -79,13 +79,13 @@ export class MemorySink implements RowSink {
       const uid = text(row, 'ovenbird/uid');
       if (uid === undefined) continue;
       const addresses = row.columns['addresses'];
-      const statefulSet = text(row, 'ovenbird/statefulset');
+      const keepFor = text(row, 'ovenbird/keep-for');
       ports.push({
         owner: row.owner,
         uid,
         subnet: text(row, 'ovenbird/subnet') ?? '',
         addresses: Array.isArray(addresses) ? String(addresses[0]) : '',
-        ...(statefulSet === undefined ? {} : { statefulSet }),
+        ...(keepFor === undefined ? {} : { keepFor }),
       });
     }
     return { subnets, ports };

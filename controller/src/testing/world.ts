@@ -1,13 +1,27 @@
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { type ApiEffects, Brain } from '../brain.ts';
 import { IpRecords } from '../records/ip-records.ts';
-import type { IpRecord, Key, Namespace, Node, Pod, Subnet, Tables, Vpc } from '../store/model.ts';
+import type { IpPool, IpRecord, Key, Namespace, Node, Pod, StatefulSet, Subnet, Tables, Vpc } from '../store/model.ts';
 import { projectIp } from '../store/projections.ts';
 import { State } from '../store/state.ts';
 import { MemorySink } from './memory-sink.ts';
 
 export const rules: SubnetRules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'ovn-default', joinSubnet: 'join' };
 export const clusterUid = '11111111-2222-4333-8444-555555555555';
+
+/** Kinds that come from the API server. */
+const watched = [
+  'Vpc',
+  'Subnet',
+  'IPPool',
+  'Namespace',
+  'Node',
+  'Pod',
+  'StatefulSet',
+  'IpRecord',
+  'NetworkPolicy',
+] as const;
+type Watched = (typeof watched)[number];
 
 let uidCounter = 0;
 const meta = (name: string): { name: string; uid: string; created: string; deleting: boolean } => {
@@ -35,6 +49,8 @@ export const makeSubnet = (name: string, cidrBlock: string, more: Partial<Subnet
   gateway: '',
   excludeIps: [],
   namespaces: [],
+  namespaceSelectors: [],
+  isDefault: false,
   private: false,
   allowSubnets: [],
   acls: [],
@@ -65,6 +81,24 @@ export const makePod = (namespace: string, name: string, node: string, more: Par
   annotations: {},
   labels: {},
   namedPorts: [],
+  ...more,
+});
+
+export const makeStatefulSet = (namespace: string, name: string, more: Partial<StatefulSet> = {}): StatefulSet => ({
+  ...meta(name),
+  namespace,
+  firstOrdinal: 0,
+  template: {},
+  ...more,
+});
+
+export const makePool = (name: string, subnet: string, ips: readonly string[], more: Partial<IpPool> = {}): IpPool => ({
+  ...meta(name),
+  subnet,
+  ips,
+  namespaces: [],
+  addressSet: false,
+  generation: 1,
   ...more,
 });
 
@@ -120,19 +154,13 @@ export class World {
     return world;
   }
 
-  set<K extends 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord' | 'NetworkPolicy'>(
-    kind: K,
-    object: Tables[K],
-  ): void {
+  set<K extends Watched>(kind: K, object: Tables[K]): void {
     const key = 'namespace' in object && kind !== 'IpRecord' ? `${object.namespace}/${object.name}` : object.name;
     this.state.set(kind, key, object);
     this.brain.changed(kind, [key]);
   }
 
-  delete(
-    kind: 'Vpc' | 'Subnet' | 'Node' | 'Namespace' | 'Pod' | 'StatefulSet' | 'IpRecord' | 'NetworkPolicy',
-    key: Key,
-  ): void {
+  delete(kind: Watched, key: Key): void {
     this.state.delete(kind, key);
     this.brain.changed(kind, [key]);
   }
@@ -152,16 +180,7 @@ export class World {
   /** A new controller process that finds these objects and this northbound database. */
   async restarted(): Promise<World> {
     const next = new World(this.sink.live());
-    for (const kind of [
-      'Vpc',
-      'Subnet',
-      'Namespace',
-      'Node',
-      'Pod',
-      'StatefulSet',
-      'IpRecord',
-      'NetworkPolicy',
-    ] as const) {
+    for (const kind of watched) {
       for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
     }
     const { stale } = next.brain.load();

@@ -1,0 +1,89 @@
+import { bigintToIp, type Family, ipFamily, ipToBigint } from '@ovenbird/crds';
+
+/**
+ * An address as a Map key: the distance from the pool's origin, as a number where that is exact. Numbers are hashed and
+ * compared several times faster than bigints and strings, and nearly every address in use is near the start of its block.
+ * Numbers and bigints of different slots compare correctly with `<` (ECMA-262, IsLessThan).
+ */
+export type Slot = number | bigint;
+
+/** An inclusive range of slots. */
+export interface SlotRange {
+  readonly first: Slot;
+  readonly last: Slot;
+}
+
+const limit = BigInt(Number.MAX_SAFE_INTEGER);
+const short = (value: bigint): Slot => (value <= limit && value >= -limit ? Number(value) : value);
+
+export const after = (slot: Slot): Slot =>
+  typeof slot === 'number' && slot < Number.MAX_SAFE_INTEGER ? slot + 1 : short(BigInt(slot) + 1n);
+export const before = (slot: Slot): Slot =>
+  typeof slot === 'number' && slot > Number.MIN_SAFE_INTEGER ? slot - 1 : short(BigInt(slot) - 1n);
+/** How many slots a range has. */
+export const sizeOf = ({ first, last }: SlotRange): bigint => BigInt(last) - BigInt(first) + 1n;
+
+/** Between addresses and slots of one family of one subnet. The origin never moves, also when the block grows. */
+export class Slots {
+  readonly family: Family;
+  readonly #origin: bigint;
+  readonly #prefix: TextPrefix | undefined;
+
+  constructor(family: Family, origin: bigint) {
+    this.family = family;
+    this.#origin = family === 4 ? 0n : origin;
+    this.#prefix = family === 6 ? textPrefix(origin) : undefined;
+  }
+
+  fromBigint(value: bigint): Slot {
+    return short(value - this.#origin);
+  }
+
+  /** @throws AddressError `bad-ip` */
+  fromText(text: string): Slot {
+    return this.fromBigint(ipToBigint(text));
+  }
+
+  toBigint(slot: Slot): bigint {
+    return this.#origin + BigInt(slot);
+  }
+
+  /** Canonical text (RFC 5952). */
+  toText(slot: Slot): string {
+    if (typeof slot === 'number') {
+      if (this.family === 4) return `${slot >>> 24}.${(slot >>> 16) & 255}.${(slot >>> 8) & 255}.${slot & 255}`;
+      const low = this.#prefix === undefined ? 0 : this.#prefix.origin + slot;
+      const last = low & 0xffff;
+      if (this.#prefix !== undefined && last !== 0 && low > 0 && low <= 0xffff_ffff) {
+        const first = low >>> 16;
+        return first === 0
+          ? this.#prefix.one + last.toString(16)
+          : `${this.#prefix.two}${first.toString(16)}:${last.toString(16)}`;
+      }
+    }
+    return bigintToIp(this.toBigint(slot), this.family);
+  }
+}
+
+/** Text of the first 96 bits of an IPv6 block, for the addresses that differ in the last 32 only. */
+interface TextPrefix {
+  /** Before the last group, when the one before it is 0. */
+  readonly one: string;
+  /** Before the last two groups, when neither is 0. */
+  readonly two: string;
+  /** The last 32 bits of the block's first address. */
+  readonly origin: number;
+}
+
+/** Which zeros RFC 5952 §4.2 shortens depends on which groups are 0, not on what the others are: one example tells. */
+function textPrefix(origin: bigint): TextPrefix {
+  const high = (origin >> 32n) << 32n;
+  return {
+    one: bigintToIp(high + 1n, 6).slice(0, -1),
+    two: bigintToIp(high + 0x1_0001n, 6).slice(0, -3),
+    origin: Number(origin - high),
+  };
+}
+
+/** The family of an address as alloc names it. */
+export const familyKey = (address: string): 'v4' | 'v6' => (ipFamily(address) === 4 ? 'v4' : 'v6');
