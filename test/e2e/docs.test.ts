@@ -16,6 +16,7 @@ interface Example {
   };
   readonly spec?: {
     readonly replicas?: number;
+    readonly ordinals?: { readonly start: number };
     readonly v4IpAddress?: string;
     readonly podName?: string;
     readonly namespace?: string;
@@ -52,7 +53,8 @@ function podsOf(objects: readonly Example[]): readonly (readonly [namespace: str
     const { namespace = 'default', name } = metadata;
     if (kind === 'Pod') return [[namespace, name] as const];
     if (kind !== 'StatefulSet') return [];
-    return Array.from({ length: spec?.replicas ?? 1 }, (_, ordinal) => [namespace, `${name}-${ordinal}`] as const);
+    const { replicas = 1, ordinals = { start: 0 } } = spec ?? {};
+    return Array.from({ length: replicas }, (_, at) => [namespace, `${name}-${at + ordinals.start}`] as const);
   });
 }
 
@@ -69,8 +71,23 @@ function promised(objects: readonly Example[]): ReadonlyMap<string, readonly str
   return result;
 }
 
+/** Checks the addresses of a running pod. */
+async function has(lab: TestLab, namespace: string, name: string, ...addresses: readonly string[]): Promise<void> {
+  expect(addressesOf(await lab.get<PodObject>('pod', name, '-n', namespace))).toEqual(addresses);
+}
+
 /** What pages say about their examples beyond that these become Ready; runs before the examples are deleted. */
 const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
+  'addresses.md': async (lab) => {
+    await has(lab, 'aviary', 'clutch-1', '10.81.0.71', 'fd00:10:81::71');
+    await has(lab, 'aviary', 'clutch-2', '10.81.0.72', 'fd00:10:81::72');
+    expect(await lab.exec('aviary', 'dipper', 'ip', 'route')).toContain('192.168.102.0/24 via 10.81.0.1');
+  },
+  'ip-pool.md': async (lab) => {
+    await has(lab, 'rookery', 'rook', '10.84.0.16', 'fd00:10:84::100');
+    await has(lab, 'heronry', 'bittern', '10.85.0.128');
+    expect(await lab.nbctl('--bare', '--columns=name', 'list', 'Address_Set')).toContain('ippool_rookery_front_ip6');
+  },
   'bandwidth.md': async (lab) => {
     const rows = await lab.nbctl('qos-list', 'ovn-default');
     expect(rows).toContain('(inport == "salmon.rapids") rate=20000 burst=10000');
@@ -117,7 +134,7 @@ describe('examples of the documentation', () => {
   const created: Example[] = [];
   const remove = async (): Promise<void> => {
     // Namespaces first, so that the pods in them do not hold up the subnets; a deleted subnet waits for its last pod.
-    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'Subnet', 'Vpc'];
+    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'IPPool', 'Subnet', 'Vpc'];
     const objects = created.splice(0).sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
     if (objects.length > 0) await lab.delete(objects, '--wait=true', '--timeout=60s');
   };
@@ -125,7 +142,7 @@ describe('examples of the documentation', () => {
 
   it('are on every page about a feature', () => {
     const names = pages.map(({ page }) => page);
-    for (const page of ['addresses', 'bandwidth', 'egress', 'ip', 'isolation', 'names', 'subnet', 'vpc'])
+    for (const page of ['addresses', 'bandwidth', 'egress', 'ip', 'ip-pool', 'isolation', 'names', 'subnet', 'vpc'])
       expect(names).toContain(`${page}.md`);
   });
 
@@ -133,7 +150,7 @@ describe('examples of the documentation', () => {
     for (const objects of blocks) {
       created.push(...objects);
       await lab.apply(...objects);
-      const networks = objects.filter(({ kind }) => kind === 'Subnet' || kind === 'Vpc');
+      const networks = objects.filter(({ kind }) => kind === 'Subnet' || kind === 'Vpc' || kind === 'IPPool');
       if (networks.length > 0) {
         const names = networks.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
         await lab.kubectl(['wait', '--for=condition=Ready', '--timeout=20s', ...names]);
