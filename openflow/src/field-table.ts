@@ -4,7 +4,7 @@
  * The order is that of encoded matches: prerequisites before what needs them.
  */
 import { type FieldDeclaration, nxm, oxm } from './field.ts';
-import { ARP, ETHERNET, IP, SERVICE_HEADER, TRANSPORT } from './packet-field-table.ts';
+import { ARP, ETHERNET, IP, TRANSPORT } from './packet-field-table.ts';
 import { OF15 } from './version.ts';
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index);
@@ -94,6 +94,64 @@ const TUNNEL: readonly FieldDeclaration[] = [
     format: 'hex' as const,
     fixedLength: false,
     codepoints: [nxm(`NXM_NX_TUN_METADATA${n}`, 40 + n)],
+  })),
+];
+
+/** Fields of the network service header. */
+const SERVICE_HEADER: readonly FieldDeclaration[] = [
+  { name: 'nsh_flags', bits: 8, format: 'decimal', prerequisite: 'nsh', codepoints: [nxm('NXOXM_NSH_FLAGS', 1)] },
+  {
+    name: 'nsh_ttl',
+    bits: 8,
+    format: 'decimal',
+    maskable: false,
+    prerequisite: 'nsh',
+    codepoints: [nxm('NXOXM_NSH_TTL', 10)],
+  },
+  {
+    name: 'nsh_mdtype',
+    bits: 8,
+    format: 'decimal',
+    maskable: false,
+    writable: false,
+    prerequisite: 'nsh',
+    codepoints: [nxm('NXOXM_NSH_MDTYPE', 2)],
+  },
+  {
+    name: 'nsh_np',
+    bits: 8,
+    format: 'decimal',
+    maskable: false,
+    writable: false,
+    prerequisite: 'nsh',
+    codepoints: [nxm('NXOXM_NSH_NP', 3)],
+  },
+  {
+    name: 'nsh_spi',
+    aliases: ['nsp'],
+    bits: 24,
+    bytes: 4,
+    format: 'hex',
+    maskable: false,
+    prerequisite: 'nsh',
+    codepoints: [nxm('NXOXM_NSH_SPI', 4)],
+  },
+  {
+    name: 'nsh_si',
+    aliases: ['nsi'],
+    bits: 8,
+    format: 'decimal',
+    maskable: false,
+    prerequisite: 'nsh',
+    codepoints: [nxm('NXOXM_NSH_SI', 5)],
+  },
+  ...[0, 1, 2, 3].map((n) => ({
+    name: `nsh_c${n + 1}`,
+    aliases: [`nshc${n + 1}`],
+    bits: 32,
+    format: 'hex' as const,
+    prerequisite: 'nsh' as const,
+    codepoints: [nxm(`NXOXM_NSH_C${n + 1}`, 6 + n)],
   })),
 ];
 

@@ -122,9 +122,12 @@ function parseAddressMask(text: string, bits: 32 | 128): FieldValue {
 export function parseValue(field: Field, text: string): ParsedValue {
   const { format } = field;
   if (format === 'ct_state' || format === 'tcp_flags' || format === 'tunnel_flags') {
-    const [value, mask] = parseFlags(FLAGS[format] ?? [], text, field.name);
+    const names = FLAGS[format] ?? [];
+    const [value, mask] = parseFlags(names, text, field.name);
     checkValue(field, value);
-    return { value, mask };
+    // Open vSwitch does not look at flags that have no name; of TCP it knows all.
+    const named = format === 'tcp_flags' ? undefined : names.reduce((bits, [bit]) => bits | bit, 0);
+    return { value, mask: mask ?? named };
   }
   if (format === 'frag') {
     const found = FRAGMENTS.find(([name]) => name === text);

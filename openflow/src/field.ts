@@ -71,8 +71,13 @@ export interface Field {
   readonly writable: boolean;
   readonly prerequisite: Prerequisite;
   readonly codepoints: readonly Codepoint[];
-  /** All bits: the mask that means an exact match. */
+  /** All bits that may be set. */
   readonly ones: FieldValue;
+  /**
+   * The mask that means an exact match. Where bytes have bits to spare (tcp_flags has 12 in 16) it has those too: Open
+   * vSwitch keeps a match that leaves them out apart from an exact one.
+   */
+  readonly exactMask: FieldValue;
   /** False for fields whose length another table decides (tun_metadata), and for unknown ones. */
   readonly fixedLength: boolean;
   /** The codepoint that each version uses, by `Version`. Version 1.0 stands for NXM. */
@@ -138,6 +143,8 @@ export interface FieldDeclaration {
   readonly writable?: boolean;
   readonly prerequisite?: Prerequisite;
   readonly fixedLength?: boolean;
+  /** Bits that are not there count as matched: a mask of all bits is the same as none. */
+  readonly spareBitsMatch?: boolean;
   readonly codepoints: readonly Codepoint[];
 }
 
@@ -156,19 +163,21 @@ export function onesOf(bits: number): FieldValue {
 
 /** Makes the field of a declaration. */
 export function declareField(declaration: FieldDeclaration, index: number): Field {
-  const { codepoints } = declaration;
+  const { codepoints, bits } = declaration;
+  const bytes = declaration.bytes ?? bytesFor(bits);
   return {
     name: declaration.name,
     aliases: declaration.aliases ?? [],
     index,
-    bits: declaration.bits,
-    bytes: declaration.bytes ?? bytesFor(declaration.bits),
+    bits,
+    bytes,
     format: declaration.format,
     maskable: declaration.maskable ?? true,
     writable: declaration.writable ?? true,
     prerequisite: declaration.prerequisite ?? 'none',
     codepoints,
-    ones: onesOf(declaration.bits),
+    ones: onesOf(bits),
+    exactMask: onesOf(declaration.spareBitsMatch === true ? bits : bytes * 8),
     fixedLength: declaration.fixedLength ?? true,
     wire: {
       [OF10]: choose(codepoints, OF10),

@@ -52,10 +52,21 @@ export function sizedField(field: Field, bytes: number): Field {
   const key = `${field.index} ${bytes}`;
   let sized = SIZED.get(key);
   if (sized === undefined) {
-    sized = { ...field, bytes, bits: bytes * 8, ones: onesOf(bytes * 8) };
+    sized = { ...field, bytes, bits: bytes * 8, ones: onesOf(bytes * 8), exactMask: onesOf(bytes * 8) };
     SIZED.set(key, sized);
   }
   return sized;
+}
+
+/** As many bytes as a value needs, at least one. */
+function bytesOf(value: FieldValue): number {
+  return Math.max(1, Math.ceil(value.toString(16).length / 2));
+}
+
+/** A field of variable length at the length that a value and its mask need; other fields as they are. */
+export function fieldFor(field: Field, value: FieldValue, mask: FieldValue | undefined): Field {
+  if (field.fixedLength || field !== FIELDS[field.index]) return field;
+  return sizedField(field, Math.max(bytesOf(value), mask === undefined ? 1 : bytesOf(mask)));
 }
 
 /** Indexes from here on are those of unknown fields: they sort behind all known ones. */
@@ -78,6 +89,7 @@ function unknownField(oxmClass: number, number: number, experimenter: number | u
     prerequisite: 'none',
     codepoints: [point],
     ones: onesOf(bytes * 8),
+    exactMask: onesOf(bytes * 8),
     fixedLength: false,
     wire: { [OF10]: point, [OF13]: point, [OF14]: point, [OF15]: point },
   };

@@ -1,6 +1,6 @@
 /** Matches on the wire: OXM and NXM fields (OpenFlow 1.5.1 §7.2.3). */
 import type { Field } from './field.ts';
-import { isUnknownField, readFieldHeader, readValue, writeFieldHeader, writeValue } from './fields.ts';
+import { isUnknownField, readFieldHeader, readValue, sizedField, writeFieldHeader, writeValue } from './fields.ts';
 import { addField, type Match, type MatchField } from './match.ts';
 import type { Reader } from './reader.ts';
 import { register, registerNumber, wideRegister } from './register.ts';
@@ -8,12 +8,6 @@ import { OF15, type Version } from './version.ts';
 import type { Writer } from './writer.ts';
 
 const ALL = 0xffff_ffff;
-
-/**
- * Fields whose exact match is written with a mask: their top bits do not exist, and Open vSwitch says so. (Of the
- * others with unused bits, it leaves the mask out.)
- */
-const MASK_WHEN_EXACT: ReadonlySet<string> = new Set(['tcp_flags', 'tun_flags']);
 
 /** Writes half a 64-bit register, or both halves at once: OpenFlow 1.5 has only the wide ones. */
 function writeWideRegister(w: Writer, fields: Match, number: number, at: number): void {
@@ -41,10 +35,15 @@ function writeWideRegister(w: Writer, fields: Match, number: number, at: number)
 
 /** Writes one field with its header. */
 export function writeField(w: Writer, version: Version, { field, value, mask }: MatchField): void {
-  const bits = mask ?? (MASK_WHEN_EXACT.has(field.name) ? field.ones : undefined);
-  writeFieldHeader(w, field, version, bits !== undefined, bits === undefined ? field.bytes : field.bytes * 2);
+  if (mask === undefined) {
+    // A tunnel option that only has to be there has no value, and a mask of no length.
+    writeFieldHeader(w, field, version, field.bytes === 0, field.bytes);
+    writeValue(w, value, field.bytes);
+    return;
+  }
+  writeFieldHeader(w, field, version, true, field.bytes * 2);
   writeValue(w, value, field.bytes);
-  if (bits !== undefined) writeValue(w, bits, field.bytes);
+  writeValue(w, mask, field.bytes);
 }
 
 /** Writes the fields of a match, without the match's own header. */
@@ -118,6 +117,10 @@ export function readMatchFields(r: Reader): Match {
     }
     r.pos = start;
     const { field, hasMask, length: payload } = readFieldHeader(r);
+    if (payload === 0 && hasMask && !field.fixedLength) {
+      into.push({ field: sizedField(field, 0), value: 0, mask: undefined });
+      continue;
+    }
     if (payload !== (hasMask ? field.bytes * 2 : field.bytes)) throw r.malformed(`${field.name} without a value`);
     const value = readValue(r, field);
     const mask = hasMask ? readValue(r, field) : undefined;

@@ -56,9 +56,13 @@ const PRINTERS: Readonly<Record<string, Printer>> = {
   eth_type: (value) => paddedHex(value, 4),
   ipv6_label: (value, mask) => paddedHex(value, 5) + (mask === undefined ? '' : `/${paddedHex(mask, 5)}`),
   tun_gbp_flags: (value) => hex(value),
+  nsh_flags: (value, mask) => (mask === undefined ? String(value) : `${paddedHex(value, 2)}/${paddedHex(mask, 2)}`),
+  tun_erspan_ver: (value) => String(value),
+  tun_erspan_dir: (value) => String(value),
   tun_erspan_idx: (value) => hex(value),
   tun_erspan_hwid: (value) => hex(value),
   tun_gtpu_flags: (value) => hex(value),
+  tun_gtpu_msgtype: (value) => String(value),
 };
 
 /** A field's name and its equals sign, its rank, and how to print its value. By field index. */
@@ -167,12 +171,12 @@ function formatVlan(vid: MatchField | undefined, pcp: MatchField | undefined): s
 /** What one entry prints as; undefined when it is part of something else. */
 function formatEntry(entry: MatchField, style: Style): string {
   const { field, value, mask } = entry;
+  if (field.bytes === 0) return field.name;
   if (field === IP_DSCP) return `nw_tos=${Number(value) << 2}`;
   // All eight known states: Open vSwitch prints them as a list instead of with signs.
-  if (field.format === 'ct_state' && Number(mask ?? 0xffff_ffff) === ANY_STATE) {
+  if (field.format === 'ct_state' && (mask === undefined || Number(mask) === ANY_STATE)) {
     return style.label + formatValue(field, value, undefined);
   }
-  if (field.format === 'ct_state' && mask === undefined) return style.label + formatValue(field, value, 0xffff_ffff);
   return style.label + style.print(value, mask);
 }
 

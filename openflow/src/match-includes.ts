@@ -10,7 +10,7 @@ export function matchIncludes(general: Match, special: Match): boolean {
   return general.every(({ field, value, mask }) => {
     const other = special.find((entry) => entry.field === field);
     if (other === undefined) return false;
-    const bits = mask ?? field.ones;
-    return and(other.mask ?? field.ones, bits) === bits && and(other.value, bits) === value;
+    const bits = mask ?? field.exactMask;
+    return and(other.mask ?? field.exactMask, bits) === bits && and(other.value, bits) === value;
   });
 }

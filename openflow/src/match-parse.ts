@@ -2,7 +2,7 @@
 import { OpenFlowError } from './error.ts';
 import type { Field } from './field.ts';
 import { parseValue } from './field-text.ts';
-import { fieldNamed, findField } from './fields.ts';
+import { fieldNamed, findField, sizedField } from './fields.ts';
 import { addField, finishMatch, type Match, type MatchField } from './match.ts';
 import { parseNumber } from './number-text.ts';
 import { parsePort } from './port.ts';
@@ -67,9 +67,10 @@ export class MatchParser {
         return true;
       }
       const field = findField(key);
-      // A tunnel option that is only asked to be there has no value.
       if (field === undefined || field.fixedLength) return false;
-      throw new OpenFlowError('syntax', `${key} needs a value`);
+      // A tunnel option that only has to be there.
+      this.#fields.push({ field: sizedField(field, 0), value: 0, mask: undefined });
+      return true;
     }
     if (AMBIGUOUS.has(key)) {
       (this.#waiting ??= []).push([key, value]);

@@ -1,10 +1,10 @@
 /** Matches: lists of fields with values, built and normalised the same way wherever they come from. */
 import { OpenFlowError } from './error.ts';
 import type { Field, FieldValue } from './field.ts';
-import { and, checkValue, isZero, or } from './field-bits.ts';
+import { and, checkValue, isZero, ofWidth, or } from './field-bits.ts';
 import type { FieldName } from './field-name.ts';
 import { parseValue } from './field-text.ts';
-import { fieldNamed } from './fields.ts';
+import { fieldFor, fieldNamed } from './fields.ts';
 import { fromPort16 } from './port.ts';
 import { addPrerequisites } from './prerequisite.ts';
 import { registersOf } from './register.ts';
@@ -42,12 +42,12 @@ function put(into: MatchField[], field: Field, value: FieldValue, mask: FieldVal
     into.push({ field, value, mask });
     return;
   }
-  const common = and(old.mask ?? field.ones, mask ?? field.ones);
+  const common = and(old.mask ?? field.exactMask, mask ?? field.exactMask);
   if (and(old.value, common) !== and(value, common)) {
     throw new OpenFlowError('invalid_value', `${field.name} is matched twice, on values that exclude each other`);
   }
-  const joined = or(old.mask ?? field.ones, mask ?? field.ones);
-  into[at] = { field, value: or(old.value, value), mask: joined === field.ones ? undefined : joined };
+  const joined = or(old.mask ?? field.exactMask, mask ?? field.exactMask);
+  into[at] = { field, value: or(old.value, value), mask: joined === field.exactMask ? undefined : joined };
 }
 
 /**
@@ -56,13 +56,20 @@ function put(into: MatchField[], field: Field, value: FieldValue, mask: FieldVal
  * vlan_vid and vlan_pcp, nw_tos as ip_dscp, the 16-bit in_port as the 32-bit one.
  */
 export function addField(into: MatchField[], field: Field, value: FieldValue, mask: FieldValue | undefined): void {
+  if (!field.fixedLength) {
+    const sized = fieldFor(field, value, mask);
+    if (sized !== field) {
+      addField(into, sized, ofWidth(sized, value), mask === undefined ? undefined : ofWidth(sized, mask));
+      return;
+    }
+  }
   let bits = mask;
   let masked = value;
   if (bits !== undefined) {
-    bits = and(bits, field.ones);
+    bits = and(bits, field.exactMask);
     if (isZero(bits)) return;
     masked = and(value, bits);
-    if (bits === field.ones) bits = undefined;
+    if (bits === field.exactMask) bits = undefined;
   }
   const registers = registersOf(field);
   if (registers !== undefined) {

@@ -17,7 +17,7 @@ export interface Subfield {
 }
 
 /** How many bits actions may use. Of a VLAN ID, the bit that says that there is one belongs to matches only. */
-function wholeBits(field: Field): number {
+export function wholeBits(field: Field): number {
   return field.name === 'vlan_vid' ? 12 : field.bits;
 }
 

@@ -244,7 +244,7 @@ const CT: ActionSpec<Ct> = {
     if (alg !== undefined && alg !== 0) {
       parts.push(`alg=${Object.keys(ALGORITHMS).find((name) => ALGORITHMS[name] === alg) ?? alg}`);
     }
-    return parts.length === 0 ? 'ct' : `ct(${parts.join(',')})`;
+    return `ct(${parts.join(',')})`;
   },
   parse: (_word, args, c) => {
     const into: Mutable<Ct> = { type: 'ct' };

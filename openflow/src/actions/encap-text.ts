@@ -42,6 +42,10 @@ export function parseProperties(text: string | undefined): readonly EncapPropert
     const data = parseBytes(bytes.slice(2));
     const classNumber = parseNumber(tlvClass, 0xffff, 'a TLV class');
     const head = [classNumber >> 8, classNumber & 0xff, parseNumber(type, 255, 'a TLV type'), data.length];
-    return { propertyClass: NSH_CLASS, propertyType: TLV, data: Uint8Array.from([...head, ...data]) };
+    // Its length counts the padding to a multiple of 8, which the property's own header is part of.
+    const padded = new Uint8Array(Math.ceil((4 + head.length + data.length) / 8) * 8 - 4);
+    padded.set(head);
+    padded.set(data, head.length);
+    return { propertyClass: NSH_CLASS, propertyType: TLV, data: padded };
   });
 }

@@ -247,7 +247,7 @@ const CONTROLLER: ActionSpec<Controller> = {
         if (controllerId !== undefined && controllerId !== 0)
           property(PROPERTY.controllerId, 4, () => w.u16(controllerId));
         if (reason !== undefined && reason !== 'action') {
-          property(PROPERTY.reason, 4, () => w.u8(numberFor(PACKET_IN_REASONS, reason, 'reason')));
+          property(PROPERTY.reason, 1, () => w.u8(numberFor(PACKET_IN_REASONS, reason, 'reason')));
         }
         if (userdata !== undefined && userdata.length > 0) {
           property(PROPERTY.userdata, userdata.length, () => w.bytes(userdata));

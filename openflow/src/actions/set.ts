@@ -6,7 +6,7 @@ import { OpenFlowError } from '../error.ts';
 import type { Field, FieldValue } from '../field.ts';
 import { and, bitRange, isZero, ofWidth } from '../field-bits.ts';
 import { formatValue, parseValue } from '../field-text.ts';
-import { readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
+import { fieldFor, readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
 import { parseBigint, parseNumber } from '../number-text.ts';
 import type { Reader } from '../reader.ts';
 import {
@@ -17,6 +17,7 @@ import {
   parseSubfield,
   readFieldName,
   unpackRange,
+  wholeBits,
   writeFieldName,
 } from '../subfield.ts';
 import { NX, OF10, OF13, OF14, OF15, ONF, type Version } from '../version.ts';
@@ -44,7 +45,7 @@ function writeFieldValue(
 }
 
 /** The runs of ones in a mask, lowest first: what NXAST_REG_LOAD, which knows ranges only, can set. */
-export function runsOf(mask: FieldValue): readonly (readonly [offset: number, bits: number])[] {
+function runsOf(mask: FieldValue): readonly (readonly [offset: number, bits: number])[] {
   const runs: (readonly [number, number])[] = [];
   let left = BigInt(mask);
   let offset = 0;
@@ -64,12 +65,16 @@ export function runsOf(mask: FieldValue): readonly (readonly [offset: number, bi
   return runs;
 }
 
+/** Fields that NXAST_REG_LOAD has no room for: those with a long header, and tunnel options. */
+const needsLoad2 = (field: Field): boolean => field.wire[OF10].experimenter !== undefined || !field.fixedLength;
+
 /** Whether the mask leaves bits out. */
-const isPartial = ({ field, mask }: SetField): boolean => mask !== undefined && mask !== field.ones;
+const isPartial = ({ field, mask }: SetField): boolean => mask !== undefined && mask !== field.exactMask;
 
 /** A set_field with a mask, as the loads that OpenFlow before 1.5 has for it. */
-export function asLoads({ field, value, mask }: SetField): readonly Load[] {
-  return runsOf(mask ?? field.ones).map(([offset, bits]) => ({
+function asLoads({ field, value, mask }: SetField): readonly Load[] {
+  const bits = and(mask ?? field.ones, ofWidth(field, bitRange(0, wholeBits(field))));
+  return runsOf(bits).map(([offset, bits]) => ({
     type: 'load',
     dst: { field, offset, bits },
     value: ofWidth(field, (BigInt(value) & bitRange(offset, bits)) >> BigInt(offset)),
@@ -93,10 +98,20 @@ const SET_FIELD: ActionSpec<SetField> = {
       code: 25,
       from: OF15,
       to: OF15,
-      read: (r) => readFieldValue(r),
       write: (w, action, c) => {
         const { field, value, mask } = action;
         writeFieldValue(w, c.version, field, value, isPartial(action) ? mask : undefined);
+      },
+    },
+    {
+      // NXAST_REG_LOAD2: up to 1.4, for fields that NXAST_REG_LOAD has no room for.
+      vendor: NX,
+      code: 33,
+      from: OF13,
+      to: OF14,
+      read: (r) => readFieldValue(r),
+      write: (w, { field, value, mask }, c) => {
+        writeFieldValue(w, loadVersion(field, c.version), field, value, mask ?? field.ones);
       },
     },
   ],
@@ -120,7 +135,14 @@ function setField(
   parsed: { readonly value: FieldValue; readonly mask: FieldValue | undefined },
 ): SetField {
   if (!field.writable) throw new OpenFlowError('invalid_value', `${field.name} cannot be set (ovs-fields(7))`);
-  const { value, mask } = parsed;
+  const sized = fieldFor(field, parsed.value, parsed.mask);
+  if (sized !== field) {
+    const { value, mask } = parsed;
+    return setField(sized, { value: ofWidth(sized, value), mask: mask === undefined ? mask : ofWidth(sized, mask) });
+  }
+  const { value } = parsed;
+  // Flags without signs are the whole field.
+  const mask = field.format === 'tunnel_flags' ? undefined : parsed.mask;
   if (mask === undefined) return { type: 'set_field', field, value, mask };
   if (!isZero(value) && and(value, mask) !== value) {
     throw new OpenFlowError('invalid_value', `set_field of ${field.name}: the value has bits that the mask leaves out`);
@@ -186,7 +208,7 @@ const LOAD: ActionSpec<Load> = {
       code: 7,
       from: OF13,
       to: OF14,
-      suits: ({ dst }) => dst.bits <= 64 && dst.field.wire[OF10].experimenter === undefined,
+      suits: ({ dst }) => dst.bits <= 64 && !needsLoad2(dst.field),
       read: (r) => {
         const range = r.u16();
         const field = readFieldName(r);
@@ -204,17 +226,8 @@ const LOAD: ActionSpec<Load> = {
       code: 33,
       from: OF13,
       to: OF14,
-      read: (r) => {
-        r.skip(6);
-        const { field, value, mask } = readFieldValue(r);
-        const runs = runsOf(mask ?? field.ones);
-        const [run] = runs;
-        if (run === undefined || runs.length > 1) throw r.malformed('NXAST_REG_LOAD2 with a mask that is no range');
-        const [offset, bits] = run;
-        return { type: 'load', dst: { field, offset, bits }, value: ofWidth(field, BigInt(value) >> BigInt(offset)) };
-      },
+      // Read as the set_field that it is on the wire.
       write: (w, action, c) => {
-        w.zeros(6);
         const { field, value, mask } = asSetField(action);
         writeFieldValue(w, loadVersion(field, c.version), field, value, mask);
       },
@@ -399,10 +412,12 @@ export const SET_ACTIONS: readonly ActionSpec<Action>[] = [
   erase(CHECK_PKT_LARGER),
 ];
 
+/** A set_field that only OpenFlow 1.5 can say as it is. */
+const needsLoads = (action: Action): action is SetField =>
+  action.type === 'set_field' && isPartial(action) && !needsLoad2(action.field);
+
 /** Rewrites masked set_fields as loads where the version needs it. */
 export function forVersion(actions: readonly Action[], version: Version): readonly Action[] {
-  if (version >= OF15 || !actions.some((action) => action.type === 'set_field' && isPartial(action))) return actions;
-  return actions.flatMap((action): readonly Action[] =>
-    action.type === 'set_field' && isPartial(action) ? asLoads(action) : [action],
-  );
+  if (version >= OF15 || !actions.some(needsLoads)) return actions;
+  return actions.flatMap((action): readonly Action[] => (needsLoads(action) ? asLoads(action) : [action]));
 }

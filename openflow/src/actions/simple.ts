@@ -49,7 +49,12 @@ function numbered<A extends Action>(
   type: A['type'],
   key: keyof A & string,
   form: ActionForm<A>,
-  text: { readonly max: number; readonly word?: string; readonly format?: (value: number) => string },
+  text: {
+    readonly max: number;
+    readonly word?: string;
+    readonly format?: (value: number) => string;
+    readonly inParentheses?: boolean;
+  },
 ): ActionSpec<A> {
   const word = text.word ?? type;
   const format = text.format ?? String;
@@ -57,7 +62,10 @@ function numbered<A extends Action>(
     types: [type],
     forms: [form],
     words: [word],
-    format: (action) => `${word}:${format((action as unknown as Readonly<Record<string, number>>)[key] ?? 0)}`,
+    format: (action) => {
+      const number = format((action as unknown as Readonly<Record<string, number>>)[key] ?? 0);
+      return text.inParentheses === true ? `${word}(${number})` : `${word}:${number}`;
+    },
     parse: (name, args) => ({ type, [key]: parseNumber(needArgument(name, args), text.max, name) }) as unknown as A,
   };
 }
@@ -116,7 +124,7 @@ export const SIMPLE_ACTIONS: readonly ActionSpec<Action>[] = [
   erase(
     numbered<SetTtl>('set_mpls_ttl', 'ttl', fixed(0, 15, [ttl.u8('ttl'), ttl.pad(3)], { type: 'set_mpls_ttl' }), {
       max: 255,
-      format: (value) => `(${value})`,
+      inParentheses: true,
     }),
   ),
   erase(
