@@ -33,6 +33,12 @@ const programs = {
   // Tests chain Ovenbird's CNI plugin with the stock ones, which write their rules by iptables.
   portmap: 'containernetworking-plugins',
   iptables: 'iptables',
+  // Real container runtimes call the plugin in test/integration/runtimes.
+  containerd: 'containerd',
+  runc: 'runc',
+  podman: 'podman',
+  crun: 'crun',
+  busybox: 'busybox-static',
 };
 /** Oldest kubectl whose `exec` speaks websocket by default. */
 const kubectlMinor = 31;
@@ -100,7 +106,9 @@ function debianPackages() {
   } finally {
     if (ownPolicy) rmSync(policy, { force: true });
   }
-  const services = ['openvswitch-switch', 'ovn-central', 'ovn-host'].filter((name) => packages.includes(name));
+  const services = ['openvswitch-switch', 'ovn-central', 'ovn-host', 'containerd', 'podman'].filter((name) =>
+    packages.includes(name),
+  );
   if (services.length > 0 && which('systemctl') !== undefined) {
     spawnSync('systemctl', ['disable', ...services], { stdio: 'ignore' });
   }

@@ -1,9 +1,11 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
 import { type DurablePort, durableHolders, type LoadResult, loadAddresses } from './alloc/load.ts';
+import { AttachmentLife } from './attachment/life.ts';
+import { isContainerRecord } from './attachment/wanted.ts';
 import { CompileContext } from './compile/context.ts';
 import { Engine, type UnitSink } from './compile/engine.ts';
-import { ownerOf } from './compile/names.ts';
+import { ownerOf, splitOwner } from './compile/names.ts';
 import { allUnits } from './compile/units.ts';
 import { NodeLife } from './node/life.ts';
 import { bandwidthOf } from './pod/bandwidth.ts';
@@ -27,6 +29,10 @@ export interface RowSink extends UnitSink {
 export interface ApiEffects {
   announcePod(key: Key): void;
   announceNode(name: Key): void;
+  /** The IP object of a container outside of Kubernetes has to say what it got. */
+  announceContainer(name: Key): void;
+  /** The same, why it gets nothing. */
+  refuseContainer(name: Key, reason: string, message: string): void;
   /** The IP object of an owner has to be brought up to date. */
   writeRecord(owner: string): void;
   recordChanged(name: Key): void;
@@ -61,12 +67,15 @@ export class Brain {
   readonly nodes: NodeLife;
   readonly subnets: SubnetLife;
   readonly pools: PoolLife;
+  readonly attachments: AttachmentLife;
   readonly policies: PolicyLife;
   readonly engine: Engine;
   readonly #options: BrainOptions;
   readonly #tick: Tick;
   readonly #dirtyPods = new Set<Key>();
   readonly #dirtyNodes = new Set<Key>();
+  /** Pods, and names of IP objects of containers outside of Kubernetes. */
+  readonly #dirtyAttachments = new Set<Key>();
   #judge = true;
   readonly #awaiting: { unit: string; done: () => void }[] = [];
   readonly #finished = new Set<string>();
@@ -109,6 +118,15 @@ export class Brain {
       warnNode: (node, reason, message) => api.event({ kind: 'Node', object: node }, reason, message),
       freed: (subnet) => this.freed(subnet),
     });
+    this.attachments = new AttachmentLife(state, this.allocator, rules, {
+      committed,
+      announcePod: (key) => this.#announceAgain('Pod', key),
+      announceContainer: (name) => api.announceContainer(name),
+      refuseContainer: (name, reason, message) => api.refuseContainer(name, reason, message),
+      recordChanged,
+      warn: (pod, reason, message) => api.event({ kind: 'Pod', object: pod }, reason, message),
+      freed: (subnet) => this.freed(subnet),
+    });
     this.subnets = new SubnetLife(state, this.allocator, rules, options.serviceCidrs, options.live.subnets, {
       committed,
       changed: (subnet) => this.#subnetChanged(subnet),
@@ -134,6 +152,8 @@ export class Brain {
     const result = loadAddresses(state, this.allocator, live.ports);
     for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
     for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
+    for (const key of this.#byAge('Pod')) this.#dirtyAttachments.add(key);
+    for (const record of state.list('IpRecord')) if (isContainerRecord(record)) this.#dirtyAttachments.add(record.name);
     return result;
   }
 
@@ -143,6 +163,7 @@ export class Brain {
     const key = owner.slice(slash + 1);
     if (owner.startsWith('Pod/')) this.pods.portGone(key);
     else if (owner.startsWith('Node/')) this.nodes.portGone(key);
+    else if (owner.startsWith('Attachment/')) this.attachments.portGone(key);
     this.#tick.schedule();
   }
 
@@ -151,6 +172,10 @@ export class Brain {
     const { state } = this.#options;
     for (const key of state.keys('PodAddress')) this.#awaitPublish('Pod', key);
     for (const key of state.keys('NodeAddress')) this.#awaitPublish('Node', key);
+    for (const [key, { uid }] of state.entries('AttachmentAddress')) {
+      const unit = ownerOf('AttachmentAddress', key);
+      this.#awaiting.push({ unit, done: () => this.attachments.committed(key, uid) });
+    }
   }
 
   #awaitPublish(kind: 'Pod' | 'Node', key: Key): void {
@@ -173,6 +198,10 @@ export class Brain {
           }
           this.#dirtyNodes.add(key);
           this.#judge = true;
+          this.#retryAttachments();
+          for (const address of state.list('AttachmentAddress'))
+            if (address.pod === undefined && address.node === key)
+              this.#dirtyAttachments.add(splitOwner(address.owner)[1]);
           this.#announceAgain('Node', key);
           break;
         case 'Subnet':
@@ -186,6 +215,10 @@ export class Brain {
           break;
         case 'Namespace':
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
+          this.#retryAttachments();
+          break;
+        case 'NetworkAttachment':
+          this.#retryAttachments();
           break;
         case 'StatefulSet':
           this.#setChanged(key);
@@ -195,6 +228,8 @@ export class Brain {
           break;
         case 'IpRecord':
           api.recordChanged(key);
+          if (isContainerRecord(state.get('IpRecord', key)) || state.get('AttachmentAddress', key) !== undefined)
+            this.#dirtyAttachments.add(key);
           break;
         case 'NetworkPolicy':
         case 'PodSet':
@@ -206,6 +241,7 @@ export class Brain {
         case 'UsablePool':
         case 'PodAddress':
         case 'NodeAddress':
+        case 'AttachmentAddress':
           break;
       }
     }
@@ -216,6 +252,7 @@ export class Brain {
   freed(subnet: string): void {
     this.#reserve(subnet);
     for (const key of this.pods.waitingFor(subnet)) this.#dirtyPods.add(key);
+    this.#retryAttachments();
     this.subnets.freed(subnet);
     this.#options.api.writeStatus('Subnet', subnet);
     this.#tick.schedule();
@@ -236,6 +273,8 @@ export class Brain {
     this.#dirtyNodes.clear();
     for (const key of this.#dirtyPods) this.pods.reconcile(key);
     this.#dirtyPods.clear();
+    for (const key of this.#dirtyAttachments) this.attachments.reconcile(key);
+    this.#dirtyAttachments.clear();
     this.policies.run();
     this.engine.flush();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
@@ -276,6 +315,7 @@ export class Brain {
     const { state, api } = this.#options;
     const pod = state.get('Pod', key);
     this.#dirtyPods.add(key);
+    this.#dirtyAttachments.add(key);
     if (pod === undefined) {
       this.#published.delete(ownerOf('Pod', key));
       api.announcePod(key);
@@ -312,6 +352,11 @@ export class Brain {
     this.#reserve(name);
     // Also those that wait for another subnet: this one may list their namespace, or hold the address they ask for.
     for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
+    this.#retryAttachments();
+    for (const { pod, owner } of state.index('AttachmentAddress', 'subnet', name)) {
+      if (pod === undefined) api.announceContainer(splitOwner(owner)[1]);
+      else this.#announceAgain('Pod', pod);
+    }
     // What was announced (gateway, cidr) may have changed with it.
     if (name === rules.joinSubnet) {
       for (const node of state.keys('Node')) {
@@ -330,6 +375,10 @@ export class Brain {
   #reserve(subnet: string): void {
     const { state, api } = this.#options;
     for (const record of state.index('IpRecord', 'reservation', subnet)) api.recordChanged(record.name);
+  }
+
+  #retryAttachments(): void {
+    for (const key of this.attachments.waiting()) this.#dirtyAttachments.add(key);
   }
 
   #byAge(kind: 'Pod' | 'Node'): Key[] {

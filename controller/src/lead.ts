@@ -16,6 +16,7 @@ import {
 import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
 import type { Logger } from 'pino';
 import { Announcer } from './api/announcer.ts';
+import { ContainerAnnouncer } from './api/container-announcer.ts';
 import { ensureDefaults } from './api/defaults.ts';
 import { Finalizers } from './api/finalizers.ts';
 import { ipApi } from './api/ip-api.ts';
@@ -166,6 +167,12 @@ export async function lead(options: LeadOptions): Promise<void> {
       ),
     onReport: ({ key, failure }) => failure !== undefined && log.warn({ key, err: failure.error }, 'announcement'),
   });
+  const containers = new ContainerAnnouncer({
+    client,
+    state,
+    signal,
+    onReport: ({ key, failure }) => failure !== undefined && log.warn({ key, err: failure.error }, 'container'),
+  });
   const gate = new RecordGate({
     clock: systemClock,
     announced: () => announcer.idle(),
@@ -177,6 +184,8 @@ export async function lead(options: LeadOptions): Promise<void> {
   const api: ApiEffects = {
     announcePod: (key) => announcer.pod(key),
     announceNode: (name) => announcer.node(name),
+    announceContainer: (name) => containers.announce(name),
+    refuseContainer: (name, reason, message) => containers.refuse(name, reason, message),
     writeRecord: (owner) => gate.add(owner),
     recordChanged: (name) => records.changed(name),
     event: ({ kind, object }, reason, message) => {

@@ -37,7 +37,38 @@ export const announcement = {
   portName: 'ovn.kubernetes.io/port_name',
   /** UID of the pod that the other keys are about: a template may carry those, but not this. */
   announcedUid: 'ovenbird.io/announced-uid',
+  /** Pod only: its interfaces beside the first one, JSON (see `PodInterface`). */
+  interfaces: 'ovenbird.io/interfaces',
 } as const;
+
+/**
+ * One interface of a pod beside the first one, in the annotation `ovenbird.io/interfaces`. It is named as soon as the pod
+ * asks for it; the fields of the second half come when the northbound database holds its port.
+ */
+export interface PodInterface {
+  readonly name: string;
+  /** `<nad>.<namespace>.ovn`, or without `.ovn` where only an address is given. */
+  readonly provider: string;
+  /** It has the default routes, and no other interface of the pod has. */
+  readonly defaultRoute?: true;
+  /** Name of the logical switch port; absent where only an address is given. */
+  readonly port?: string;
+  readonly subnet?: string;
+  readonly mac?: string;
+  /** IPv4 first. */
+  readonly addresses?: readonly { readonly address: string; readonly prefix: number; readonly gateway: string }[];
+}
+
+/** Keys of the network plumbing working group's convention, as Multus reads and writes them. */
+export const multus = {
+  /** On a Pod: the further networks it asks for. */
+  networks: 'k8s.v1.cni.cncf.io/networks',
+  /** On a Pod: what it got, JSON. */
+  networkStatus: 'k8s.v1.cni.cncf.io/network-status',
+} as const;
+
+/** Key of an annotation about the interface of one provider: `blue.default.ovn.kubernetes.io/ip_address`. */
+export const providerKey = (provider: string, name: string): string => `${provider}.kubernetes.io/${name}`;
 
 /** What a Pod or its namespace asks for. */
 export const request = {
@@ -87,6 +118,8 @@ export const ipObject = {
   subnet: 'ovn.kubernetes.io/subnet',
   /** Label: node name. */
   nodeName: 'ovn.kubernetes.io/node-name',
+  /** Label, `"true"`: made by an agent for a container of its node. */
+  attachment: 'ovenbird.io/attachment',
   /** Annotation: `StatefulSet/namespace/name` (or `VirtualMachine/...`) of what the address is kept for when its pod is gone. */
   keepFor: 'ovenbird.io/keep-for',
 } as const;

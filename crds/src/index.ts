@@ -5,8 +5,11 @@ export {
   announcement,
   CONTROLLER_FINALIZER,
   ipObject,
+  multus,
   OVENBIRD_PREFIX,
   OVN_PREFIX,
+  type PodInterface,
+  providerKey,
   request,
 } from './annotations.ts';
 export { type Dual, dualValues, joinDual, splitDual, splitDualCidr } from './dual.ts';

@@ -27,6 +27,16 @@ export interface IPSpec {
   readonly nodeName?: string;
   /** UID of the Pod or Node that holds the address; absent on reservations. */
   readonly ownerUID?: string;
+  /** Which interface has the address, where it is not a pod's first one. */
+  readonly attachment?: IPAttachment;
+}
+
+/** An interface beside the pods' first ones: a further one of a pod, or that of a container outside of Kubernetes. */
+export interface IPAttachment {
+  /** Name inside the container, such as `net1`. */
+  readonly interface: string;
+  /** Provider (`<nad>.<namespace>.ovn`) of a pod's interface; the CNI network's name otherwise. */
+  readonly network: string;
 }
 
 /** What the controller says about a reservation. */
@@ -62,11 +72,13 @@ const macRule: Rule<string> = {
 };
 
 const field = (name: string): string => `(has(self.${name}) ? self.${name} : '')`;
+const isText = (value: string | undefined): boolean => value !== undefined && value !== '';
 const specRules: readonly Rule<IPSpec>[] = [
   {
-    rule: `${field('ipAddress')} != '' || ${field('v4IpAddress')} != '' || ${field('v6IpAddress')} != ''`,
+    rule: `has(self.attachment) || ${field('ipAddress')} != '' || ${field('v4IpAddress')} != '' || ${field('v6IpAddress')} != ''`,
     message: 'an IP needs an address: write spec.v4IpAddress, spec.v6IpAddress, or both',
     holds: (value) =>
+      value.attachment !== undefined ||
       [value.ipAddress, value.v4IpAddress, value.v6IpAddress].some((ip) => ip !== undefined && ip !== ''),
   },
   {
@@ -76,6 +88,13 @@ const specRules: readonly Rule<IPSpec>[] = [
       const given = [value.v4IpAddress ?? '', value.v6IpAddress ?? ''].filter((ip) => ip !== '');
       return (value.ipAddress ?? '') === '' || given.length === 0 || value.ipAddress === given.join(',');
     },
+  },
+  {
+    rule: `!has(self.attachment) || ${field('podName')} != '' || (${field('nodeName')} != '' && ${field('containerID')} != '')`,
+    message:
+      'an attachment belongs to a pod (spec.podName) or to a container of a node (spec.nodeName, spec.containerID)',
+    holds: (value) =>
+      value.attachment === undefined || isText(value.podName) || (isText(value.nodeName) && isText(value.containerID)),
   },
 ];
 
@@ -99,6 +118,16 @@ const spec = withRules(
       containerID: text('Container that uses the address.', 128).exactOptional(),
       nodeName: text('Node of the pod.', 253).exactOptional(),
       ownerUID: text('UID of the Pod or Node that holds the address; absent on a reservation.', 64).exactOptional(),
+      attachment: z
+        .strictObject({
+          interface: text('Name of the interface inside the container, such as net1.', 15).min(1),
+          network: text('Provider of a further interface of a pod, or name of the CNI network.', 253).min(1),
+        })
+        .meta({
+          description:
+            "Interface beside the pods' first ones: a further one of a pod (written by the controller), or one of a container outside of Kubernetes (written by the agent of its node).",
+        })
+        .exactOptional(),
       attachSubnets: notBuilt.list('spec.attachSubnets', 'Subnets of further interfaces.', anyText()).exactOptional(),
       attachIps: notBuilt.list('spec.attachIps', 'Addresses of further interfaces.', anyText()).exactOptional(),
       attachMacs: notBuilt.list('spec.attachMacs', 'MACs of further interfaces.', anyText()).exactOptional(),

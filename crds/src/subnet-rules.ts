@@ -242,6 +242,11 @@ export const subnetTransitions: readonly TransitionRule<SubnetSpec>[] = [
     allows: (value, old) => value.vpc === old.vpc,
   },
   {
+    rule: `(has(self.provider) ? self.provider : 'ovn') == (has(oldSelf.provider) ? oldSelf.provider : 'ovn')`,
+    message: 'spec.provider cannot change; make a new Subnet',
+    allows: (value, old) => (value.provider ?? 'ovn') === (old.provider ?? 'ovn'),
+  },
+  {
     rule: `!has(self.protocol) || !has(oldSelf.protocol) || self.protocol == oldSelf.protocol`,
     message: 'spec.protocol cannot change; make a new Subnet',
     allows: (value, old) =>

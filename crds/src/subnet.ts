@@ -133,10 +133,13 @@ const onlyDistributed: Rule<string> = {
   message: 'spec.gatewayType centralized is not built yet; write distributed or remove it',
   holds: (value) => value === '' || value === 'distributed',
 };
-const onlyOvn: Rule<string> = {
-  rule: `self == 'ovn'`,
-  message: 'spec.provider other than ovn is not built yet; remove it',
-  holds: (value) => value === 'ovn',
+const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const providerPattern = `^(ovn|${label}([.]${label})+)$`;
+const providerRule: Rule<string> = {
+  rule: `self.matches('${providerPattern}')`,
+  message:
+    'write ovn, <nad>.<namespace>.ovn for further interfaces of pods, or <nad>.<namespace> to give addresses only, as in docs/attachments.md',
+  holds: (value) => new RegExp(providerPattern).test(value),
 };
 
 const built = {
@@ -200,8 +203,12 @@ const built = {
     })
     .exactOptional(),
   provider: withRules(
-    z.string().max(128).meta({ description: 'Who networks the pods. Only ovn is built yet.', default: 'ovn' }),
-    onlyOvn,
+    z.string().max(128).meta({
+      description:
+        'Which interfaces the subnet is for: ovn, the first one of pods; <nad>.<namespace>.ovn, the ones of that NetworkAttachmentDefinition; <nad>.<namespace>, addresses for the ones that another plugin makes.',
+      default: 'ovn',
+    }),
+    providerRule,
   ).exactOptional(),
 };
 

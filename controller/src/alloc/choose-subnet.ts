@@ -1,4 +1,5 @@
 import { cidrContains, parsePoolEntry, request } from '@ovenbird/crds';
+import { isIpamOnly } from '../attachment/provider.ts';
 import type { PodRequest } from '../pod/request.ts';
 import { selects } from '../policy/selector.ts';
 import type { Pod, UsablePool, UsableSubnet } from '../store/model.ts';
@@ -65,7 +66,13 @@ export function mayUsePool(pool: string, namespace: string, reader: Reader): boo
 export function defaultSubnetOf(reader: Reader, rules: SubnetRules): string {
   const [oldest] = reader
     .index('UsableSubnet', 'default', 'yes')
-    .filter((subnet) => subnet.vpc === rules.defaultVpc && subnet.name !== rules.joinSubnet && !subnet.deleting)
+    .filter(
+      (subnet) =>
+        subnet.vpc === rules.defaultVpc &&
+        subnet.name !== rules.joinSubnet &&
+        subnet.provider === undefined &&
+        !subnet.deleting,
+    )
     .map((subnet) => subnet.name)
     .sort((a, b) => byAge('Subnet', reader, a, b));
   return oldest ?? rules.defaultSubnet;
@@ -81,7 +88,11 @@ function ownSubnets(namespace: string, reader: Reader, rules: SubnetRules): read
       ...reader.index('UsableSubnet', 'selecting', 'yes').filter((subnet) => lists(subnet, namespace, reader)),
     ]
       .filter(
-        (subnet) => subnet.name !== rules.joinSubnet && mayUse(subnet, namespace, reader, rules) && !subnet.deleting,
+        (subnet) =>
+          subnet.name !== rules.joinSubnet &&
+          subnet.provider === undefined &&
+          mayUse(subnet, namespace, reader, rules) &&
+          !subnet.deleting,
       )
       .map((subnet) => subnet.name),
   );
@@ -144,6 +155,13 @@ function requestedSubnet(name: string, namespace: string, reader: Reader, rules:
       [name],
     );
   }
+  if (isIpamOnly(subnet.provider)) {
+    throw new AllocError(
+      'forbidden',
+      `subnet "${name}" (provider ${subnet.provider ?? ''}) gives addresses to interfaces of other plugins only: name another subnet in ${switchKey}`,
+      [name],
+    );
+  }
   if (!mayUse(subnet, namespace, reader, rules)) {
     throw new AllocError(
       'forbidden',
@@ -154,11 +172,14 @@ function requestedSubnet(name: string, namespace: string, reader: Reader, rules:
   return name;
 }
 
-function mayUse(subnet: UsableSubnet, namespace: string, reader: Reader, rules: SubnetRules): boolean {
+/** Who may use what (design §3). @param namespace empty for what is in none */
+export function mayUse(subnet: UsableSubnet, namespace: string, reader: Reader, rules: SubnetRules): boolean {
   if (subnet.name === defaultSubnetOf(reader, rules)) return true;
+  const listed = subnet.namespaces.length > 0 || subnet.namespaceSelectors.length > 0;
+  if (isIpamOnly(subnet.provider)) return !listed || lists(subnet, namespace, reader);
   const vpc = reader.get('Vpc', subnet.vpc);
   if (vpc !== undefined && vpc.namespaces.length > 0 && !vpc.namespaces.includes(namespace)) return false;
-  if (subnet.namespaces.length > 0 || subnet.namespaceSelectors.length > 0) return lists(subnet, namespace, reader);
+  if (listed) return lists(subnet, namespace, reader);
   return subnet.vpc === rules.defaultVpc;
 }
 

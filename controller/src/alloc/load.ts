@@ -1,3 +1,4 @@
+import { attachmentUid, bindAttachment } from '../attachment/wanted.ts';
 import { ownerOf, splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key } from '../store/model.ts';
@@ -103,7 +104,8 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
     }
     const addresses = [address.v4, address.v6].filter((text) => text !== undefined);
     // A reservation that makes no sense (for now) is explained by an event, and tried again when its subnet changes.
-    if (!record.managed && !allocator.isReservable(address.subnet, addresses)) continue;
+    if (!record.managed && record.attachment === undefined && !allocator.isReservable(address.subnet, addresses))
+      continue;
     if (!isWanted(state, record, address)) {
       stale.push(address.owner);
       continue;
@@ -116,6 +118,13 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
 
 /** The owner key of an IP object: the pod or node that it names, or, made by hand for nobody, itself. */
 export function ownerOfRecord(record: IpRecord): string {
+  if (record.attachment !== undefined) {
+    const { namespace = '', podName, name } = record;
+    return ownerOf(
+      'Attachment',
+      podName === undefined ? name : `${namespace}/${podName}/${record.attachment.interface}`,
+    );
+  }
   if (record.podName !== undefined && record.podName !== '')
     return ownerOf('Pod', `${record.namespace ?? ''}/${record.podName}`);
   if (record.managed && record.nodeName !== undefined && record.nodeName !== '')
@@ -138,8 +147,9 @@ export function addressOfRecord(record: IpRecord): Address | undefined {
 
 /** Whether the record still stands for somebody: its owner lives, its StatefulSet does, or a person made it. */
 function isWanted(state: State, record: IpRecord, address: Address): boolean {
-  if (!record.managed) return true;
   const [kind, key] = splitOwner(address.owner);
+  if (kind === 'Attachment') return attachmentUid(state, key) === (address.uid === '' ? record.uid : address.uid);
+  if (!record.managed) return true;
   if (kind === 'Pod') {
     const pod = state.get('Pod', key);
     if (hasPort(pod) && pod.uid === address.uid) return true;
@@ -155,5 +165,6 @@ function bind(state: State, address: Address): void {
   if (kind === 'Pod') {
     const pod = state.get('Pod', key);
     if (hasPort(pod) && pod.uid === address.uid) state.set('PodAddress', key, address);
-  } else if (kind === 'Node' && state.get('Node', key)?.uid === address.uid) state.set('NodeAddress', key, address);
+  } else if (kind === 'Attachment') bindAttachment(state, key, address);
+  else if (kind === 'Node' && state.get('Node', key)?.uid === address.uid) state.set('NodeAddress', key, address);
 }

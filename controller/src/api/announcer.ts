@@ -11,6 +11,7 @@ import {
   type WorkReport,
 } from '@ovenbird/kube';
 import { AllocError } from '../alloc/error.ts';
+import { interfacesAnnouncement } from '../attachment/announcement.ts';
 import { isAnnounced, nodeAnnouncement, podAnnouncement } from '../pod/announcement.ts';
 import { requestOf } from '../pod/request.ts';
 import type { Key, Kind, Node, Pod, Tables } from '../store/model.ts';
@@ -84,8 +85,9 @@ export class Announcer {
       this.#sent.delete(owner);
     }
     if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
+    const further = 'hostNetwork' in object ? interfacesAnnouncement(state, object, address) : undefined;
     const annotations = isPod
-      ? podAnnouncement(address, subnet, this.#routes(object as Pod))
+      ? { ...podAnnouncement(address, subnet, this.#routes(object as Pod)), ...further?.wanted }
       : nodeAnnouncement(key, address, subnet);
     const text = JSON.stringify(annotations);
     if (isAnnounced(object, annotations)) {
@@ -97,7 +99,7 @@ export class Announcer {
     const done = this.#done.get(owner);
     if (isPod && done?.uid === object.uid && done.text === text) this.#options.restored(object as Pod);
     const ref = 'namespace' in object ? { namespace: object.namespace, name: object.name } : { name: object.name };
-    const patch = { metadata: { uid: object.uid, annotations } };
+    const patch = { metadata: { uid: object.uid, annotations: { ...annotations, ...further?.unguarded } } };
     try {
       if (isPod) await this.#pods.patch(ref, patch, { signal });
       else await this.#nodes.patch(ref, patch, { signal });

@@ -10,6 +10,11 @@
 export const switchName = (subnet: string): string => subnet;
 export const routerName = (vpc: string): string => vpc;
 export const podPortName = (namespace: string, pod: string): string => `${pod}.${namespace}`;
+/** Further interface of a pod. With two `_` it is none of the names that join two parts. */
+export const interfacePortName = (namespace: string, pod: string, ifname: string): string =>
+  `nic_${pod}.${namespace}_${ifname}`;
+/** Interface of a container outside of Kubernetes; `name` is its IP object's. */
+export const attachedPortName = (node: string, name: string): string => `attached_${node}_${name}`;
 export const nodePortName = (node: string): string => `node_${node}`;
 /** The router's side of the link between a VPC's router and a subnet's switch. */
 export const routerPortName = (vpc: string, subnet: string): string => `${vpc}_${subnet}`;

@@ -1,3 +1,4 @@
+import { isIpamOnly } from '../attachment/provider.ts';
 import { familiesOf } from '../store/families.ts';
 import { subnetAcls } from './acl.ts';
 import type { CompileContext } from './context.ts';
@@ -13,7 +14,8 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
     lane: 'bulk',
     compile(name, reader) {
       const subnet = reader.get('UsableSubnet', name);
-      if (subnet === undefined) return [];
+      // Addresses for other plugins' links: nothing of it is in OVN.
+      if (subnet === undefined || isIpamOnly(subnet.provider)) return [];
       const rows = context.builder('Subnet', name);
       const { vpc } = subnet;
       const families = familiesOf(subnet);

@@ -1,3 +1,4 @@
+import { attachmentUnit } from './attachment.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { ipPoolUnit } from './ip-pool.ts';
@@ -21,5 +22,6 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
     podPeersUnit(context),
     networkPolicyUnit(context),
     podUnit(context),
+    attachmentUnit(context),
   ];
 }

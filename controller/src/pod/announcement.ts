@@ -1,4 +1,6 @@
 import { announcement, type Route } from '@ovenbird/crds';
+import type { AttachmentAddress } from '../attachment/model.ts';
+import { attachmentPortName } from '../compile/attachment.ts';
 import { nodePortName, routerName, switchName } from '../compile/names.ts';
 import { familiesOf } from '../store/families.ts';
 import type { Address, Node, Pod, UsableSubnet } from '../store/model.ts';
@@ -33,6 +35,15 @@ export function podAnnouncement(address: Address, subnet: UsableSubnet, routes: 
     [announcement.podNicType]: 'veth-pair',
     [announcement.announcedUid]: address.uid,
     ...(more === undefined ? {} : { [announcement.routes]: more }),
+  };
+}
+
+/** What the IP object of a container outside of Kubernetes tells its agent: as a pod, with the name of the port. */
+export function containerAnnouncement(name: string, address: AttachmentAddress, subnet: UsableSubnet): Annotations {
+  return {
+    ...common(address, subnet),
+    [announcement.portName]: attachmentPortName(name, address),
+    [announcement.announcedUid]: address.uid,
   };
 }
 

@@ -27,7 +27,7 @@ export const hasPort = (pod: Pod | undefined): pod is Pod =>
   pod !== undefined && !pod.hostNetwork && pod.node !== '' && !pod.finished;
 
 /** Event reasons by cause, as people see them in `kubectl describe pod`. */
-const reasons = {
+export const reasons: Readonly<Record<AllocError['code'], string>> = {
   'no-subnet': 'SubnetNotUsable',
   forbidden: 'SubnetForbidden',
   invalid: 'InvalidAnnotation',
@@ -39,7 +39,7 @@ const reasons = {
   'no-pool': 'PoolNotUsable',
   'pool-forbidden': 'PoolForbidden',
   'pool-exhausted': 'PoolExhausted',
-} as const satisfies Record<AllocError['code'], string>;
+};
 
 /**
  * Gives pods their addresses and takes them back. A pod that cannot have one waits, with an event, and is tried again when

@@ -27,13 +27,15 @@ export async function arePodsReallyGone({ client, state, owners, signal }: Delet
   const worker = async (): Promise<void> => {
     for (let owner = queue.pop(); owner !== undefined && gone; owner = queue.pop()) {
       const [kind, key] = splitOwner(owner);
-      const slash = key.indexOf('/');
+      // A further interface of a pod goes with it: `<namespace>/<pod>/<interface>`.
+      const [namespace = '', name, ifname] = key.split('/');
       const record = state.get('IpRecord', recordName(owner));
-      if (kind !== 'Pod' || slash < 0 || record?.managed !== true) {
+      const ofPod = kind === 'Pod' || (kind === 'Attachment' && ifname !== undefined);
+      if (!ofPod || name === undefined || record?.managed !== true) {
         gone = false;
         return;
       }
-      const pod = await pods.find({ namespace: key.slice(0, slash), name: key.slice(slash + 1) }, { signal });
+      const pod = await pods.find({ namespace, name }, { signal });
       // The same name with another UID is another pod: the one that the port was made for is gone as well.
       if (pod !== undefined && pod.metadata.uid === record.ownerUid) gone = false;
     }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type IP, ipObject } from '@ovenbird/crds';
+import type { AttachmentAddress } from '../attachment/model.ts';
 import { splitOwner } from '../compile/names.ts';
 import type { Address, IpRecord, Pod } from '../store/model.ts';
 
@@ -7,8 +8,42 @@ import type { Address, IpRecord, Pod } from '../store/model.ts';
 export function recordName(owner: string): string {
   const [kind, key] = splitOwner(owner);
   if (kind === 'Node') return `node-${key}`;
+  if (kind === 'Attachment') return interfaceRecordName(key);
   const slash = key.indexOf('/');
   return slash < 0 ? key : `${key.slice(slash + 1)}.${key.slice(0, slash)}`;
+}
+
+/** `<pod>.<namespace>.<interface>`; names of objects lack some characters of names of interfaces. */
+function interfaceRecordName(key: string): string {
+  const [namespace = '', pod = '', ifname = ''] = key.split('/');
+  const plain = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(ifname);
+  return `${pod}.${namespace}.${plain ? ifname : createHash('sha256').update(ifname).digest('hex').slice(0, 12)}`;
+}
+
+/** The IP object of a pod's further interface. */
+export function interfaceRecordOf(name: string, address: AttachmentAddress): IP {
+  const { subnet, node, pod = '', ifname, provider, v4 = '', v6 = '', mac, uid } = address;
+  const slash = pod.indexOf('/');
+  return {
+    apiVersion: 'ovenbird.io/v1',
+    kind: 'IP',
+    metadata: {
+      name,
+      labels: { [ipObject.managed]: 'true', [ipObject.subnet]: subnet, [ipObject.nodeName]: node },
+    },
+    spec: {
+      podName: pod.slice(slash + 1),
+      namespace: pod.slice(0, slash),
+      nodeName: node,
+      subnet,
+      ipAddress: [v4, v6].filter((text) => text !== '').join(','),
+      v4IpAddress: v4,
+      v6IpAddress: v6,
+      macAddress: mac,
+      ownerUID: uid,
+      attachment: { interface: ifname, network: provider },
+    },
+  };
 }
 
 /**

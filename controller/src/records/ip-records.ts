@@ -1,11 +1,12 @@
 import type { IP } from '@ovenbird/crds';
 import type { Allocator } from '../alloc/allocator.ts';
 import { addressOfRecord, ownerOfRecord } from '../alloc/load.ts';
+import { isContainerRecord, podOfKey } from '../attachment/wanted.ts';
 import { splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { distinctRecordName, isRecorded, recordName, recordOf } from './ip-object.ts';
+import { distinctRecordName, interfaceRecordOf, isRecorded, recordName, recordOf } from './ip-object.ts';
 
 /** Writes of IP objects; each throws a retryable error when it has to be tried again. */
 export interface IpApi {
@@ -48,8 +49,13 @@ export class IpRecords {
   async write(owner: string): Promise<void> {
     const address = this.#allocator.held(owner);
     const pod = this.#podOf(owner);
-    const [kind] = splitOwner(owner);
-    if (kind === 'IP') return; // A person's own object.
+    const [kind, key] = splitOwner(owner);
+    // A person's own object, or that of a container outside of Kubernetes, which its agent made.
+    if (kind === 'IP' || (kind === 'Attachment' && podOfKey(key) === undefined)) return;
+    if (kind === 'Attachment') {
+      await this.#writeInterface(owner, key, address);
+      return;
+    }
     const plain = recordName(owner);
     const found = [plain, distinctRecordName(owner)]
       .map((name) => this.#state.get('IpRecord', name))
@@ -68,6 +74,24 @@ export class IpRecords {
     await this.#api.create(recordOf(taken ? distinctRecordName(owner) : plain, address, pod));
   }
 
+  /** The object of a pod's further interface; there is one as long as the interface has its address. */
+  async #writeInterface(owner: string, key: Key, address: Address | undefined): Promise<void> {
+    const current = this.#state.get('AttachmentAddress', key);
+    const found = [recordName(owner), distinctRecordName(owner)]
+      .map((name) => this.#state.get('IpRecord', name))
+      .find((record) => record !== undefined && ownerOfRecord(record) === owner);
+    if (address === undefined || current === undefined) {
+      if (found?.managed === true) await this.#api.remove(found.name, found.uid);
+      return;
+    }
+    if (found === undefined) {
+      const taken = this.#state.get('IpRecord', recordName(owner)) !== undefined;
+      await this.#api.create(interfaceRecordOf(taken ? distinctRecordName(owner) : recordName(owner), current));
+    } else if (found.managed && !isRecorded(found, current, undefined)) {
+      await this.#api.update(interfaceRecordOf(found.name, current));
+    }
+  }
+
   /** An IP object appeared, changed or went away. */
   changed(name: Key): void {
     const record = this.#state.get('IpRecord', name);
@@ -81,6 +105,7 @@ export class IpRecords {
     }
     const owner = ownerOfRecord(record);
     this.#ownerByName.set(name, owner);
+    if (isContainerRecord(record)) return;
     if (record.managed) {
       const address = this.#allocator.held(owner);
       if (address === undefined || !isRecorded(record, address, this.#podOf(owner))) this.#effects.enqueue(owner);
@@ -98,7 +123,12 @@ export class IpRecords {
     const address = this.#allocator.held(owner);
     if (address === undefined) return;
     const [kind, key] = splitOwner(owner);
-    const inUse = kind === 'Node' || (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined);
+    // A container's object is what asks for the attachment: its life sees the deletion.
+    if (kind === 'Attachment' && podOfKey(key) === undefined) return;
+    const inUse =
+      kind === 'Node' ||
+      (kind === 'Attachment' && this.#state.get('AttachmentAddress', key) !== undefined) ||
+      (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined);
     if (inUse) {
       this.#effects.enqueue(owner);
       return;

@@ -3,6 +3,7 @@
  * managedFields change is no change here, and 100,000 pods fit in memory.
  */
 
+import type { AttachmentAddress, NetworkAttachment } from '../attachment/model.ts';
 import type {
   Isolation,
   NamedContainerPort,
@@ -80,6 +81,8 @@ export interface Subnet extends Meta {
   readonly allowSubnets: readonly string[];
   readonly acls: readonly SubnetAcl[];
   readonly natOutgoing: boolean;
+  /** Whose interfaces the subnet is for (`<nad>.<namespace>.ovn`); absent: pods' first ones. */
+  readonly provider?: string;
   readonly mtu?: number;
   readonly finalizers: readonly string[];
   readonly generation: number;
@@ -119,6 +122,10 @@ export interface IpRecord extends Meta {
   /** Kept for a StatefulSet pod that is gone for now. */
   readonly reserved: boolean;
   readonly keepFor?: Key;
+  /** The interface that has the address, where it is not a pod's first one. */
+  readonly attachment?: { readonly interface: string; readonly network: string };
+  /** Of attachments only: annotations with our prefixes. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** One address family of a subnet that passed the cross-object checks. */
@@ -143,6 +150,7 @@ export interface UsableSubnet {
   readonly acls: readonly SubnetAcl[];
   readonly natOutgoing: boolean;
   readonly deleting: boolean;
+  readonly provider?: string;
   readonly mtu?: number;
 }
 
@@ -172,6 +180,8 @@ export interface Tables {
   UsablePool: UsablePool;
   PodAddress: Address;
   NodeAddress: Address;
+  AttachmentAddress: AttachmentAddress;
+  NetworkAttachment: NetworkAttachment;
   NetworkPolicy: NetworkPolicy;
   PodSet: PodSet;
   PortName: PortName;

@@ -1,5 +1,5 @@
 import type { IP as IpObject, IPPool as IpPoolObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
-import { ipObject, isIp, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
+import { ipObject, isIp, multus, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
 import type {
   Namespace as KubeNamespace,
   NetworkPolicy as KubeNetworkPolicy,
@@ -16,6 +16,8 @@ import { podKey } from './model.ts';
 
 /** Annotation prefixes that the controller reads; others come and go without waking it. */
 const annotationPrefixes = [OVN_PREFIX, OVENBIRD_PREFIX];
+/** What a pod with further networks asks for and was told about them: `<provider>.kubernetes.io/...`. */
+const providerAnnotation = /\.kubernetes\.io\//;
 
 function ours(annotations: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
   const kept: Record<string, string> = {};
@@ -26,6 +28,13 @@ function ours(annotations: Readonly<Record<string, string>> | undefined): Readon
 }
 
 const canonicalIp = (text: string): string | undefined => (isIp(text) ? parseIp(text) : undefined);
+
+function ofPod(annotations: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
+  const networks = annotations?.[multus.networks];
+  if (annotations === undefined || networks === undefined) return ours(annotations);
+  const kept = Object.entries(annotations).filter(([key]) => providerAnnotation.test(key));
+  return { ...ours(annotations), ...Object.fromEntries(kept), [multus.networks]: networks };
+}
 
 function metaOf(metadata: ObjectMeta): Meta {
   return {
@@ -47,7 +56,7 @@ export function projectPod(pod: KubePod): Pod {
     node: spec.nodeName ?? '',
     hostNetwork: spec.hostNetwork ?? false,
     finished: status?.phase === 'Succeeded' || status?.phase === 'Failed',
-    annotations: ours(metadata.annotations),
+    annotations: ofPod(metadata.annotations),
     labels: metadata.labels ?? {},
     namedPorts: namedPortsOf(pod),
     ...(controller === undefined
@@ -109,6 +118,7 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
     allowSubnets: spec.allowSubnets ?? [],
     acls: spec.acls ?? [],
     natOutgoing: spec.natOutgoing ?? false,
+    ...(spec.provider === undefined || spec.provider === 'ovn' ? {} : { provider: spec.provider }),
     ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),
     finalizers: subnet.metadata.finalizers ?? [],
     generation: subnet.metadata.generation ?? 0,
@@ -141,6 +151,8 @@ export function projectIp(record: IpObject): IpRecord {
     nodeName: text(spec.nodeName),
     ownerUid: text(spec.ownerUID),
     keepFor: text(metadata.annotations?.[ipObject.keepFor]),
+    attachment: spec.attachment,
+    annotations: spec.attachment === undefined ? undefined : ours(metadata.annotations),
   };
   return {
     ...metaOf(metadata),

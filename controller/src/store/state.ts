@@ -19,8 +19,12 @@ type IndexFunctions = { readonly [K in Kind]?: Readonly<Record<string, (object: 
 const indexFunctions: IndexFunctions = {
   Pod: { namespace: (pod) => [pod.namespace], node: (pod) => [pod.node] },
   PodAddress: { subnet: (address) => [address.subnet] },
+  AttachmentAddress: {
+    subnet: (address) => [address.subnet],
+    pod: ({ pod }) => (pod === undefined ? [] : [pod]),
+  },
   /** What people reserved, by subnet. */
-  IpRecord: { reservation: (record) => (record.managed ? [] : [record.subnet]) },
+  IpRecord: { reservation: (record) => (record.managed || record.attachment ? [] : [record.subnet]) },
   Subnet: { vpc: (subnet) => [subnet.vpc] },
   UsableSubnet: {
     vpc: (subnet) => [subnet.vpc],
@@ -28,6 +32,7 @@ const indexFunctions: IndexFunctions = {
     /** Those that have to be asked about every namespace. */
     selecting: (subnet) => (subnet.namespaceSelectors.length > 0 ? ['yes'] : []),
     default: (subnet) => (subnet.isDefault ? ['yes'] : []),
+    provider: ({ provider }) => (provider === undefined ? [] : [provider]),
   },
   IPPool: { subnet: (pool) => [pool.subnet] },
   UsablePool: { subnet: (pool) => [pool.subnet], namespace: (pool) => pool.namespaces },

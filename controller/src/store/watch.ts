@@ -11,6 +11,7 @@ import {
   STATEFULSETS,
   type StreamRequester,
 } from '@ovenbird/kube';
+import { NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment } from '../attachment/definition.ts';
 import type { Key, Kind, Tables } from './model.ts';
 import {
   projectIp,
@@ -61,7 +62,26 @@ export async function watchAll(options: WatchOptions): Promise<void> {
     watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),
     watch(options, 'StatefulSet', STATEFULSETS, projectStatefulSet),
     watch(options, 'Pod', PODS, projectPod),
+    watchIfThere(options, 'NetworkAttachment', NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment),
   ]);
+}
+
+/**
+ * Watches a kind that the cluster may lack: until its CRD appears there are no objects, which is as good as a list. The
+ * reflector goes on asking, at the longest delay of its backoff.
+ */
+async function watchIfThere<T extends KubeObject, K extends Kind>(
+  options: WatchOptions,
+  kind: K,
+  resource: ResourceKind<T>,
+  project: (object: T) => Tables[K],
+): Promise<void> {
+  const absent = Promise.withResolvers<void>();
+  const onNotice = (of: Kind, notice: ReflectorNotice): void => {
+    if (notice.type === 'error' && notice.error.code === 'not-found') absent.resolve();
+    else options.onNotice(of, notice);
+  };
+  await Promise.race([watch({ ...options, onNotice }, kind, resource, project), absent.promise]);
 }
 
 async function watch<T extends KubeObject, K extends Kind>(

@@ -8,6 +8,7 @@ import {
   splitDual,
   splitDualCidr,
 } from '@ovenbird/crds';
+import { isIpamOnly } from '../attachment/provider.ts';
 import type { FamilyNet, Subnet, UsableSubnet } from '../store/model.ts';
 import { matchProblem } from './match-syntax.ts';
 
@@ -144,11 +145,13 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
     a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1,
   );
   const holderOf = (subnet: Subnet): string => `subnet "${subnet.name}"`;
+  // Addresses that another plugin puts on its own links meet nothing of a Vpc.
+  const domainOf = ({ vpc, provider }: Subnet): string => (isIpamOnly(provider) ? `provider ${provider}` : vpc);
   const conflictOf = (subnet: Subnet, nets: Nets): string | undefined => {
     for (const net of [nets.v4, nets.v6]) {
       if (net === undefined) continue;
       const { first, last } = cidrRange(parseCidr(net.cidr));
-      const conflict = claimsOf(subnet.vpc, ipFamily(net.cidr)).conflict(first, last, holderOf(subnet));
+      const conflict = claimsOf(domainOf(subnet), ipFamily(net.cidr)).conflict(first, last, holderOf(subnet));
       if (conflict !== undefined) return `${net.cidr} overlaps ${conflict.holder}`;
     }
     return undefined;
@@ -157,7 +160,7 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
     for (const net of [nets.v4, nets.v6]) {
       if (net === undefined) continue;
       const { first, last } = cidrRange(parseCidr(net.cidr));
-      claimsOf(subnet.vpc, ipFamily(net.cidr)).add({ first, last, holder: holderOf(subnet) });
+      claimsOf(domainOf(subnet), ipFamily(net.cidr)).add({ first, last, holder: holderOf(subnet) });
     }
   };
   const inForce = new Map<string, Nets>();
@@ -197,7 +200,7 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
   }
 
   function judge(subnet: Subnet): SubnetVerdict {
-    if (!input.vpcs.has(subnet.vpc)) {
+    if (!isIpamOnly(subnet.provider) && !input.vpcs.has(subnet.vpc)) {
       return {
         ok: false,
         reason: 'VpcMissing',
@@ -275,6 +278,7 @@ function usable(subnet: Subnet, nets: Nets): UsableSubnet {
     acls: subnet.acls,
     natOutgoing: subnet.natOutgoing,
     deleting: subnet.deleting,
+    ...(subnet.provider === undefined ? {} : { provider: subnet.provider }),
     ...(subnet.mtu === undefined ? {} : { mtu: subnet.mtu }),
   };
 }

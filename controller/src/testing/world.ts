@@ -20,6 +20,7 @@ const watched = [
   'StatefulSet',
   'IpRecord',
   'NetworkPolicy',
+  'NetworkAttachment',
 ] as const;
 type Watched = (typeof watched)[number];
 
@@ -198,6 +199,8 @@ export class World {
         this.#dueRecords.add(`Pod/${key}`);
       },
       announceNode: (name) => void this.#dueRecords.add(`Node/${name}`),
+      announceContainer: (name) => void this.announced.add(name),
+      refuseContainer: (name, reason, message) => void this.events.push(`${name} ${reason}: ${message}`),
       writeRecord: (owner) => void this.#dueRecords.add(owner),
       recordChanged: (name) => this.records.changed(name),
       event: ({ object }, reason, message) => void this.events.push(`${object.name} ${reason}: ${message}`),

@@ -98,7 +98,7 @@ describe('bad subnets get a message that says what to write', () => {
       { ...base, gatewayType: 'centralized' },
       'spec.gatewayType centralized is not built yet; write distributed or remove it',
     ],
-    [{ ...base, provider: 'x.y.ovn' }, 'spec.provider other than ovn is not built yet'],
+    [{ ...base, provider: 'x' }, 'write ovn, <nad>.<namespace>.ovn'],
     [{ ...base, vlan: 'v1' }, 'spec.vlan is not built yet; remove it'],
     [{ ...base, enableLb: false }, 'spec.enableLb is not built yet; remove it'],
     [{ ...base, u2oFeatures: { overlayOnlyRouting: true } }, 'spec.u2oFeatures.overlayOnlyRouting is not built yet'],

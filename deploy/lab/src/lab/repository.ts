@@ -11,7 +11,7 @@ export const shim: string = join(repository, 'cni', 'dist', 'ovenbird');
 
 /** YAML files that the API server applies when it starts: what a user would apply to install Ovenbird. */
 export function installManifests(): readonly string[] {
-  return ['crds/manifests', 'deploy/rbac'].flatMap((folder) => {
+  return ['crds/manifests', 'deploy/rbac', 'deploy/lab/manifests'].flatMap((folder) => {
     const directory = join(repository, folder);
     if (!existsSync(directory)) return [];
     return readdirSync(directory)

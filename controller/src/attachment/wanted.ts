@@ -1,0 +1,150 @@
+import { multus, providerKey, splitDual } from '@ovenbird/crds';
+import type { Wanted } from '../alloc/allocator.ts';
+import { AllocError } from '../alloc/error.ts';
+import { hasPort } from '../pod/life.ts';
+import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
+import type { Reader, State } from '../store/state.ts';
+import type { AttachmentAddress, NetworkAttachment, NetworkSelection, WantedAttachment } from './model.ts';
+import { parseSelections } from './selection.ts';
+
+/** The pod part of an attachment's key; undefined for a container outside of Kubernetes. */
+export function podOfKey(key: Key): Key | undefined {
+  const slash = key.lastIndexOf('/');
+  return slash < 0 ? undefined : key.slice(0, slash);
+}
+
+/** What a pod asks for beside its first interface. @throws AllocError `invalid` */
+export function selectionsOf(pod: Pod): readonly NetworkSelection[] {
+  const text = pod.annotations[multus.networks];
+  return text === undefined ? [] : parseSelections(text, pod.namespace);
+}
+
+/** Whether a container outside of Kubernetes asks for an address with this object. */
+export const isContainerRecord = (record: IpRecord | undefined): boolean =>
+  record?.attachment !== undefined && record.podName === undefined;
+
+/** UID of the pod or IP object that wants the attachment now; undefined when nobody does. */
+export function attachmentUid(reader: Reader, key: Key): string | undefined {
+  const podKey = podOfKey(key);
+  if (podKey === undefined) {
+    const record = reader.get('IpRecord', key);
+    if (record === undefined || !isContainerRecord(record) || record.deleting) return undefined;
+    return reader.get('Node', record.nodeName ?? '') !== undefined ? record.uid : undefined;
+  }
+  const pod = reader.get('Pod', podKey);
+  if (!hasPort(pod)) return undefined;
+  try {
+    const ifname = key.slice(podKey.length + 1);
+    return selectionsOf(pod).some((selection) => selection.ifname === ifname) ? pod.uid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The attachment of one selection of a pod.
+ * @param first whether no earlier selection of the pod has the same provider
+ * @returns undefined for a definition that is none of ours
+ * @throws AllocError
+ */
+export function wantedByPod(
+  reader: Reader,
+  pod: Pod,
+  selection: NetworkSelection,
+  first: (provider: string) => boolean,
+): WantedAttachment | undefined {
+  const definition = definitionOf(reader, selection);
+  const { provider } = definition;
+  if (provider === '') return undefined;
+  const asked = (name: string): string | undefined => {
+    const own = pod.annotations[providerKey(provider, `${name}.${selection.ifname}`)];
+    const value = own ?? (first(provider) ? pod.annotations[providerKey(provider, name)] : undefined);
+    return value === '' ? undefined : value;
+  };
+  const podKey = `${pod.namespace}/${pod.name}`;
+  const subnet = asked('logical_switch') ?? definition.subnet;
+  return {
+    key: `${podKey}/${selection.ifname}`,
+    uid: pod.uid,
+    node: pod.node,
+    ifname: selection.ifname,
+    pod: podKey,
+    namespace: pod.namespace,
+    provider,
+    ...(subnet === undefined ? {} : { subnet }),
+    wanted: addressWanted(selection, asked('ip_address'), asked('mac_address'), provider),
+  };
+}
+
+/** The definition that a selection names. @throws AllocError `no-subnet` when there is none */
+export function definitionOf(reader: Reader, { definition }: NetworkSelection): NetworkAttachment {
+  const found = reader.get('NetworkAttachment', definition);
+  if (found !== undefined) return found;
+  throw new AllocError(
+    'no-subnet',
+    `NetworkAttachmentDefinition ${definition}, asked for by ${multus.networks}, does not exist`,
+  );
+}
+
+/** The attachment of a container outside of Kubernetes. */
+export function wantedByContainer(record: IpRecord): WantedAttachment {
+  const { v4, v6, mac } = record;
+  return {
+    key: record.name,
+    uid: record.uid,
+    node: record.nodeName ?? '',
+    ifname: record.attachment?.interface ?? '',
+    namespace: '',
+    provider: 'ovn',
+    subnet: record.subnet,
+    wanted: {
+      ...(v4 === undefined ? {} : { v4 }),
+      ...(v6 === undefined ? {} : { v6 }),
+      ...(mac === undefined ? {} : { mac }),
+    },
+  };
+}
+
+/** Makes an adopted address the current one of its attachment, when that is still the same incarnation. */
+export function bindAttachment(state: State, key: Key, address: Address): void {
+  const pod = podOfKey(key);
+  const owner = pod === undefined ? state.get('IpRecord', key) : state.get('Pod', pod);
+  const uid = attachmentUid(state, key);
+  if (owner === undefined || uid === undefined || (address.uid !== uid && address.uid !== '')) return;
+  const record = pod === undefined ? (owner as IpRecord) : undefined;
+  const selection =
+    pod === undefined ? undefined : selectionsOf(owner as Pod).find(({ ifname }) => key.endsWith(`/${ifname}`));
+  const definition = selection === undefined ? undefined : state.get('NetworkAttachment', selection.definition);
+  const bound: AttachmentAddress = {
+    ...address,
+    uid,
+    node: record?.nodeName ?? (owner as Pod).node,
+    ifname: record?.attachment?.interface ?? selection?.ifname ?? '',
+    // A definition that was deleted while no controller ran: the subnet says what is left to know.
+    provider: definition?.provider ?? state.get('UsableSubnet', address.subnet)?.provider ?? 'ovn',
+    committed: false,
+    ...(pod === undefined ? {} : { pod }),
+  };
+  state.set('AttachmentAddress', key, bound);
+}
+
+function addressWanted(
+  selection: NetworkSelection,
+  address: string | undefined,
+  mac: string | undefined,
+  provider: string,
+): Wanted {
+  const wanted: { v4?: string; v6?: string; mac?: string } = {};
+  try {
+    if (address !== undefined) Object.assign(wanted, splitDual(address));
+  } catch {
+    throw new AllocError(
+      'invalid',
+      `annotation ${providerKey(provider, 'ip_address')}: "${address?.slice(0, 100)}" is not an address; write an IPv4 address, an IPv6 address, or both as "v4,v6"`,
+    );
+  }
+  // The selection is more particular than the annotation of the provider.
+  for (const ip of selection.ips) wanted[ip.includes(':') ? 'v6' : 'v4'] = ip;
+  const chosen = selection.mac ?? mac?.toLowerCase();
+  return chosen === undefined ? wanted : { ...wanted, mac: chosen };
+}

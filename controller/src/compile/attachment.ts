@@ -1,0 +1,54 @@
+import type { AttachmentAddress } from '../attachment/model.ts';
+import { isIpamOnly } from '../attachment/provider.ts';
+import type { Key } from '../store/model.ts';
+import type { CompileContext } from './context.ts';
+import type { UnitDefinition } from './engine.ts';
+import { attachedPortName, interfacePortName } from './names.ts';
+
+/** Name of an attachment's Logical_Switch_Port, the `iface-id` of its Interface. */
+export function attachmentPortName(key: Key, { pod, node, ifname }: AttachmentAddress): string {
+  if (pod === undefined) return attachedPortName(node, key);
+  const slash = pod.indexOf('/');
+  return interfacePortName(pod.slice(0, slash), pod.slice(slash + 1), ifname);
+}
+
+/** A further interface of a pod, or that of a container outside of Kubernetes → its Logical_Switch_Port. */
+export function attachmentUnit(context: CompileContext): UnitDefinition {
+  return {
+    kind: 'AttachmentAddress',
+    rank: 5,
+    lane: 'pod',
+    compile(key, reader) {
+      const address = reader.get('AttachmentAddress', key);
+      const subnet = address === undefined ? undefined : reader.get('UsableSubnet', address.subnet);
+      if (address === undefined || subnet === undefined || isIpamOnly(address.provider)) return [];
+      const rows = context.builder('Attachment', key);
+      const name = attachmentPortName(key, address);
+      const addresses = [address.mac, address.v4, address.v6].filter((part) => part !== undefined).join(' ');
+      const port = rows.row(
+        'Logical_Switch_Port',
+        `${name}@${address.uid}`,
+        {
+          name,
+          addresses: [addresses],
+          port_security: [addresses],
+          options: new Map([
+            ['iface-id-ver', address.uid],
+            ['requested-chassis', address.node],
+          ]),
+        },
+        {
+          ...(address.pod === undefined ? { node: address.node } : { pod: address.pod }),
+          'ovenbird/uid': address.uid,
+          'ovenbird/subnet': subnet.name,
+          'ovenbird/interface': address.ifname,
+        },
+      );
+      rows.member(context.switch(subnet.name), 'ports', port.uuid);
+      // The node's group gives it the way out of the cluster, and lets its own node in.
+      if (subnet.vpc === context.defaultVpc && reader.get('Node', address.node) !== undefined)
+        rows.member(context.nodePortGroup(address.node), 'ports', port.uuid);
+      return rows.outputs;
+    },
+  };
+}
