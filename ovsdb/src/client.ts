@@ -255,7 +255,6 @@ class DatabaseClient<DB> implements Client<DB> {
       this.#plan = undefined;
       this.#frames = undefined;
       this.#remote = undefined;
-      this.#locks.lost();
       if (signal.aborted) {
         break;
       }
@@ -278,6 +277,11 @@ class DatabaseClient<DB> implements Client<DB> {
         stream,
         onNotification: (method, params) => this.#onNotification(method, params),
         takeMessage: (text, from) => this.#takeFrame(text, from),
+        // At once: who waits for `synced()` after a call that failed must not find the old state.
+        onEnd: () => {
+          this.#locks.lost();
+          this.#setState('waiting');
+        },
         clock: this.#clock,
         ...(this.#options.limits !== undefined && { limits: { ...DEFAULT_LIMITS, ...this.#options.limits } }),
         ...(this.#options.probeIntervalMs !== undefined && { probeIntervalMs: this.#options.probeIntervalMs }),

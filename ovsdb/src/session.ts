@@ -12,6 +12,8 @@ export interface SessionOptions {
   readonly stream: Duplex;
   /** Called for every notification and for every request other than `echo`. What it throws ends the session. */
   readonly onNotification: (method: string, params: Json) => void;
+  /** Called when the session ends, before the calls in flight are rejected. Must not throw. */
+  readonly onEnd?: () => void;
   /** Milliseconds of silence after which the peer is probed with `echo`; after as much again it is given up. 0 = never. */
   readonly probeIntervalMs?: number;
   /** Sees messages before they are parsed, see `JsonFramer`. What it throws ends the session. */
@@ -65,6 +67,7 @@ export class Session {
   readonly #stream: Duplex;
   readonly #framer: JsonFramer;
   readonly #onNotification: (method: string, params: Json) => void;
+  readonly #onEnd: (() => void) | undefined;
   readonly #probeMs: number;
   readonly #clock: Clock;
   readonly #calls = new Map<number, PendingCall>();
@@ -80,6 +83,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#stream = options.stream;
     this.#onNotification = options.onNotification;
+    this.#onEnd = options.onEnd;
     this.#probeMs = options.probeIntervalMs ?? 10_000;
     this.#clock = options.clock ?? systemClock;
     const take = options.takeMessage;
@@ -193,6 +197,7 @@ export class Session {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     this.#queue = [];
+    this.#onEnd?.();
     for (const call of calls) {
       call.reject(
         !call.sent
