@@ -253,6 +253,8 @@ export class Agent {
     const node = nodeNetwork(this.#node());
     if (node === undefined)
       throw new AgentError('try-again', 'the controller has not announced its address on the Node yet');
+    // Without them every route would seem superfluous, and the MTU somebody else's.
+    if (watches.subnets.generation === 0) throw new AgentError('try-again', 'the Subnets are not listed yet');
     const mtu = this.mtuOf(node.subnet);
     await commit(ovs, () => hostPortTransaction(ovs, node, mtu), signal);
     if (integrationBridge(ovs) === undefined) throw new AgentError('try-again', 'br-int does not exist yet');

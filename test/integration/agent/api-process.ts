@@ -10,7 +10,10 @@ import { FakeApi } from '../../../kube/src/testing/fake-api.ts';
 export type ApiCall =
   | { op: 'put'; kind: ApiKind; object: KubeObject }
   | { op: 'remove'; kind: ApiKind; namespace?: string; name: string }
-  | { op: 'list'; kind: ApiKind };
+  | { op: 'list'; kind: ApiKind }
+  /** Answers about a kind wait until `release`. */
+  | { op: 'hold'; kind: ApiKind }
+  | { op: 'release' };
 /** Kinds by name. */
 export type ApiKind = 'Pod' | 'Node' | 'Subnet' | 'Event';
 
@@ -23,6 +26,7 @@ const collections: Readonly<Record<ApiKind, string>> = {
 };
 
 const api = await FakeApi.start();
+let release = (): void => undefined;
 
 function answer(call: ApiCall): unknown {
   switch (call.op) {
@@ -30,6 +34,15 @@ function answer(call: ApiCall): unknown {
       return api.put(KINDS[call.kind], call.object);
     case 'remove':
       api.remove(KINDS[call.kind], { namespace: call.namespace, name: call.name });
+      return null;
+    case 'hold': {
+      const { promise: until, resolve } = Promise.withResolvers<void>();
+      release = resolve;
+      api.inject((seen) => seen.path.startsWith(collections[call.kind]), { kind: 'slow', until }, 2);
+      return null;
+    }
+    case 'release':
+      release();
       return null;
     case 'list':
       return api.objects.list(collections[call.kind], undefined);

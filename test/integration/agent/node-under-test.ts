@@ -228,12 +228,21 @@ export class NodeUnderTest {
       ...overrides,
     };
     writeFileSync(this.path('agent.json'), JSON.stringify(config));
+    this.launchAgent();
+    await this.agentReady();
+  }
+
+  /** Starts the agent again as it was configured last, and waits for nothing. */
+  launchAgent(): void {
     this.daemon('agent', [
       process.execPath,
       join(root, 'agent', 'src', 'main.ts'),
       '--config',
       this.path('agent.json'),
     ]);
+  }
+
+  async agentReady(): Promise<void> {
     await until('the agent is ready', async () => {
       const { status, body } = await this.query('/readyz');
       if (status !== 200) throw new Error(`${body}\n${this.log('agent').slice(-3000)}`);
@@ -325,6 +334,15 @@ export class NodeUnderTest {
 
   remove(kind: ApiKind, name: string, namespace?: string): Promise<unknown> {
     return this.#call({ op: 'remove', kind, name, ...(namespace === undefined ? {} : { namespace }) });
+  }
+
+  /** Answers of the API server about a kind wait until {@link release}. */
+  hold(kind: ApiKind): Promise<unknown> {
+    return this.#call({ op: 'hold', kind });
+  }
+
+  release(): Promise<unknown> {
+    return this.#call({ op: 'release' });
   }
 
   list(kind: ApiKind): Promise<unknown> {

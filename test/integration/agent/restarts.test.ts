@@ -55,6 +55,32 @@ describe('the agent restarts', () => {
     for (const pod of pods) expect((await cni(node, 'DEL', pod)).status).toBe(0);
   });
 
+  test('routes over ovn0 stay while the Subnets are not listed yet', async () => {
+    showLog();
+    await node.kill('agent');
+    const routes = async (): Promise<string> =>
+      (await must(node.inNode('ip', '-4', 'route'))) + (await must(node.inNode('ip', '-6', 'route')));
+    const before = await routes();
+    expect(before).toContain('10.16.0.0/16 via 100.64.0.1 dev ovn0');
+    node.daemon('monitor', ['ip', 'monitor', 'route', 'link']);
+    await node.hold('Subnet');
+    const log = node.log('agent').length;
+    node.launchAgent();
+    await until('the agent has looked at ovn0', async () =>
+      node
+        .log('agent')
+        .slice(log)
+        .split('\n')
+        .some((line) => /"loop":"ovn0"|ovn0 configured/.test(line)),
+    );
+    expect(await routes()).toBe(before);
+    await node.release();
+    await node.agentReady();
+    expect(await routes()).toBe(before);
+    await node.kill('monitor');
+    expect(node.log('monitor')).not.toMatch(/Deleted|ovn0/);
+  });
+
   test('a pair that was never connected is removed at start', async () => {
     await node.kill('agent');
     await must(node.inNode('ip', 'link', 'add', 'h0123456789ab', 'type', 'veth', 'peer', 'name', 'far'));
