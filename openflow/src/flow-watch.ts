@@ -17,7 +17,7 @@ export interface FlowWatchOptions {
   readonly actions?: boolean | undefined;
   /**
    * Changes made over this connection: `abbreviated` (default) to `{ event: 'abbrev', xid }`, or in `full`, which needs
-   * OpenFlow 1.4.
+   * OpenFlow 1.4 and which Open vSwitch 3.1 refuses.
    */
   readonly own?: 'abbreviated' | 'full' | undefined;
   /** A connection begins: what was told before counts no more. Flows that there are come next, if asked for. */

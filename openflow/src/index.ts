@@ -43,6 +43,7 @@ export { matchIncludes } from './match-includes.ts';
 export { parseMatch } from './match-parse.ts';
 export type * from './message.ts';
 export { type DecodedMessage, decodeMessage, encodeMessage, formatMessage, writeMessage } from './message-codec.ts';
+export type { FlowUpdate } from './messages/flow-monitor.ts';
 export { type MeterChange, parseMeter } from './meter-text.ts';
 export type { PacketInQueue, PacketInQueueOptions } from './packet-in-queue.ts';
 export { PORTS } from './port.ts';

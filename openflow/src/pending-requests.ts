@@ -151,6 +151,12 @@ export class PendingRequests {
     return false;
   }
 
+  /** Rejects the first one that waits for the answer to a kind of request. Returns false when nobody does. */
+  failFirst(what: string, error: OpenFlowError): boolean {
+    for (const [xid, pending] of this.#waiting) if (pending.what === what) return this.fail(xid, error);
+    return false;
+  }
+
   /** Has errors of a row of transaction ids reported. */
   addBatch(
     first: number,

@@ -311,12 +311,17 @@ export class Session {
     } else if (message.type === 'error') {
       const error = switchError(header as Version, message);
       if (error.code === 'unsupported_version' && this.#version === undefined) this.close(error);
-      else if (!this.#pending.fail(xid, error)) this.#deliver(message);
+      else if (!this.#pending.fail(xid, error) && !this.#failMonitor(xid, error)) this.#deliver(message);
     } else if (this.#version !== undefined && header !== this.#version) {
       this.#report(new OpenFlowError('malformed', `${message.type} of version byte ${header} after the greeting`));
     } else if (!this.#pending.take(message, frame.length)) {
       this.#deliver(message);
     }
+  }
+
+  /** Open vSwitch 3.1 refuses a flow monitor with an error that has no transaction id and not the request either. */
+  #failMonitor(xid: number, error: OpenFlowError): boolean {
+    return xid === 0 && error.offending === undefined && this.#pending.failFirst('flow_monitor_request', error);
   }
 
   #onHello(header: number, hello: Hello): void {
