@@ -136,7 +136,7 @@ export class Brain {
       },
       statusChanged: (kind, name) => api.writeStatus(kind, name),
     });
-    this.policies = new PolicyLife(state, rules.defaultVpc, {
+    this.policies = new PolicyLife(state, rules, {
       committed,
       warn: (policy, reason, message) => api.event({ kind: 'NetworkPolicy', object: policy }, reason, message),
     });

@@ -41,6 +41,9 @@ const block = fc.constantFrom(
   { cidr: 'fd00:10:16::/112', except: ['fd00:10:16::4/126'] },
   { cidr: '::/0' },
   { cidr: '10.16.0.4/30', except: ['10.16.0.4/30'] },
+  { cidr: '0.0.0.0/0', except: ['172.30.1.2/32'] },
+  { cidr: '172.30.0.0/16', except: ['172.30.1.2/31'] },
+  { cidr: 'fd00::/8', except: ['fd00:172:30::1:1/128'] },
 );
 const peer = fc.oneof(
   fc.record({ podSelector: selector }),
@@ -204,11 +207,19 @@ class Both {
         }
       }
       for (const to of state.pods) {
-        const node = world.state.get('NodeAddress', world.state.get('Pod', `${to.namespace}/${to.name}`)?.node ?? '');
-        const source = family === 4 ? node?.v4 : node?.v6;
-        const packet = { source: source ?? '', destination: to.address, protocol: 'tcp' as const, port: 80 };
-        if (source === undefined || !compiled.allows(undefined, podPortName(to.namespace, to.name), packet))
-          wrong.push(`the node of ${to.namespace}/${to.name} does not reach it by IPv${family}`);
+        const own = world.state.get('Pod', `${to.namespace}/${to.name}`)?.node;
+        for (const node of world.state.list('Node')) {
+          // A node's packets come from its address on the join subnet; policies speak of the one that it has as a node.
+          const sent = world.state.get('NodeAddress', node.name);
+          const source = family === 4 ? sent?.v4 : sent?.v6;
+          const address = node.addresses.find((text) => text.includes(':') === (family === 6)) ?? '';
+          const sender = { namespace: '', name: node.name, labels: {}, address, ports: [] };
+          const expected = node.name === own || allowed(state, sender, to, 'TCP', 80);
+          const packet = { source: source ?? '', destination: to.address, protocol: 'tcp' as const, port: 80 };
+          const actual = compiled.allows(undefined, podPortName(to.namespace, to.name), packet);
+          if (source === undefined || actual !== expected)
+            wrong.push(`${node.name} -> ${to.namespace}/${to.name} IPv${family}: should be ${expected}`);
+        }
       }
     }
     return wrong;

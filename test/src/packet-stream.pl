@@ -2,10 +2,11 @@
 # Numbered UDP packets, 100 a second on each of several streams, all from one process, so that what the machine does to
 # one stream it does to all.
 #
-# Input: a line `<name> <netns path of the sender> <netns path of the receiver> <address of the receiver> <port>` for each
-# stream, then an empty line. Once every stream has delivered a packet (paths are resolved, flows are set up) it writes
-# `ready` and counts from there, and `at <number>` for every hundredth packet. At the end of the input it stops sending, waits for what is still on its way, and writes
-# for each stream `result <name> <sent> <numbers of the lost packets, joined by commas, or ->`.
+# Input: a line `<name> <netns path of the sender> <netns path of the receiver> <address of the receiver> <port> <open|closed>`
+# for each stream, then an empty line. Once every open stream has delivered a packet (paths are resolved, flows are set up)
+# it writes `ready` and counts from there, and `at <number>` for every hundredth packet. At the end of the input it stops
+# sending, waits for what is still on its way, and writes for each stream `result <name> <sent> <numbers, joined by commas,
+# or ->`: of the packets that were lost, of a closed stream those that arrived.
 use strict;
 use warnings;
 BEGIN { require File::Basename; unshift @INC, File::Basename::dirname(__FILE__) . '/../../deploy/lab/src/kubelet' }
@@ -22,11 +23,11 @@ my @streams;
 
 while (defined(my $line = <STDIN>)) {
     last if $line =~ /^$/;
-    my ($name, $from, $to, $address, $port) = split ' ', $line;
+    my ($name, $from, $to, $address, $port, $kind) = split ' ', $line;
     my $family = $address =~ /:/ ? AF_INET6 : AF_INET;
     my $packed = inet_pton($family, $address) or die "$name: not an address: $address\n";
     my $where = $family == AF_INET ? pack_sockaddr_in($port, $packed) : pack_sockaddr_in6($port, $packed);
-    my $stream = { name => $name, next => 0, first => 0, seen => '', delivered => 0 };
+    my $stream = { name => $name, closed => $kind eq 'closed', next => 0, first => 0, seen => '', delivered => 0 };
     in_netns($to, sub {
         socket($stream->{in}, $family, SOCK_DGRAM | SOCK_NONBLOCK, 0) or die "$name: socket: $!\n";
         bind($stream->{in}, $where) or die "$name: cannot bind $address port $port: $!\n";
@@ -85,23 +86,23 @@ $loop->watch(\*STDIN, Lab::Epoll::IN, sub {
 });
 while ($sending) {
     $loop->run_once;
-    next if $counting || grep { !$_->{delivered} } @streams;
+    next if $counting || grep { !$_->{closed} && !$_->{delivered} } @streams;
     $counting = 1;
     $_->{first} = $_->{next} for @streams;
     print "ready\n";
 }
 
-sub lost {
-    my ($stream) = @_;
-    return grep { !vec($stream->{seen}, $_, 1) } $stream->{first} .. $stream->{next} - 1;
+sub with_seen {
+    my ($stream, $seen) = @_;
+    return grep { vec($stream->{seen}, $_, 1) == $seen } $stream->{first} .. $stream->{next} - 1;
 }
 my $stopped = clock();
 my $drain = $loop->delay(0.05);
-while ((grep { lost($_) } @streams) && clock() - ($last_arrival > $stopped ? $last_arrival : $stopped) < DRAIN) {
+while ((grep { $_->{closed} || with_seen($_, 0) } @streams) && clock() - ($last_arrival > $stopped ? $last_arrival : $stopped) < DRAIN) {
     $drain->(sub { });
     $loop->run_once;
 }
 for my $stream (@streams) {
-    my $lost = join ',', map { $_ - $stream->{first} } lost($stream);
-    printf "result %s %d %s\n", $stream->{name}, $stream->{next} - $stream->{first}, $lost eq '' ? '-' : $lost;
+    my $numbers = join ',', map { $_ - $stream->{first} } with_seen($stream, $stream->{closed} ? 1 : 0);
+    printf "result %s %d %s\n", $stream->{name}, $stream->{next} - $stream->{first}, $numbers eq '' ? '-' : $numbers;
 }

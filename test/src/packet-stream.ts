@@ -14,14 +14,18 @@ export interface Stream {
   /** Address of the receiver, and a port that is free there. */
   readonly address: string;
   readonly port: number;
+  /** Nothing should arrive: it is not waited for at the start. */
+  readonly closed?: boolean;
 }
 
 /** What became of a stream. */
 export interface StreamResult {
   readonly name: string;
   readonly sent: number;
-  /** Numbers of the packets that did not arrive, from 0. */
+  /** Numbers of the packets that did not arrive, from 0; none of a closed stream. */
   readonly lost: readonly number[];
+  /** Numbers of the packets of a closed stream that arrived. */
+  readonly leaked: readonly number[];
 }
 
 /** Streams that run together, sent and received by one process, so that they share whatever the machine does to it. */
@@ -33,14 +37,17 @@ export class PacketStreams implements AsyncDisposable {
 
   private constructor(streams: readonly Stream[]) {
     this.#child = spawn('perl', [script], { stdio: 'pipe' });
+    const closed = new Set(streams.filter((stream) => stream.closed === true).map(({ name }) => name));
     const results: StreamResult[] = [];
     let errors = '';
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const [word, name = '', sent, lost = '-'] = line.split(' ');
+      const [word, name = '', sent, list = '-'] = line.split(' ');
       if (word === 'ready') this.#ready.resolve();
       if (word === 'at') this.#sent = Number(name);
-      if (word === 'result')
-        results.push({ name, sent: Number(sent), lost: lost === '-' ? [] : lost.split(',').map(Number) });
+      if (word !== 'result') return;
+      const numbers = list === '-' ? [] : list.split(',').map(Number);
+      const [lost, leaked] = closed.has(name) ? [[], numbers] : [numbers, []];
+      results.push({ name, sent: Number(sent), lost, leaked });
     });
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
     this.#ended = new Promise((resolve, reject) => {
@@ -53,12 +60,15 @@ export class PacketStreams implements AsyncDisposable {
     this.#ended.catch((error: unknown) => this.#ready.reject(error));
     // Whoever waits for neither learns of the failure by the other.
     this.#ready.promise.catch(() => undefined);
-    const lines = streams.map(({ name, from, to, address, port }) => `${name} ${from} ${to} ${address} ${port}\n`);
+    const lines = streams.map(
+      ({ name, from, to, address, port }) =>
+        `${name} ${from} ${to} ${address} ${port} ${closed.has(name) ? 'closed' : 'open'}\n`,
+    );
     this.#child.stdin.on('error', () => undefined).write(`${lines.join('')}\n`);
   }
 
   /**
-   * Starts the streams; resolves when each has delivered its first packet, from where on losses count.
+   * Starts the streams; resolves when each that is open has delivered its first packet, from where on losses count.
    * @param deadline milliseconds
    */
   static async start(streams: readonly Stream[], deadline = 20_000): Promise<PacketStreams> {

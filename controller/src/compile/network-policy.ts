@@ -45,7 +45,7 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
           action: 'drop',
         });
       }
-      for (const rule of planPolicy(policy, reader, context.defaultVpc).rules) {
+      for (const rule of planPolicy(policy, reader, context).rules) {
         const subjects = rule.subjects === undefined ? group : context.podSetGroupName(rule.subjects);
         const match = ruleMatch(rule, subjects, (block) => reader.get('NodeBlock', block) !== undefined);
         if (match === undefined) continue;

@@ -4,7 +4,7 @@ import type { Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import { Counter } from './counter.ts';
 import type { Isolation, NamespaceVpc, NetworkPolicy, NodeBlock, PodSet, PortName } from './model.ts';
-import { planPolicy, portNamesOf } from './plan.ts';
+import { type PlanRules, planPolicy, portNamesOf } from './plan.ts';
 
 /** What follows from policies. */
 export interface PolicyEffects {
@@ -29,7 +29,7 @@ const nothing: Holding = { sets: new Map(), blocks: new Map() };
  */
 export class PolicyLife {
   readonly #state: State;
-  readonly #defaultVpc: string;
+  readonly #rules: PlanRules;
   readonly #effects: PolicyEffects;
   readonly #dirty = new Set<Key>();
   readonly #holdings = new Map<Key, Holding>();
@@ -50,9 +50,9 @@ export class PolicyLife {
   readonly #names = new Map<Key, ReadonlySet<string>>();
   #nodesChanged = false;
 
-  constructor(state: State, defaultVpc: string, effects: PolicyEffects) {
+  constructor(state: State, rules: PlanRules, effects: PolicyEffects) {
     this.#state = state;
-    this.#defaultVpc = defaultVpc;
+    this.#rules = rules;
     this.#effects = effects;
     this.#sets = new Counter(
       (id, set) => state.set('PodSet', id, set),
@@ -100,7 +100,7 @@ export class PolicyLife {
 
   #reconcile(key: Key): void {
     const policy = this.#state.get('NetworkPolicy', key);
-    const plan = policy === undefined ? undefined : planPolicy(policy, this.#state, this.#defaultVpc);
+    const plan = policy === undefined ? undefined : planPolicy(policy, this.#state, this.#rules);
     const wanted: Holding = {
       sets: new Map((plan?.sets ?? []).map((set) => [set.id, set])),
       blocks: new Map((plan?.blocks ?? []).map((block) => [block.id, block])),

@@ -1,3 +1,4 @@
+import { cidrContains } from '@ovenbird/crds';
 import { podKey } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import { contentId, familyOfBlock, networksOf } from './block.ts';
@@ -46,6 +47,13 @@ export interface PolicyPlan {
   readonly rules: readonly RulePlan[];
 }
 
+/** Names that a plan depends on. */
+export interface PlanRules {
+  readonly defaultVpc: string;
+  /** The nodes' subnet. */
+  readonly joinSubnet: string;
+}
+
 const isBlock = (peer: SelectorPeer | BlockPeer): peer is BlockPeer => 'cidr' in peer;
 
 /** Index value under which {@link portNamesOf} and the index `name` of PortName speak of a name. */
@@ -66,17 +74,17 @@ export function portNamesOf(policy: NetworkPolicy): ReadonlySet<string> {
 /**
  * What a policy asks for, with named ports resolved to the numbers that pods give them. Reads only which port names and
  * VPCs are in use, so that pods that come and go change nothing here.
- * @param defaultVpc name of the default VPC
  */
-export function planPolicy(policy: NetworkPolicy, reader: Reader, defaultVpc: string): PolicyPlan {
-  const rules: RulePlan[] = [];
+export function planPolicy(policy: NetworkPolicy, reader: Reader, rules: PlanRules): PolicyPlan {
+  const { defaultVpc } = rules;
+  const plans: RulePlan[] = [];
   const used = reader.index('NamespaceVpc', 'namespace', policy.namespace).map(({ vpc }) => vpc);
   const vpcs = used.length === 0 ? [defaultVpc] : used.sort();
   for (const vpc of vpcs) {
-    const planner = new RulePlanner(policy, reader, vpc === defaultVpc ? undefined : vpc, vpcs.length > 1);
+    const planner = new RulePlanner(policy, reader, rules, vpc, vpcs.length > 1);
     for (const direction of ['ingress', 'egress'] as const)
       for (const [index, rule] of (policy[direction] ?? []).entries())
-        rules.push(...planner.plan(direction, index, rule));
+        plans.push(...planner.plan(direction, index, rule));
   }
   const own: PodSet = {
     id: `policy/${podKey(policy.namespace, policy.name)}`,
@@ -87,11 +95,11 @@ export function planPolicy(policy: NetworkPolicy, reader: Reader, defaultVpc: st
   };
   const sets = new Map([[own.id, own]]);
   const blocks = new Map<string, NodeBlock>();
-  for (const { subjects, peers } of rules) {
+  for (const { subjects, peers } of plans) {
     for (const set of [subjects, peers?.within, ...(peers?.sets ?? [])]) if (set !== undefined) sets.set(set.id, set);
     for (const block of peers?.nodes ?? []) blocks.set(block.id, block);
   }
-  return { sets: [...sets.values()], blocks: [...blocks.values()], rules };
+  return { sets: [...sets.values()], blocks: [...blocks.values()], rules: plans };
 }
 
 /** Plans rules of one policy for its pods in one VPC. */
@@ -99,13 +107,15 @@ class RulePlanner {
   readonly #policy: NetworkPolicy;
   readonly #reader: Reader;
   readonly #vpc: { readonly vpc?: string };
+  readonly #joinSubnet: string;
   /** The policy's pods are in several VPCs. */
   readonly #mixed: boolean;
 
-  constructor(policy: NetworkPolicy, reader: Reader, vpc: string | undefined, mixed: boolean) {
+  constructor(policy: NetworkPolicy, reader: Reader, rules: PlanRules, vpc: string, mixed: boolean) {
     this.#policy = policy;
     this.#reader = reader;
-    this.#vpc = vpc === undefined ? {} : { vpc };
+    this.#vpc = vpc === rules.defaultVpc ? {} : { vpc };
+    this.#joinSubnet = rules.joinSubnet;
     this.#mixed = mixed;
   }
 
@@ -182,10 +192,11 @@ class RulePlanner {
     for (const peer of peers) {
       if (isBlock(peer)) {
         const family = familyOfBlock(peer);
+        const fromNodes = direction === 'ingress' && this.#vpc.vpc === undefined;
+        for (const cidr of fromNodes ? this.#withoutJoin(peer) : networksOf(peer)) networks[family].add(cidr);
         const cidrs = networksOf(peer);
-        for (const cidr of cidrs) networks[family].add(cidr);
         const id = contentId(cidrs);
-        if (direction === 'ingress' && cidrs.length > 0) nodes.set(id, { id, family, cidrs });
+        if (fromNodes && cidrs.length > 0) nodes.set(id, { id, family, cidrs });
       } else {
         const set = this.#addresses(peer, port);
         sets.set(set.id, set);
@@ -198,6 +209,17 @@ class RulePlanner {
       ),
       nodes: [...nodes.values()],
     };
+  }
+
+  /**
+   * A block's networks without the nodes' subnet, if it has exceptions: a node that is excepted by its address must not come
+   * in by its other one, from which its packets are sent. The others are admitted by {@link NodeBlock}.
+   */
+  #withoutJoin(block: BlockPeer): readonly string[] {
+    const subnet = this.#reader.get('UsableSubnet', this.#joinSubnet);
+    const join = (familyOfBlock(block) === 4 ? subnet?.v4 : subnet?.v6)?.cidr;
+    const narrowed = block.except.length > 0 && join !== undefined && cidrContains(block.cidr, join);
+    return networksOf(narrowed ? { ...block, except: [...block.except, join] } : block);
   }
 
   /** The peers of an egress rule that have a container port of that name and number: pods only. */

@@ -80,10 +80,13 @@ function peerMatches(
     const excepted = (ipBlock.except ?? []).some((cidr) => inNetwork(other.address, cidr));
     return inNetwork(other.address, ipBlock.cidr) && !excepted;
   }
+  // What is no pod, such as a node, is in no namespace.
+  const labels = namespaces.get(other.namespace);
+  if (labels === undefined) return false;
   const inNamespace =
     namespaceSelector === undefined
       ? other.namespace === policy.metadata.namespace
-      : selected(namespaceSelector, namespaces.get(other.namespace) ?? {});
+      : selected(namespaceSelector, labels);
   return inNamespace && selected(podSelector ?? {}, other.labels);
 }
 
