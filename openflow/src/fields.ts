@@ -140,7 +140,8 @@ function settle(
   const bytes = hasMask ? length / 2 : length;
   if (known === undefined) return { field: unknownField(oxmClass, number, experimenter, bytes), hasMask, length };
   if (known.bytes === bytes || length === 0) return { field: known, hasMask, length };
-  if (known.fixedLength) throw r.malformed(`${known.name} has ${known.bytes} bytes, not ${bytes}`);
+  if (known.fixedLength || bytes > known.bytes)
+    throw r.malformed(`${known.name} has ${known.fixedLength ? '' : 'at most '}${known.bytes} bytes, not ${bytes}`);
   return { field: sizedField(known, bytes), hasMask, length };
 }
 

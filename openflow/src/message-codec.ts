@@ -40,11 +40,21 @@ function contextOf({ version, code }: MessageEntry): MessageContext {
   return {
     version,
     name: code.name,
-    readMessage: (bytes) => decodeMessage(bytes).message,
+    readMessage: (bytes) => readInner(version, bytes),
     writeMessage: (w, message, xid) => writeMessage(w, version, message as Message, xid),
     formatBytes,
     formatMessage: (message) => formatMessage(version, message as Message),
   };
+}
+
+/** A message in a message, which must be of the same version (OFPBRC_BAD_VERSION). */
+function readInner(version: Version, bytes: Uint8Array): Message {
+  const decoded = decodeMessage(bytes);
+  if (decoded.version === version) return decoded.message;
+  throw new OpenFlowError(
+    'malformed',
+    `bad OpenFlow message: one of version ${versionName(decoded.version)} in one of ${versionName(version)}`,
+  );
 }
 
 const CONTEXTS = new Map<MessageEntry, MessageContext>();

@@ -24,7 +24,7 @@ export function choices(): Choices {
 }
 
 /** A xorshift generator (Marsaglia, 2003), uniform in [0, 1). */
-function uniform(seed: number): () => number {
+export function uniform(seed: number): () => number {
   let state = Math.imul(seed, 0x9e37_79b9) || 1;
   return () => {
     state ^= state << 13;

@@ -103,6 +103,7 @@ const CONJUNCTION: ActionSpec<Conjunction> = {
       read: (r) => {
         const clause = r.u8() + 1;
         const clauses = r.u8();
+        if (clauses < 2 || clauses > 64 || clause > clauses) throw r.malformed(`conjunction ${clause}/${clauses}`);
         return { type: 'conjunction', id: r.u32(), clause, clauses };
       },
       write: (w, { id, clause, clauses }) => {

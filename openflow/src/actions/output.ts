@@ -183,7 +183,7 @@ const PROPERTY = { maxLen: 0, controllerId: 1, reason: 2, userdata: 3, pause: 4,
 
 /** NXAST_CONTROLLER has fields for these only. */
 const isOldController = ({ userdata, pause, meter }: Controller): boolean =>
-  userdata === undefined && pause !== true && meter === undefined;
+  (userdata === undefined || userdata.length === 0) && pause !== true && meter === undefined;
 
 const CONTROLLER: ActionSpec<Controller> = {
   types: ['controller'],

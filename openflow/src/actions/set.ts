@@ -6,7 +6,7 @@ import { OpenFlowError } from '../error.ts';
 import type { Field, FieldValue } from '../field.ts';
 import { and, bitRange, isZero, ofWidth } from '../field-bits.ts';
 import { formatValue, parseValue } from '../field-text.ts';
-import { fieldFor, readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
+import { fieldFor, isUnknownField, readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
 import { parseBigint, parseNumber } from '../number-text.ts';
 import type { Reader } from '../reader.ts';
 import {
@@ -90,7 +90,12 @@ const SET_FIELD: ActionSpec<SetField> = {
       from: OF13,
       to: OF14,
       suits: (action) => !isPartial(action),
-      read: (r) => readFieldValue(r),
+      read: (r, c) => {
+        const action = readFieldValue(r);
+        if (c.version < OF15 && action.mask !== undefined)
+          throw r.malformed('a set_field with a mask before OpenFlow 1.5');
+        return action;
+      },
       write: (w, { field, value }, c) => writeFieldValue(w, c.version, field, value, undefined),
     },
     {
@@ -208,7 +213,7 @@ const LOAD: ActionSpec<Load> = {
       code: 7,
       from: OF13,
       to: OF14,
-      suits: ({ dst }) => dst.bits <= 64 && !needsLoad2(dst.field),
+      suits: ({ dst }) => dst.bits <= 64 && (!needsLoad2(dst.field) || isUnknownField(dst.field)),
       read: (r) => {
         const range = r.u16();
         const field = readFieldName(r);
@@ -220,6 +225,14 @@ const LOAD: ActionSpec<Load> = {
         writeFieldName(w, dst.field, c.version === OF10 ? OF10 : loadVersion(dst.field, c.version));
         w.u64(BigInt(value));
       },
+    },
+    {
+      vendor: 0,
+      code: 25,
+      from: OF13,
+      to: OF14,
+      suits: ({ dst }) => dst.bits === dst.field.bits,
+      write: (w, { dst, value }, c) => writeFieldValue(w, c.version, dst.field, value, undefined),
     },
     {
       vendor: NX,
@@ -414,7 +427,11 @@ export const SET_ACTIONS: readonly ActionSpec<Action>[] = [
 
 /** A set_field that only OpenFlow 1.5 can say as it is. */
 const needsLoads = (action: Action): action is SetField =>
-  action.type === 'set_field' && isPartial(action) && !needsLoad2(action.field);
+  action.type === 'set_field' &&
+  isPartial(action) &&
+  !needsLoad2(action.field) &&
+  action.mask !== undefined &&
+  !isZero(action.mask);
 
 /** Rewrites masked set_fields as loads where the version needs it. */
 export function forVersion(actions: readonly Action[], version: Version): readonly Action[] {

@@ -267,7 +267,12 @@ export function customCounters(stats: PortStats): readonly (readonly [name: stri
     if (propertyType !== EXPERIMENTER || r.left < 12 || r.u32() !== INTEL || r.u32() !== CUSTOM) continue;
     r.skip(2);
     const count = r.u16();
-    for (let at = 0; at < count && r.left > 0; at += 1) counters.push([r.text(r.u8()), r.u64()]);
+    for (let at = 0; at < count && r.left > 0; at += 1) {
+      const length = r.u8();
+      // The property is opaque to the decoder: a damaged one ends here.
+      if (r.left < length + 8) break;
+      counters.push([r.text(length), r.u64()]);
+    }
   }
   return counters;
 }
