@@ -85,7 +85,8 @@ export function check(bytes: Uint8Array): Outcome {
     decoded = decodeMessage(bytes);
   } catch (error) {
     expected(error, 'decoding');
-    if (error instanceof OpenFlowError && error.code !== 'malformed') throw new Error(`code ${error.code} for bytes`);
+    if (error instanceof OpenFlowError && error.code !== 'malformed')
+      throw new Error(`code ${error.code} for bytes`, { cause: error });
     return 'refused';
   }
   const { version, message } = decoded;
