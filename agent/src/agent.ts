@@ -1,4 +1,5 @@
-import type { Node, ObjectRef, Pod } from '@ovenbird/kube';
+import { announcement } from '@ovenbird/crds';
+import type { Change, Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
@@ -48,7 +49,13 @@ function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined):
   return now.error !== undefined || ((now.ifindex ?? 0) === 0 && (old?.ifindex ?? 0) > 0);
 }
 
-type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'install';
+/** Whether a running pod's gateways were announced anew. */
+function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
+  const gateway = (pod: Pod | undefined): string | undefined => pod?.metadata.annotations?.[announcement.gateway];
+  return gateway(old) !== undefined && gateway(now) !== undefined && gateway(old) !== gateway(now);
+}
+
+type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'install';
 
 /**
  * The agent of one node: loops that keep the host as it should be, each woken by what it depends on, and the attachments
@@ -81,6 +88,7 @@ export class Agent {
       nat: loop('nat', () => this.#nat()),
       forward: loop('forward', () => this.#forward()),
       collect: loop('collect', () => this.attachments.collectAbandoned()),
+      gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
       install: loop('install', () => this.#install()),
     };
   }
@@ -98,12 +106,15 @@ export class Agent {
     watches.subnets.onChange(() => this.#trigger('ovn0', 'nat'));
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
+      if (changes.some(gatewayMoved)) this.#trigger('gateways');
     });
     await ovs.synced(signal);
     await this.attachments.collectOrphanLinks();
     this.#trigger('bootstrap', 'forward', 'collect');
     void followChains((line) => this.#onChainChange(line), log, signal);
-    void watches.synced.then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'install')).catch(() => {});
+    void watches.synced
+      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'install'))
+      .catch(() => {});
   }
 
   /** The CNI socket is served from now on; the runtime may be told. */

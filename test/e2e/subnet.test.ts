@@ -190,6 +190,36 @@ describe('subnets', () => {
     await reaches('friend/a', ['198.51.100.1', '2001:db8:ffff::1']);
   });
 
+  it('moves the gateway under running pods, also while their agent is away', async () => {
+    const beyond = [...(await addresses('red', 'a')), ...(await addresses('red6', 'b'))];
+    const move = (gateway: string): Promise<string> =>
+      lab.kubectl(['patch', 'subnet', 'sub-friend', '--type=merge', '-p', JSON.stringify({ spec: { gateway } })]);
+    const leadsTo = async (...gateways: string[]): Promise<void> => {
+      await lab.waitFor(
+        `default routes to ${gateways.join(' and ')}`,
+        async () => {
+          const routes = await lab.exec(
+            'sub-friend',
+            'a',
+            'sh',
+            '-c',
+            'ip -4 route show default; ip -6 route show default',
+          );
+          return gateways.every((gateway) => routes.includes(` via ${gateway} `)) || routes;
+        },
+        20_000,
+      );
+      await reaches('friend/a', beyond);
+    };
+    await move('10.33.0.129,fd00:10:33::8001');
+    await leadsTo('10.33.0.129', 'fd00:10:33::8001');
+    const { nodeName = '' } = (await lab.get<PodObject>('pod', 'a', '-n', 'sub-friend')).spec;
+    await lab.stopProcess(`${nodeName}.agent`);
+    await move('10.33.0.1,fd00:10:33::1');
+    await lab.startProcess(`${nodeName}.agent`);
+    await leadsTo('10.33.0.1', 'fd00:10:33::1');
+  });
+
   it.each([
     ["an overlap of one's own CIDRs with nothing written", { cidrBlock: '10.40.0.0/33' }, 'cidrBlock'],
     ['host bits', { cidrBlock: '10.40.0.1/24' }, '10.40.0.0/24'],

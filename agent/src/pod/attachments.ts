@@ -6,6 +6,7 @@ import { check } from './check.ts';
 import { abandonedAttachments, invalidAttachments, orphanLinks } from './collect.ts';
 import type { PodContext } from './context.ts';
 import { detach } from './detach.ts';
+import { followGateway, movedGateways } from './gateway.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import type { CniRequest } from './request.ts';
 import type { CniAddResult } from './result.ts';
@@ -14,6 +15,8 @@ import { hostVethName } from './veth.ts';
 function report(failures: readonly string[]): void {
   if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
  * All attachments of this node. Requests for one attachment run one after the other; those for different ones at the
@@ -71,7 +74,7 @@ export class Attachments {
     const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods);
     const orphans = await this.collectOrphanLinks().then(
       () => [],
-      (error: unknown) => [error instanceof Error ? error.message : String(error)],
+      (error: unknown) => [textOf(error)],
     );
     report([...orphans, ...(await this.#deleteAll([...invalid, ...abandoned]))]);
   }
@@ -93,6 +96,17 @@ export class Attachments {
     }
   }
 
+  /** Points the routes of running pods at the gateways that are announced now. @throws AgentError the failures together */
+  async followGateways(signal: AbortSignal): Promise<void> {
+    const failures: string[] = [];
+    for (const moved of movedGateways(this.#context)) {
+      await this.#lock
+        .run(moved.hostName, () => followGateway(this.#context, moved, signal))
+        .catch((error: unknown) => failures.push(`${moved.pod.namespace}/${moved.pod.name}: ${textOf(error)}`));
+    }
+    report(failures);
+  }
+
   /** Goes on after a failure; returns what failed. */
   async #deleteAll(
     attachments: readonly { readonly containerId: string; readonly ifname: string }[],
@@ -101,7 +115,7 @@ export class Attachments {
     for (const { containerId, ifname } of attachments) {
       this.#context.log.info({ containerId, ifname }, 'removing an attachment whose container is gone');
       await this.delete(containerId, ifname).catch((error: unknown) => {
-        failures.push(`${containerId} ${ifname}: ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(`${containerId} ${ifname}: ${textOf(error)}`);
       });
     }
     return failures;

@@ -42,6 +42,11 @@ export function attachmentOf(row: InterfaceRow): Attachment | undefined {
   };
 }
 
+/** The gateways of a pod's routes, as its Interface row records them. */
+export function gatewaysOf(pod: Pick<Announcement, 'addresses'>): string {
+  return pod.addresses.map(({ gateway }) => gateway).join(',');
+}
+
 /** Every pod interface of ours. */
 export function podInterfaces(ovs: Ovs): readonly InterfaceRow[] {
   return ovs.replica
@@ -108,6 +113,7 @@ export function attachTransaction(
         ['iface-id-ver', pod.uid],
         ['attached-mac', plan.mac],
         ['ip_addresses', plan.addresses.map(({ address }) => address).join(',')],
+        ['gateways', gatewaysOf(plan)],
         ['pod_name', pod.name],
         ['pod_namespace', pod.namespace],
         ['pod_netns', attachment.netns],

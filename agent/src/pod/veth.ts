@@ -70,11 +70,18 @@ export function podCommands(plan: VethPlan): string {
     lines.push(`address add ${address}/${prefix} dev ${plan.ifname}${isIPv6(address) ? ' nodad' : ''}`);
   }
   lines.push(`link set dev ${plan.ifname} up`);
-  for (const { gateway } of plan.addresses) {
-    lines.push(`route add default via ${gateway} dev ${plan.ifname} onlink`);
-  }
-  for (const { dst, gateway } of plan.routes) lines.push(`route add ${dst} via ${gateway} dev ${plan.ifname} onlink`);
-  return [...lines, ''].join('\n');
+  return [...lines, ...routeCommands(plan, 'add'), ''].join('\n');
+}
+
+/** `ip -batch` lines of the routes inside the pod: the default ones and its own. */
+export function routeCommands(
+  plan: Pick<VethPlan, 'ifname' | 'addresses' | 'routes'>,
+  verb: 'add' | 'replace',
+): string[] {
+  const defaults = plan.addresses.map(({ gateway }) => ({ dst: 'default', gateway }));
+  return [...defaults, ...plan.routes].map(
+    ({ dst, gateway }) => `route ${verb} ${dst} via ${gateway} dev ${plan.ifname} onlink`,
+  );
 }
 
 /**
