@@ -1,5 +1,7 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Backoff } from './backoff.ts';
+import { Backoff, shuffled } from './backoff.ts';
+import { seeded } from './test-support.ts';
 
 const middle = (): number => 0.5;
 
@@ -28,5 +30,30 @@ describe('Backoff', () => {
   it('spreads by a quarter both ways', () => {
     expect(new Backoff(1, () => 0).next(undefined)).toBe(75);
     expect(new Backoff(1, () => 0.999).next(undefined)).toBe(125);
+  });
+});
+
+describe('shuffled', () => {
+  it('keeps every remote once, and knows every order', () => {
+    const draws = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), {
+      minLength: 8,
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(fc.array(fc.string(), { maxLength: 8 }), draws, (list, numbers) => {
+        let i = 0;
+        const out = shuffled(list, () => numbers[i++] ?? 0);
+        expect(out.toSorted()).toEqual(list.toSorted());
+      }),
+      seeded(100),
+    );
+    const orders = new Set<string>();
+    for (const a of [0, 0.4, 0.7]) {
+      for (const b of [0, 0.5]) {
+        const numbers = [a, b, 0];
+        orders.add(shuffled(['x', 'y', 'z'], () => numbers.shift() ?? 0).join(''));
+      }
+    }
+    expect(orders.size).toBe(6);
   });
 });

@@ -358,6 +358,37 @@ describe('a standalone server', () => {
     await db.transact(new Transaction(ovnNorthbound).comment('works'));
   });
 
+  it('has calls wait while it does not read, and none of those sent when it dies', async () => {
+    await server.start();
+    const db = open();
+    await db.synced();
+    server.freeze();
+    const long = 'x'.repeat(20_000);
+    const calls = Array.from({ length: 200 }, (_, i) => {
+      const t = new Transaction(ovnNorthbound);
+      t.insert('Logical_Switch', { name: `s${i}`, external_ids: new Map([['long', long]]) });
+      return db.transact(t);
+    });
+    server.thaw();
+    await Promise.all(calls);
+    expect(db.replica.table('Logical_Switch').size).toBe(200);
+    server.freeze();
+    const more = Array.from({ length: 200 }, async (_, i) => {
+      const t = new Transaction(ovnNorthbound);
+      t.insert('Logical_Switch', { name: `t${i}`, external_ids: new Map([['long', long]]) });
+      await db.transact(t);
+    });
+    const ends = Promise.allSettled(more);
+    await server.stop('SIGKILL');
+    const codes = (await ends).map((end) => (end.status === 'rejected' ? (end.reason as { code: string }).code : ''));
+    // The first fill what the kernel holds; the others have not left, so they may be made again.
+    expect(new Set(codes)).toEqual(new Set(['outcome_unknown', 'disconnected']));
+    expect(codes.lastIndexOf('outcome_unknown')).toBeLessThan(codes.indexOf('disconnected'));
+    await server.start();
+    await db.synced();
+    expect(db.replica.table('Logical_Switch').size).toBe(200);
+  });
+
   it('closes', async () => {
     await server.start();
     const abort = new AbortController();
