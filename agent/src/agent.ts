@@ -22,6 +22,7 @@ import {
 } from './ovs/database.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
+import type { Containers } from './pod/containers.ts';
 import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
 import { type ReconcileLoop, startLoop } from './reconcile-loop.ts';
 import type { Watches } from './watches.ts';
@@ -31,6 +32,8 @@ export interface AgentParts {
   readonly config: AgentConfig;
   readonly ovs: Ovs;
   readonly watches: Watches;
+  /** Containers outside of Kubernetes on this node. */
+  readonly containers: Containers;
   readonly log: Logger;
   /** Reads one pod from the API server itself; undefined when it does not exist. */
   readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
@@ -79,7 +82,9 @@ export class Agent {
     const { config, ovs, watches, log, signal, lookup } = parts;
     const mtuOf = (subnet: string): number => this.mtuOf(subnet);
     const dataplane = (): ReturnType<typeof dataplaneProblem> => dataplaneProblem(config);
-    this.attachments = new Attachments({ config, ovs, pods: watches.pods, lookup, mtuOf, dataplane, log });
+    const { pods } = watches;
+    const { containers } = parts;
+    this.attachments = new Attachments({ config, ovs, pods, containers, lookup, mtuOf, dataplane, log });
     const loop = (name: LoopName, reconcile: (signal: AbortSignal) => Promise<void>): ReconcileLoop =>
       startLoop({ name, reconcile, log, signal, onRun: () => name !== 'install' && this.#loops.install.trigger() });
     this.#loops = {
@@ -108,6 +113,8 @@ export class Agent {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
       if (changes.some(gatewayMoved)) this.#trigger('gateways');
     });
+    // An object that the agent does not know of, or one whose container has just gone.
+    watches.containers.onChange(() => this.#trigger('collect'));
     await ovs.synced(signal);
     await this.attachments.collectOrphanLinks();
     this.#trigger('bootstrap', 'forward', 'collect');
@@ -189,7 +196,7 @@ export class Agent {
         ]),
       ),
       pods: podInterfaces(ovs).map((row) => ({
-        pod: podKeyOf(row),
+        pod: row.external_ids.get('ip_object') ?? podKeyOf(row),
         link: row.name,
         ...attachmentOf(row),
         addresses: row.external_ids.get('ip_addresses') ?? '',

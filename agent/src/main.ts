@@ -10,6 +10,7 @@ import { handleCni } from './cni-server.ts';
 import { type AgentConfig, loadConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
+import { Containers } from './pod/containers.ts';
 import { handleQuery } from './query-server.ts';
 import { closeServer, type HttpHandler, listenUnix } from './unix-server.ts';
 import { startWatches } from './watches.ts';
@@ -60,7 +61,13 @@ async function serve(config: AgentConfig): Promise<void> {
   // A list of one: the agent's role holds `list` on pods for its watch, and nothing more than that.
   const lookup = async ({ namespace, name }: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> =>
     (await pods.list({ namespace, fieldSelector: `metadata.name=${name}`, signal, timeoutMs: 10_000 })).items[0];
-  const agent = new Agent({ config, ovs, watches, log, signal, lookup, warnNode });
+  const containers = new Containers({
+    objects: watches.containers,
+    client,
+    node: () => watches.nodes.get(config.nodeName),
+    nodeName: config.nodeName,
+  });
+  const agent = new Agent({ config, ovs, watches, containers, log, signal, lookup, warnNode });
   const answer: HttpHandler = (request, response) =>
     handleQuery({ status: () => agent.status(), unready: () => agent.unready() }, request, response);
   const servers: Server[] = [];

@@ -1,4 +1,4 @@
-import { SUBNETS, type Subnet } from '@ovenbird/crds';
+import { type IP, IPS, ipObject, SUBNETS, type Subnet } from '@ovenbird/crds';
 import {
   dropBulk,
   type KubeClient,
@@ -17,7 +17,9 @@ export interface Watches {
   readonly pods: Store<Pod>;
   readonly nodes: Store<Node>;
   readonly subnets: Store<Subnet>;
-  /** Resolves when all three were listed. */
+  /** IP objects of this node's containers outside of Kubernetes. */
+  readonly containers: Store<IP>;
+  /** Resolves when pods, Node and Subnets were listed. */
   readonly synced: Promise<unknown>;
 }
 
@@ -47,12 +49,31 @@ export function projectNode(node: Node): Node {
   };
 }
 
-/** Starts the three watches. */
+/** The part of an IP object that the agent reads. */
+export function projectContainer({ metadata, spec, status }: IP): IP {
+  const { name, uid, resourceVersion, deletionTimestamp, annotations } = metadata;
+  return {
+    apiVersion: 'ovenbird.io/v1',
+    kind: 'IP',
+    metadata: {
+      name,
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+      annotations: ownAnnotations(annotations),
+    },
+    spec,
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+/** Starts the watches. */
 export function startWatches(client: KubeClient, nodeName: string, log: Logger, signal: AbortSignal): Watches {
   const onListenerError = (err: unknown): void => log.error({ err }, 'a change listener failed');
   const pods = new Store<Pod>({ onListenerError });
   const nodes = new Store<Node>({ onListenerError });
   const subnets = new Store<Subnet>({ onListenerError });
+  const containers = new Store<IP>({ onListenerError });
   const noticed =
     (kind: string) =>
     (notice: ReflectorNotice): void => {
@@ -88,6 +109,15 @@ export function startWatches(client: KubeClient, nodeName: string, log: Logger, 
       onNotice: noticed('Subnet'),
     }),
   ];
+  new Reflector<IP, IP>({
+    client,
+    kind: IPS,
+    labelSelector: `${ipObject.attachment}=true,${ipObject.nodeName}=${nodeName}`,
+    project: projectContainer,
+    sink: containers,
+    signal,
+    onNotice: noticed('IP'),
+  }).start();
   for (const reflector of reflectors) reflector.start();
-  return { pods, nodes, subnets, synced: Promise.all(reflectors.map((reflector) => reflector.synced)) };
+  return { pods, nodes, subnets, containers, synced: Promise.all(reflectors.map((reflector) => reflector.synced)) };
 }

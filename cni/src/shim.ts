@@ -129,9 +129,15 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new CniError(6, 'the network configuration is not a JSON object');
   }
-  const { cniVersion: version = '0.1.0', socket = DEFAULT_SOCKET } = config as {
+  const {
+    cniVersion: version = '0.1.0',
+    ipam,
+    // Another plugin (macvlan) that asks for addresses passes its own configuration on, ours is its `ipam`.
+    socket = ipam?.socket ?? DEFAULT_SOCKET,
+  } = config as {
     cniVersion?: unknown;
     socket?: unknown;
+    ipam?: { socket?: unknown } | null;
   };
   if (typeof version !== 'string') throw new CniError(6, 'cniVersion is not a string');
   cniVersion = version;

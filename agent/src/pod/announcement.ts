@@ -11,14 +11,25 @@ import {
 } from '@ovenbird/crds';
 import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
+import { podPortName, readInterfaces } from './interfaces.ts';
 import type { CniRequest } from './request.ts';
 import type { PodAddress } from './veth.ts';
 
-/** What the controller decided for a pod. */
+/** What the controller decided for an interface: a pod's first one, a further one, or that of a container. */
 export interface Announcement {
+  /** What it is, for messages: `pod default/a`. */
+  readonly label: string;
+  /** Empty for a container outside of Kubernetes, like `name`. */
   readonly namespace: string;
   readonly name: string;
+  /** Of the pod, or of the container's IP object. */
   readonly uid: string;
+  /** Name of the logical switch port; empty where only an address is given. */
+  readonly portName: string;
+  /** Whether the default routes go through it. */
+  readonly defaultRoute: boolean;
+  /** IP object of a container outside of Kubernetes. */
+  readonly object?: string;
   /** Name of the Subnet. */
   readonly subnet: string;
   /** Lower case, with colons. */
@@ -73,7 +84,17 @@ export function readAnnouncement(pod: Pod): Announcement | undefined {
   if (annotations[announcement.allocated] !== 'true' || annotations[announcement.routed] !== 'true') return undefined;
   try {
     const routes = parseRoutes(annotations[announcement.routes] ?? '[]');
-    return { namespace, name, uid, ...readAddresses(annotations), routes };
+    return {
+      label: `pod ${namespace}/${name}`,
+      namespace,
+      name,
+      uid,
+      portName: podPortName(namespace, name),
+      // Another interface has them where the pod says so.
+      defaultRoute: !readInterfaces(annotations).some((other) => other.defaultRoute === true),
+      ...readAddresses(annotations),
+      routes,
+    };
   } catch (cause) {
     throw new AgentError(
       'pod-refused',
@@ -83,6 +104,11 @@ export function readAnnouncement(pod: Pod): Announcement | undefined {
   }
 }
 
+/** Addresses that a runtime asks for; the configuration's win over those of CNI_ARGS. */
+export function requestedIps({ config, args }: CniRequest): readonly string[] {
+  return config.runtimeConfig?.ips ?? (args['IP'] === undefined ? [] : [args['IP']]);
+}
+
 /**
  * Refuses a request for another address or MAC than the pod has: Ovenbird takes them from the pod's annotations, and a
  * runtime that asks for one (`--ip`, capabilities `ips` and `mac`) must not silently get another.
@@ -90,7 +116,7 @@ export function readAnnouncement(pod: Pod): Announcement | undefined {
  */
 export function checkRequestedAddress(pod: Announcement, request: CniRequest): void {
   const { runtimeConfig } = request.config;
-  const ips = runtimeConfig?.ips ?? (request.args['IP'] === undefined ? [] : [request.args['IP']]);
+  const ips = requestedIps(request);
   const own = new Set(pod.addresses.map(({ address }) => address));
   for (const requested of ips) {
     const { v4, v6 } = readRequested(requested);
@@ -98,19 +124,23 @@ export function checkRequestedAddress(pod: Announcement, request: CniRequest): v
     if (own.has(wanted)) continue;
     throw new AgentError(
       'address-mismatch',
-      `the address ${requested} was asked for, but pod ${pod.namespace}/${pod.name} has ${[...own].join(', ')}; ask with the pod annotation ${annotationRequest.ipAddress}`,
+      `the address ${requested} was asked for, but ${pod.label} has ${[...own].join(', ')}${hint(pod, annotationRequest.ipAddress)}`,
     );
   }
   const mac = runtimeConfig?.mac ?? request.args['MAC'];
   if (mac !== undefined && mac.toLowerCase() !== pod.mac) {
     throw new AgentError(
       'address-mismatch',
-      `the MAC ${mac} was asked for, but pod ${pod.namespace}/${pod.name} has ${pod.mac}; ask with the pod annotation ${annotationRequest.macAddress}`,
+      `the MAC ${mac} was asked for, but ${pod.label} has ${pod.mac}${hint(pod, annotationRequest.macAddress)}`,
     );
   }
 }
 
-function readRequested(text: string): ReturnType<typeof splitDual> {
+const hint = (pod: Announcement, annotation: string): string =>
+  pod.object === undefined ? `; ask with the pod annotation ${annotation}` : '';
+
+/** @throws AgentError `address-mismatch` */
+export function readRequested(text: string): ReturnType<typeof splitDual> {
   try {
     return splitDual(text.split('/', 1)[0] ?? '');
   } catch (cause) {

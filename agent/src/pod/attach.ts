@@ -8,11 +8,11 @@ import { type PodContext, vethPlan } from './context.ts';
 import { detach } from './detach.ts';
 import { attachmentOf, attachTransaction, newInterfaceUuid, refuseSecondInterface } from './interface-row.ts';
 import { openNetns, type PodNetns } from './netns.ts';
-import { previousResult } from './previous-result.ts';
-import { type CniRequest, podIdentity } from './request.ts';
-import { addResult, appendResult, type CniAddResult } from './result.ts';
+import { type PreviousResult, previousResult } from './previous-result.ts';
+import { type CniRequest, isContainer, isIpam } from './request.ts';
+import { resolve } from './resolve.ts';
+import { addResult, appendResult, type CniAddResult, ipamResult } from './result.ts';
 import { configurePodEnd, createVeth, type VethPlan } from './veth.ts';
-import { waitAnnounced } from './wait-announced.ts';
 import { waitInstalled } from './wait-installed.ts';
 
 /** The Interface row of an earlier, complete ADD of the same attachment, or undefined. */
@@ -68,12 +68,42 @@ async function connect(
  * @throws AgentError
  */
 export async function attach(context: PodContext, request: CniRequest, signal: AbortSignal): Promise<CniAddResult> {
-  const identity = podIdentity(request);
   const previous = previousResult(request.config);
+  const deadlines = { announceMs: context.config.announceTimeout, appearMs: 1000 };
+  if (isIpam(request)) {
+    const pod = await resolve(context, request, signal, deadlines);
+    checkRequestedAddress(pod, request);
+    return ipamResult(request.config.cniVersion, pod, request.config.dns);
+  }
   await using netns = await openNetns(request.netns, context.config.netnsDirs);
-  const { nodeName, announceTimeout } = context.config;
-  const deadlines = { announceMs: announceTimeout, appearMs: 1000 };
-  const pod = await waitAnnounced({ ...context, nodeName }, identity, signal, deadlines);
+  if (!isContainer(request)) {
+    const pod = await resolve(context, request, signal, deadlines);
+    return await attachAnnounced(context, pod, request, previous, netns, signal);
+  }
+  const known = context.containers.of(request.containerId, request.ifname) !== undefined;
+  try {
+    await context.containers.ensure(request, signal);
+    const container = await resolve(context, request, signal, deadlines);
+    return await attachAnnounced(context, container, request, previous, netns, signal);
+  } catch (error) {
+    const object = context.containers.of(request.containerId, request.ifname);
+    if (!known && object !== undefined) {
+      await context.containers.remove(object).catch((failure: unknown) => {
+        context.log.warn({ err: failure, object: object.metadata.name }, 'could not give an address back yet');
+      });
+    }
+    throw error;
+  }
+}
+
+async function attachAnnounced(
+  context: PodContext,
+  pod: Announcement,
+  request: CniRequest,
+  previous: PreviousResult | undefined,
+  netns: PodNetns,
+  signal: AbortSignal,
+): Promise<CniAddResult> {
   checkRequestedAddress(pod, request);
   refuseSecondInterface(context.ovs, pod, request);
   const plan = vethPlan(context, pod, request.containerId, request.ifname);
@@ -92,7 +122,7 @@ export async function attach(context: PodContext, request: CniRequest, signal: A
   } catch (error) {
     await detach(context, request.containerId, request.ifname).catch((failure: unknown) => {
       // The runtime sends DEL after a failed ADD, which tries this again.
-      context.log.warn({ err: failure, pod: `${pod.namespace}/${pod.name}` }, 'could not undo a failed ADD');
+      context.log.warn({ err: failure, what: pod.label }, 'could not undo a failed ADD');
     });
     throw error;
   }

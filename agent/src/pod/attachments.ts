@@ -71,7 +71,7 @@ export class Attachments {
   async collectGarbage(request: CniRequest): Promise<void> {
     const valid = request.config['cni.dev/valid-attachments'];
     const invalid = invalidAttachments(this.#context.ovs, request.config.name, valid);
-    const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods);
+    const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods, this.#context.containers.objects);
     const orphans = await this.collectOrphanLinks().then(
       () => [],
       (error: unknown) => [textOf(error)],
@@ -81,7 +81,21 @@ export class Attachments {
 
   /** Removes attachments that have no container any more. @throws AgentError the failures together */
   async collectAbandoned(): Promise<void> {
-    report(await this.#deleteAll(abandonedAttachments(this.#context.ovs, this.#context.pods)));
+    const { ovs, pods, containers } = this.#context;
+    report(await this.#deleteAll(abandonedAttachments(ovs, pods, containers.objects)));
+    await this.collectContainers();
+  }
+
+  /** Removes IP objects of containers that have no interface: of an ADD that was cut off, or a DEL without API server. */
+  async collectContainers(): Promise<void> {
+    const { containers, ovs } = this.#context;
+    for (const { object, hostName } of containers.all()) {
+      if (this.#lock.holds(hostName) || interfaceNamed(ovs, hostName) !== undefined) continue;
+      this.#context.log.info({ object: object.metadata.name }, 'removing the IP object of a container that is gone');
+      await this.#lock.run(hostName, async () => {
+        if (interfaceNamed(ovs, hostName) === undefined) await containers.remove(object);
+      });
+    }
   }
 
   /** Removes pairs without a row: what an agent that died left unconnected, or a DEL that failed half-way. */

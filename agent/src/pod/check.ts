@@ -7,9 +7,9 @@ import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf } from './interface-row.ts';
 import { INHERITED_NETNS, openNetns, type PodNetns } from './netns.ts';
 import { type PreviousResult, previousResult } from './previous-result.ts';
-import { type CniRequest, podIdentity } from './request.ts';
+import { type CniRequest, isIpam } from './request.ts';
+import { resolve } from './resolve.ts';
 import type { VethPlan } from './veth.ts';
-import { waitAnnounced } from './wait-announced.ts';
 
 interface RouteState {
   readonly dst: string;
@@ -40,6 +40,7 @@ export async function podEndProblem(
     if (link.addr_info?.some((one) => one.local === address && one.prefixlen === prefix) !== true) {
       return `${ifname} does not have the address ${address}/${prefix}`;
     }
+    if (!plan.defaultRoute) continue;
     const family = isIPv6(address) ? '-6' : '-4';
     const routes = await inPod<RouteState>(netns, [family, 'route', 'show', 'default', 'dev', ifname]);
     if (!routes.some((route) => route.gateway === gateway)) return `the default route via ${gateway} is missing`;
@@ -62,16 +63,13 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
   const previous = previousResult(request.config);
   if (previous === undefined) throw new AgentError('invalid-config', 'CHECK needs the result of ADD as prevResult');
   const mac = resultMac(previous, request);
-  const identity = podIdentity(request);
-  await using netns = await openNetns(request.netns, context.config.netnsDirs);
   // What is there was announced long ago: no patience.
-  const pod = await waitAnnounced({ ...context, nodeName: context.config.nodeName }, identity, signal, {
-    announceMs: 0,
-    appearMs: 0,
-  });
+  const pod = await resolve(context, request, signal, { announceMs: 0, appearMs: 0 });
+  if (isIpam(request)) return;
+  await using netns = await openNetns(request.netns, context.config.netnsDirs);
   const plan = vethPlan(context, pod, request.containerId, request.ifname);
   const failed = (what: string): never => {
-    throw new AgentError('check-failed', `pod ${pod.namespace}/${pod.name}: ${what}`);
+    throw new AgentError('check-failed', `${pod.label}: ${what}`);
   };
   const dataplane = await context.dataplane();
   if (dataplane?.running === true) failed(dataplane.message);
@@ -81,7 +79,7 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
     return failed(`${plan.hostName} is not a port of br-int`);
   }
   if (row.external_ids.get('iface-id-ver') !== pod.uid)
-    failed(`${plan.hostName} belongs to an earlier pod of this name`);
+    failed(`${plan.hostName} belongs to an earlier pod or container of this name`);
   if (row.ofport === undefined || row.ofport < 0)
     failed(`ovs-vswitchd has not opened ${plan.hostName}: ${row.error ?? ''}`);
   if (row.external_ids.get('ovn-installed') !== 'true') failed(`OVN has not installed the flows of ${plan.hostName}`);

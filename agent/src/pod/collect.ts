@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { IP } from '@ovenbird/crds';
 import type { Pod, Store } from '@ovenbird/kube';
 import { linkExists, listLinks } from '../host/link.ts';
 import { type InterfaceRow, interfaceNamed, type Ovs } from '../ovs/database.ts';
@@ -11,14 +12,19 @@ import { hostVethName, LINK_ALIAS } from './veth.ts';
  * the namespace alive, and a wrongly mounted /run/netns would make every pod look dead), so then the pod has to be gone
  * from the API too.
  * @param pods the pods of this node
+ * @param containers the IP objects of its containers outside of Kubernetes
  */
-export function abandonedAttachments(ovs: Ovs, pods: Store<Pod>): readonly Attachment[] {
+export function abandonedAttachments(ovs: Ovs, pods: Store<Pod>, containers: Store<IP>): readonly Attachment[] {
   const abandoned: Attachment[] = [];
   for (const row of podInterfaces(ovs)) {
     const attachment = attachmentOf(row);
     if (attachment === undefined) continue;
+    const object = row.external_ids.get('ip_object');
+    const uid = row.external_ids.get('iface-id-ver');
     const podGone =
-      pods.generation > 0 && pods.get(podKeyOf(row))?.metadata.uid !== row.external_ids.get('iface-id-ver');
+      object === undefined
+        ? pods.generation > 0 && pods.get(podKeyOf(row))?.metadata.uid !== uid
+        : containers.generation > 0 && containers.get(object)?.metadata.uid !== uid;
     if (!linkExists(row.name) || (podGone && !existsSync(attachment.netns))) abandoned.push(attachment);
   }
   return abandoned;

@@ -6,6 +6,7 @@ import type { DataplaneProblem } from '../availability.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Ovs } from '../ovs/database.ts';
 import type { Announcement } from './announcement.ts';
+import type { Containers } from './containers.ts';
 import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
 
 /** What attaching and detaching pods needs of the agent. */
@@ -16,6 +17,8 @@ export interface PodContext {
   readonly pods: Store<Pod>;
   /** Reads one pod from the API server itself; undefined when it does not exist. */
   readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
+  /** Containers outside of Kubernetes on this node. */
+  readonly containers: Containers;
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while it cannot be known */
   readonly mtuOf: (subnet: string) => number;
   /** What is wrong with the daemons of this node, if anything. */
@@ -40,6 +43,7 @@ export function vethPlan(context: PodContext, pod: Announcement, containerId: st
     mac: pod.mac,
     mtu: context.mtuOf(pod.subnet),
     addresses: pod.addresses,
+    defaultRoute: pod.defaultRoute,
     routes: routesOf(pod),
     disableOffload: context.config.datapathType === 'netdev',
     ipv6: existsSync('/proc/net/if_inet6'),

@@ -1,6 +1,8 @@
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
 import { commit, databaseUnavailable, type Ovs } from '../ovs/database.ts';
+import type { Containers } from './containers.ts';
+import type { PodContext } from './context.ts';
 import { detachTransaction } from './interface-row.ts';
 import { hostVethName } from './veth.ts';
 
@@ -12,7 +14,11 @@ const DETACH_DEADLINE_MS = 15_000;
  * Not abortable by callers: half a clean-up helps nobody.
  * @throws AgentError `try-again` while the local database cannot be reached
  */
-export async function detach(context: { readonly ovs: Ovs }, containerId: string, ifname: string): Promise<void> {
+export async function detach(
+  context: { readonly ovs: Ovs; readonly containers: Containers; readonly log: PodContext['log'] },
+  containerId: string,
+  ifname: string,
+): Promise<void> {
   const hostName = hostVethName(containerId, ifname);
   const signal = AbortSignal.timeout(DETACH_DEADLINE_MS);
   try {
@@ -23,4 +29,10 @@ export async function detach(context: { readonly ovs: Ovs }, containerId: string
     throw error instanceof AgentError ? error : databaseUnavailable(error);
   }
   await deleteLink(hostName);
+  const object = context.containers.of(containerId, ifname);
+  if (object === undefined) return;
+  // The interface is gone, and that is what DEL is for: the address can wait until the API server is back.
+  await context.containers.remove(object).catch((err: unknown) => {
+    context.log.warn({ err, object: object.metadata.name }, 'could not give an address back yet');
+  });
 }

@@ -2,7 +2,8 @@ import { run } from '../host/run.ts';
 import { commit, interfaceNamed, newTransaction } from '../ovs/database.ts';
 import { type Announcement, readAnnouncement } from './announcement.ts';
 import { type PodContext, vethPlan } from './context.ts';
-import { attachmentOf, gatewaysOf, podInterfaces, podPortName } from './interface-row.ts';
+import { attachmentOf, gatewaysOf, podInterfaces } from './interface-row.ts';
+import { podPortName } from './interfaces.ts';
 import { INHERITED_NETNS, openNetns } from './netns.ts';
 import { routeCommands } from './veth.ts';
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { multus } from '@ovenbird/crds';
 import { type OpenVswitch, type Ref, type Transaction, toRef } from '@ovenbird/ovsdb';
 import { AgentError } from '../error.ts';
 import { linkExists } from '../host/link.ts';
@@ -22,11 +23,6 @@ export interface Attachment {
   /** `name` of the network configuration that created it; GC is confined to one network (SPEC.md, "GC"). */
   readonly network: string;
   readonly netns: string;
-}
-
-/** `iface-id` of a pod's interface = name of its logical switch port. */
-export function podPortName(namespace: string, name: string): string {
-  return `${name}.${namespace}`;
 }
 
 /** Reads back what {@link attachTransaction} wrote; undefined for rows that are not a pod's interface of ours. */
@@ -56,25 +52,23 @@ export function podInterfaces(ovs: Ovs): readonly InterfaceRow[] {
 }
 
 /**
- * Refuses a further interface in a container that the pod is attached to already: the pod has one port, and taking it
- * over would cut the first interface off.
+ * Refuses an interface in a container whose port another interface of it has already: taking the port over would cut that
+ * one off.
  * @throws AgentError `second-interface`
  */
 export function refuseSecondInterface(
   ovs: Ovs,
-  pod: Pick<Announcement, 'namespace' | 'name'>,
+  pod: Pick<Announcement, 'label' | 'portName'>,
   request: Pick<Attachment, 'containerId' | 'ifname'>,
 ): void {
-  for (const row of ovs.replica
-    .table('Interface')
-    .find('external_ids:iface-id', podPortName(pod.namespace, pod.name))) {
+  for (const row of ovs.replica.table('Interface').find('external_ids:iface-id', pod.portName)) {
     const other = attachmentOf(row);
     // One whose link is gone has no interface any more; it only waits to be collected.
     if (other?.containerId !== request.containerId || other.ifname === request.ifname || !linkExists(row.name))
       continue;
     throw new AgentError(
       'second-interface',
-      `pod ${pod.namespace}/${pod.name} is attached as ${other.ifname} already: Ovenbird gives a pod one interface, so ${request.ifname} cannot be a second one`,
+      `${pod.label} is attached as ${other.ifname} already, and does not ask for a further interface ${request.ifname}: name its network in the annotation ${multus.networks}`,
     );
   }
 }
@@ -97,7 +91,7 @@ export function attachTransaction(
   if (bridge === undefined) throw new AgentError('try-again', 'the bridge br-int does not exist yet');
   refuseSecondInterface(ovs, pod, attachment);
   const transaction = newTransaction();
-  const ifaceId = podPortName(pod.namespace, pod.name);
+  const ifaceId = pod.portName;
   const inTheWay = new Set([
     ...ovs.replica.table('Interface').find('external_ids:iface-id', ifaceId),
     ...ovs.replica.table('Interface').find('name', plan.hostName),
@@ -114,8 +108,12 @@ export function attachTransaction(
         ['attached-mac', plan.mac],
         ['ip_addresses', plan.addresses.map(({ address }) => address).join(',')],
         ['gateways', gatewaysOf(plan)],
-        ['pod_name', pod.name],
-        ['pod_namespace', pod.namespace],
+        ...(pod.object === undefined
+          ? ([
+              ['pod_name', pod.name],
+              ['pod_namespace', pod.namespace],
+            ] as const)
+          : ([['ip_object', pod.object]] as const)),
         ['pod_netns', attachment.netns],
         ['container_id', attachment.containerId],
         ['container_ifname', attachment.ifname],
@@ -133,7 +131,7 @@ export function attachTransaction(
     other_config: new Map([['transient', 'true']]),
   });
   transaction.mutate('Bridge', bridge._uuid, 'ports', 'insert', [port]);
-  return transaction.comment(`ovenbird: attach ${pod.namespace}/${pod.name}`);
+  return transaction.comment(`ovenbird: attach ${pod.label}`);
 }
 
 /** A fresh uuid for {@link attachTransaction}. */

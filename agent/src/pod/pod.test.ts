@@ -16,6 +16,7 @@ const plan: VethPlan = {
     { address: '10.16.0.10', prefix: 16, gateway: '10.16.0.1' },
     { address: 'fd00:10:16::a', prefix: 112, gateway: 'fd00:10:16::1' },
   ],
+  defaultRoute: true,
   routes: [],
   disableOffload: true,
   ipv6: true,
@@ -137,6 +138,9 @@ describe('announcement', () => {
 
   test('is read whole', () => {
     expect(readAnnouncement(pod())).toEqual({
+      label: 'pod default/a',
+      portName: 'a.default',
+      defaultRoute: true,
       namespace: 'default',
       name: 'a',
       uid: 'u',

@@ -9,6 +9,13 @@ export const CNI_VERSIONS: readonly string[] = ['0.3.1', '0.4.0', '1.0.0', '1.1.
 export interface CniNetworkConfig {
   readonly cniVersion: string;
   readonly name: string;
+  /** Name of the plugin; not `ovenbird` where another plugin executes us for its addresses. */
+  readonly type?: string | undefined;
+  /** Subnet of containers outside of Kubernetes. */
+  readonly subnet?: string | undefined;
+  /** Which interface of a pod: `<nad>.<namespace>.ovn`; absent or `ovn`: see `pod/interfaces.ts`. */
+  readonly provider?: string | undefined;
+  readonly ipam?: { readonly type?: string | undefined; readonly provider?: string | undefined } | undefined;
   readonly prevResult?: unknown;
   readonly dns?: Record<string, unknown> | undefined;
   readonly runtimeConfig?: RuntimeConfig | undefined;
@@ -31,12 +38,20 @@ export interface CniRequest {
 }
 
 const attachments = z.array(z.looseObject({ containerID: z.string(), ifname: z.string() }));
+const name = z.string().regex(/^[a-z0-9][a-z0-9.-]*$/, 'must be the name of an object');
 const config: z.ZodType<CniNetworkConfig> = z.looseObject({
   cniVersion: z.string(),
   // The pattern of the reference library (containernetworking/cni, pkg/utils).
   name: z
     .string()
     .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 'must start with a letter or digit and hold only those and _ . -'),
+  type: z.string().optional(),
+  subnet: name.optional(),
+  provider: name.optional(),
+  ipam: z
+    .looseObject({ type: z.string().optional(), provider: name.optional() })
+    .nullish()
+    .transform((value) => value ?? undefined),
   prevResult: z.unknown().optional(),
   dns: z.record(z.string(), z.unknown()).optional(),
   runtimeConfig,
@@ -103,6 +118,16 @@ export interface PodIdentity {
   readonly uid?: string;
 }
 
+/** Whether the request is for a container outside of Kubernetes (podman, cnitool): it names no pod, but a subnet. */
+export function isContainer({ args, config }: CniRequest): boolean {
+  const named = (args['K8S_POD_NAMESPACE'] ?? '') !== '' && (args['K8S_POD_NAME'] ?? '') !== '';
+  return !named && config.subnet !== undefined;
+}
+
+/** Whether another plugin makes the interface and executes us for its addresses (SPEC.md, "Delegated plugins"). */
+export const isIpam = ({ config }: CniRequest): boolean =>
+  config.ipam?.type === 'ovenbird' && config.type !== undefined && config.type !== 'ovenbird';
+
 /**
  * Which pod CNI_ARGS names.
  * @throws AgentError `pod-unnamed` naming the missing key
@@ -114,7 +139,10 @@ export function podIdentity(request: CniRequest): PodIdentity {
     ['K8S_POD_NAME', name],
   ] as const) {
     if (value === '') {
-      throw new AgentError('pod-unnamed', `CNI_ARGS does not hold ${key}: Ovenbird attaches Kubernetes pods only`);
+      throw new AgentError(
+        'pod-unnamed',
+        `CNI_ARGS does not hold ${key}; a container outside of Kubernetes needs a "subnet" in the network configuration`,
+      );
     }
   }
   return uid === '' ? { namespace, name } : { namespace, name, uid };

@@ -36,6 +36,34 @@ export function appendResult(previous: PreviousResult, own: CniAddResult): CniAd
   };
 }
 
+const defaultRoutes = ({
+  defaultRoute,
+  addresses,
+}: Pick<VethPlan, 'defaultRoute' | 'addresses'>): { readonly dst: string; readonly gw: string }[] =>
+  defaultRoute
+    ? addresses.map(({ address, gateway }) => ({ dst: isIPv6(address) ? '::/0' : '0.0.0.0/0', gw: gateway }))
+    : [];
+
+/** The answer to ADD of another plugin that asks for addresses only (SPEC.md, "Delegated plugins"): no interfaces. */
+export function ipamResult(
+  cniVersion: string,
+  plan: Pick<VethPlan, 'defaultRoute' | 'addresses'>,
+  dns: Readonly<Record<string, unknown>> | undefined,
+): CniAddResult {
+  const legacy = cniVersion.startsWith('0.');
+  return {
+    cniVersion,
+    interfaces: [],
+    ips: plan.addresses.map(({ address, prefix, gateway }) => ({
+      ...(legacy ? { version: isIPv6(address) ? ('6' as const) : ('4' as const) } : {}),
+      address: `${address}/${prefix}`,
+      gateway,
+    })),
+    routes: defaultRoutes(plan),
+    dns: dns ?? {},
+  };
+}
+
 /**
  * The answer to ADD.
  * @param cniVersion of the request: `ips[].version` exists only before 1.0.0, `interfaces[].mtu` only since 1.1.0
@@ -62,13 +90,7 @@ export function addResult(
       gateway,
       interface: 1,
     })),
-    routes: [
-      ...plan.addresses.map(({ address, gateway }) => ({
-        dst: isIPv6(address) ? '::/0' : '0.0.0.0/0',
-        gw: gateway,
-      })),
-      ...plan.routes.map(({ dst, gateway }) => ({ dst, gw: gateway })),
-    ],
+    routes: [...defaultRoutes(plan), ...plan.routes.map(({ dst, gateway }) => ({ dst, gw: gateway }))],
     dns: dns ?? {},
   };
 }

@@ -22,6 +22,8 @@ export interface VethPlan {
   readonly mac: string;
   readonly mtu: number;
   readonly addresses: readonly PodAddress[];
+  /** Whether the default routes go through it. */
+  readonly defaultRoute: boolean;
   /** Beside the default ones. */
   readonly routes: readonly { readonly dst: string; readonly gateway: string }[];
   /**
@@ -75,10 +77,10 @@ export function podCommands(plan: VethPlan): string {
 
 /** `ip -batch` lines of the routes inside the pod: the default ones and its own. */
 export function routeCommands(
-  plan: Pick<VethPlan, 'ifname' | 'addresses' | 'routes'>,
+  plan: Pick<VethPlan, 'ifname' | 'addresses' | 'routes' | 'defaultRoute'>,
   verb: 'add' | 'replace',
 ): string[] {
-  const defaults = plan.addresses.map(({ gateway }) => ({ dst: 'default', gateway }));
+  const defaults = (plan.defaultRoute ? plan.addresses : []).map(({ gateway }) => ({ dst: 'default', gateway }));
   return [...defaults, ...plan.routes].map(
     ({ dst, gateway }) => `route ${verb} ${dst} via ${gateway} dev ${plan.ifname} onlink`,
   );

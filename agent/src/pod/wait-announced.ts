@@ -72,6 +72,7 @@ async function explainAbsence(source: PodSource, identity: PodIdentity, signal: 
 
 /**
  * Waits until the controller has announced the addresses of a pod.
+ * @param read the announcement of the interface in question; of the first one by default
  * @throws AgentError `try-again` naming the step that did not come in time, `pod-refused` for pods that get no interface
  */
 export async function waitAnnounced(
@@ -79,6 +80,7 @@ export async function waitAnnounced(
   identity: PodIdentity,
   signal: AbortSignal,
   deadlines: AnnounceDeadlines,
+  read: (pod: Pod) => Announcement | undefined = readAnnouncement,
 ): Promise<Announcement> {
   const { pods } = source;
   const key = `${identity.namespace}/${identity.name}`;
@@ -106,7 +108,7 @@ export async function waitAnnounced(
       if (pod === undefined) {
         throw new AgentError('try-again', `${labelOf(identity)} was deleted while it waited for its address`);
       }
-      return readAnnouncement(pod);
+      return read(pod);
     },
     {
       deadlineMs: remaining(),

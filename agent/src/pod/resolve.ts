@@ -1,0 +1,53 @@
+import { parseMac } from '@ovenbird/crds';
+import type { Pod } from '@ovenbird/kube';
+import { AgentError } from '../error.ts';
+import { type Announcement, readAnnouncement } from './announcement.ts';
+import type { PodContext } from './context.ts';
+import { readInterfaces } from './interfaces.ts';
+import { type CniRequest, isContainer, isIpam, podIdentity } from './request.ts';
+import { type AnnounceDeadlines, waitAnnounced } from './wait-announced.ts';
+
+/**
+ * What the controller announced for the interface that a request names; waits for it. A pod's interface is the one that
+ * its annotation lists under that name (Multus names them by their place), else the first one.
+ * @throws AgentError
+ */
+export async function resolve(
+  context: PodContext,
+  request: CniRequest,
+  signal: AbortSignal,
+  deadlines: AnnounceDeadlines,
+): Promise<Announcement> {
+  if (isContainer(request)) return await context.containers.announced(request, signal, deadlines.announceMs);
+  const source = { ...context, nodeName: context.config.nodeName };
+  return await waitAnnounced(source, podIdentity(request), signal, deadlines, (pod) => interfaceOf(pod, request));
+}
+
+/** @returns undefined while it is not announced. @throws AgentError `pod-refused` */
+export function interfaceOf(pod: Pod, request: CniRequest): Announcement | undefined {
+  const first = readAnnouncement(pod);
+  if (first === undefined) return undefined;
+  const found = readInterfaces(pod.metadata.annotations ?? {}).find(({ name }) => name === request.ifname);
+  const ipam = isIpam(request);
+  const provider = (ipam ? request.config.ipam?.provider : request.config.provider) ?? 'ovn';
+  // A definition that the controller has not seen yet: the interface will be listed.
+  if (found === undefined) return ipam || provider !== 'ovn' ? undefined : first;
+  const { addresses, mac, subnet } = found;
+  if (addresses === undefined || mac === undefined || subnet === undefined) return undefined;
+  if (ipam !== (found.port === undefined)) {
+    throw new AgentError(
+      'invalid-config',
+      `interface ${found.name} of ${first.label} ${ipam ? 'is a port of OVN' : 'is made by another plugin'} (provider ${found.provider}), and the network configuration says otherwise`,
+    );
+  }
+  return {
+    ...first,
+    label: `interface ${found.name} of ${first.label}`,
+    portName: found.port ?? '',
+    defaultRoute: found.defaultRoute === true,
+    subnet,
+    mac: parseMac(mac),
+    addresses,
+    routes: [],
+  };
+}
