@@ -144,6 +144,8 @@ export function bootstrapRoles(): JsonObject[] {
       rule([''], ['nodes/status', 'pods/status'], ['get', 'patch', 'update']),
       rule([''], ['pods'], [...READ, 'create', 'delete', 'patch']),
       rule([''], ['events'], ['create', 'patch', 'update']),
+      // The lab's kubelet does what Multus does on a real node.
+      rule(['k8s.cni.cncf.io'], ['network-attachment-definitions'], ['get']),
       rule(['coordination.k8s.io'], ['leases'], [...READ, 'create', 'delete', 'patch', 'update']),
     ]),
     binding('system:node', 'Group', 'system:nodes'),

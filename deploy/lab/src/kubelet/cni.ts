@@ -30,6 +30,10 @@ export interface CniTarget {
   readonly podNamespace: string;
   readonly podName: string;
   readonly podUid: string;
+  /** `eth0` when absent. */
+  readonly ifname?: string | undefined;
+  /** Given to plugins as far as they declare the capability (CONVENTIONS.md). */
+  readonly runtimeConfig?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** A plugin refused or could not be run. `code` is the CNI error code, where the plugin gave one. */
@@ -135,8 +139,11 @@ export class CniRunner {
     signal: AbortSignal,
   ): Promise<string> {
     if (!/^[\w.-]+$/.test(plugin.type)) throw new CniError(`'${plugin.type}' cannot be the name of a plugin`);
+    const declared = (plugin['capabilities'] ?? {}) as Readonly<Record<string, unknown>>;
+    const asked = Object.entries(target.runtimeConfig ?? {}).filter(([key]) => declared[key] === true);
     const config = {
       ...plugin,
+      ...(asked.length === 0 ? {} : { runtimeConfig: Object.fromEntries(asked) }),
       cniVersion: list.cniVersion,
       name: list.name,
       ...(previous === undefined ? {} : { prevResult: previous }),
@@ -146,7 +153,7 @@ export class CniRunner {
       CNI_COMMAND: command,
       CNI_CONTAINERID: target.containerId,
       CNI_NETNS: target.netns,
-      CNI_IFNAME: IFNAME,
+      CNI_IFNAME: target.ifname ?? IFNAME,
       CNI_PATH: this.#options.binDir,
       CNI_ARGS: [
         'IgnoreUnknown=1',

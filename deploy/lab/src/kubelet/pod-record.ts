@@ -17,6 +17,14 @@ export interface ContainerRecord {
   readonly process?: { readonly pid: number; readonly startTicks: string } | undefined;
 }
 
+/** A network that a pod is attached to beside the cluster's own, and how. */
+export interface FurtherNetwork {
+  readonly ifname: string;
+  readonly network: NetworkList;
+  readonly runtimeConfig: Readonly<Record<string, unknown>>;
+  readonly result?: CniResult | undefined;
+}
+
 /**
  * What the kubelet has made for one pod. It is written before anything is made, so whatever a dead kubelet left can be
  * found by name and removed.
@@ -36,6 +44,8 @@ export interface PodRecord {
   /** The list ADD was called with: DEL must get the same one. */
   readonly network?: NetworkList | undefined;
   readonly result?: CniResult | undefined;
+  /** Further interfaces, in the order of their ADD; each is recorded before it. */
+  readonly further?: readonly FurtherNetwork[] | undefined;
   readonly startTime: string;
   readonly containers: readonly ContainerRecord[];
   /** Something was executed in the namespace (a command or kubectl exec): sweep it at the end. */

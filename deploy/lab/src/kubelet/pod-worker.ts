@@ -8,6 +8,7 @@ import { type CniRunner, type CniTarget, loadConflist, podAddresses } from './cn
 import type { NodeConfig } from './config.ts';
 import { PodContainers } from './containers.ts';
 import type { EnvSources } from './env.ts';
+import { furtherNetworks } from './further-networks.ts';
 import { netnsName, type PodRecord, type RecordStore } from './pod-record.ts';
 import type { PodServer } from './pod-server.ts';
 import { podStatus, statusPatch } from './pod-status.ts';
@@ -192,7 +193,9 @@ export class PodWorker {
         this.#context.runner(node).add(network, targetOf(record), setup.signal),
       );
       if (podAddresses(result).length === 0) throw new Error('the network plugin returned no address for eth0');
-      this.#write({ ...record, sandbox: 'ready', result });
+      this.#write({ ...record, result });
+      await this.#addFurther(pod, node, setup.signal);
+      this.#write({ ...(this.#record ?? record), sandbox: 'ready' });
     } catch (error) {
       if (!setup.signal.aborted) {
         this.#context.warn(pod, 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${messageOf(error)}`);
@@ -200,6 +203,20 @@ export class PodWorker {
       throw error;
     } finally {
       this.#containers = undefined;
+    }
+  }
+
+  /** What Multus does when it stands before the cluster's network: the pod's further networks, one after the other. */
+  async #addFurther(pod: LabPod, node: NodeConfig, signal: AbortSignal): Promise<void> {
+    for (const wanted of await furtherNetworks(pod, this.#context.client)) {
+      const record = this.#record;
+      if (!record) return;
+      const before = record.further ?? [];
+      this.#write({ ...record, further: [...before, wanted] });
+      const result = await this.#plugin(signal, () =>
+        this.#context.runner(node).add(wanted.network, { ...targetOf(record), ...wanted }, signal),
+      );
+      this.#write({ ...record, further: [...before, { ...wanted, result }] });
     }
   }
 
@@ -305,7 +322,16 @@ export class PodWorker {
     }
     if (record.ran) killInNamespace(`/run/netns/${record.netns}`);
     const node = this.#context.node(record.node);
-    const { network } = record;
+    const { network, further = [] } = record;
+    if (node) {
+      for (const one of further.toReversed()) {
+        await this.#plugin(this.#context.signal, () =>
+          this.#context
+            .runner(node)
+            .del(one.network, { ...targetOf(record), ...one }, one.result, this.#context.signal),
+        );
+      }
+    }
     if (network && node) {
       await this.#plugin(this.#context.signal, () =>
         this.#context.runner(node).del(network, targetOf(record), record.result, this.#context.signal),

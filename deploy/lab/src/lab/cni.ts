@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../fabric/run.ts';
 import type { LabState, Layout } from './layout.ts';
@@ -8,6 +8,9 @@ import { repository, shim } from './repository.ts';
 export async function ensureShim(signal?: AbortSignal): Promise<void> {
   await run([process.execPath, join(repository, 'cni', 'build.mjs')], { signal });
 }
+
+/** Plugins of Debian's containernetworking-plugins that pods' further networks may be made with. */
+const stockPlugins = ['bridge', 'ipvlan', 'macvlan', 'tuning', 'vlan'];
 
 /**
  * Puts the shim into every node's plugin directory, by a link: the state directory usually is below /run, which Debian
@@ -21,5 +24,11 @@ export function installShim(state: LabState, layout: Layout): void {
     const link = join(cniBin, 'ovenbird');
     rmSync(link, { force: true });
     symlinkSync(shim, link);
+    for (const name of stockPlugins) {
+      const file = join('/usr/lib/cni', name);
+      const to = join(cniBin, name);
+      rmSync(to, { force: true });
+      if (existsSync(file)) symlinkSync(file, to);
+    }
   }
 }
