@@ -28,6 +28,7 @@ const { private: _, exports: __, ...rest } = JSON.parse(readFileSync(join(here, 
 const published = {
   ...rest,
   exports: { '.': { types: './lib/index.d.ts', default: './lib/index.js' } },
+  bin: { 'ovsdb-types': 'lib/codegen-cli.js' },
   files: ['lib', 'examples', 'NOTICE'],
 };
 writeFileSync(join(target, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const node = join(root, 'node_modules', '.bin', 'node');
 let bad = 0;
-for (const generator of ['ovsdb/src/codegen.ts', 'crds/src/generate.ts']) {
+for (const generator of ['ovsdb/src/codegen-cli.ts', 'crds/src/generate.ts']) {
   const result = spawnSync(node, [join(root, generator), ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
   if (result.status !== 0) bad += 1;
 }

@@ -8,7 +8,12 @@ import type { Json } from './json.ts';
 import { compatible, parseSchema } from './server-schema.ts';
 import type { DatabaseSpec } from './spec.ts';
 
-const target = { file: 'small', type: 'Small', spec: 'small' };
+const target = {
+  type: 'Small',
+  spec: 'small',
+  origin: 'a test',
+  modules: { spec: '../spec.ts', uuid: '../uuid.ts' },
+};
 const column = (type: Json): Json => ({ type });
 
 function schema(columns: { readonly [name: string]: Json }): Json {

@@ -143,6 +143,21 @@ it('run on the published package: compiled, without dependencies, with types tha
   await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', user]).catch((error: unknown) => {
     throw new Error(`tsc: ${(error as { stdout: string }).stdout}`);
   });
+  const schema = {
+    name: 'Own',
+    tables: { Thing: { columns: { name: { type: 'string' }, kind: { type: { key: 'string', min: 0 } } } } },
+  };
+  await writeFile(join(user, 'own.ovsschema'), JSON.stringify(schema));
+  const types = join(user, 'node_modules', '.bin', 'ovsdb-types');
+  await run(types, ['--type', 'Own', '--out', 'own.ts', 'own.ovsschema'], { cwd: user });
+  await writeFile(
+    join(user, 'use.ts'),
+    "import { Transaction } from '@ovenbird/ovsdb';\nimport { own } from './own.ts';\n" +
+      "const t = new Transaction(own);\nt.insert('Thing', { name: 'a', kind: null });\nconsole.log(JSON.stringify(t.toParams()));\n",
+  );
+  expect((await run(NODE, ['use.ts'], { cwd: user })).stdout).toContain('"kind":["set",[]]');
+  await expect(run(types, [], { cwd: user })).rejects.toThrow(/usage: ovsdb-types/);
+  await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', user]);
   await writeFile(
     join(user, 'bad.ts'),
     "import { ovnNorthbound, Transaction } from '@ovenbird/ovsdb';\nnew Transaction(ovnNorthbound).insert('ACL', { nonsense: 1 });\n",
