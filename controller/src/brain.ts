@@ -1,6 +1,6 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
-import { type DurablePort, durableHolders, type LoadResult, loadAddresses } from './alloc/load.ts';
+import { type DurablePort, durableHolders, type LoadResult, loadAddresses, ownerOfRecord } from './alloc/load.ts';
 import { AttachmentLife } from './attachment/life.ts';
 import { isContainerRecord } from './attachment/wanted.ts';
 import { CompileContext } from './compile/context.ts';
@@ -13,6 +13,7 @@ import { PodLife } from './pod/life.ts';
 import { PolicyLife } from './policy/life.ts';
 import type { NetworkPolicy } from './policy/model.ts';
 import { PoolLife } from './pool/life.ts';
+import { isDurable } from './records/ip-object.ts';
 import type { IpRecord, Key, Kind, Node, Pod } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
@@ -35,6 +36,8 @@ export interface ApiEffects {
   refuseContainer(name: Key, reason: string, message: string): void;
   /** The IP object of an owner has to be brought up to date. */
   writeRecord(owner: string): void;
+  /** The same without waiting for announcements: one waits for it. */
+  writeRecordNow(owner: string): void;
   recordChanged(name: Key): void;
   event(
     object: { kind: 'Pod' | 'Node' | 'IP' | 'NetworkPolicy'; object: Pod | Node | IpRecord | NetworkPolicy },
@@ -77,10 +80,13 @@ export class Brain {
   /** Pods, and names of IP objects of containers outside of Kubernetes. */
   readonly #dirtyAttachments = new Set<Key>();
   #judge = true;
+  #loading = false;
   readonly #awaiting: { unit: string; done: () => void }[] = [];
   readonly #finished = new Set<string>();
   /** UID of each StatefulSet: one made again under the same name is another. */
   readonly #setUids = new Map<Key, string>();
+  /** Pods whose address is in the database, and not announced before its IP object is written. */
+  readonly #unrecorded = new Set<Key>();
   /** UID of each owner whose rows are in the database: nothing is announced before. */
   readonly #published = new Map<string, string>();
 
@@ -147,9 +153,11 @@ export class Brain {
   load(): LoadResult {
     const { state, live } = this.#options;
     for (const [key, { uid }] of state.entries('StatefulSet')) this.#setUids.set(key, uid);
+    this.#loading = true;
     this.subnets.judgeBeforeLoad(durableHolders(live.ports, state.list('IpRecord')));
     this.pools.judgeAll();
     const result = loadAddresses(state, this.allocator, live.ports);
+    this.#loading = false;
     for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
     for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
     for (const key of this.#byAge('Pod')) this.#dirtyAttachments.add(key);
@@ -227,6 +235,7 @@ export class Brain {
           this.pools.changed(key);
           break;
         case 'IpRecord':
+          this.#recordSeen(key);
           api.recordChanged(key);
           if (isContainerRecord(state.get('IpRecord', key)) || state.get('AttachmentAddress', key) !== undefined)
             this.#dirtyAttachments.add(key);
@@ -246,6 +255,11 @@ export class Brain {
       }
     }
     this.#tick.schedule();
+  }
+
+  /** Whether the rows of this incarnation of a pod or node are in the database: nothing is announced before. */
+  isPublished(owner: string, uid: string): boolean {
+    return this.#published.get(owner) === uid;
   }
 
   /** Addresses of a subnet were freed. */
@@ -297,9 +311,23 @@ export class Brain {
     const { state, api } = this.#options;
     const address = state.get(kind === 'Pod' ? 'PodAddress' : 'NodeAddress', key);
     if (address === undefined) return;
+    // What outlives the pod has to outlive its port as well, and from then on only the IP object tells of it.
+    if (address.keepFor !== undefined && !isDurable(address, state)) {
+      this.#unrecorded.add(key);
+      api.writeRecordNow(address.owner);
+      return;
+    }
     this.#published.set(address.owner, address.uid);
     api.writeStatus('Subnet', address.subnet);
     this.#announceAgain(kind, key);
+  }
+
+  /** An IP object is there that a pod waits for before its address is announced. */
+  #recordSeen(name: Key): void {
+    const record = this.#options.state.get('IpRecord', name);
+    if (record === undefined || this.#unrecorded.size === 0) return;
+    const [kind, key] = splitOwner(ownerOfRecord(record));
+    if (kind === 'Pod' && this.#unrecorded.delete(key)) this.#publish('Pod', key);
   }
 
   /** Has the announcement compared with the object again; what is not in the database yet is announced when it is. */
@@ -318,6 +346,7 @@ export class Brain {
     this.#dirtyAttachments.add(key);
     if (pod === undefined) {
       this.#published.delete(ownerOf('Pod', key));
+      this.#unrecorded.delete(key);
       api.announcePod(key);
       return;
     }
@@ -374,6 +403,8 @@ export class Brain {
   /** Reservations by hand that found no subnet or a taken address are tried again, before any waiting pod. */
   #reserve(subnet: string): void {
     const { state, api } = this.#options;
+    // Not before the addresses in use are known: the northbound database goes first.
+    if (this.#loading) return;
     for (const record of state.index('IpRecord', 'reservation', subnet)) api.recordChanged(record.name);
   }
 

@@ -153,6 +153,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     client,
     state,
     signal,
+    isPublished: (owner, uid) => brain.isPublished(owner, uid),
     announced: (owner) => gate.add(owner),
     restored: (pod) =>
       events.record(
@@ -187,6 +188,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     announceContainer: (name) => containers.announce(name),
     refuseContainer: (name, reason, message) => containers.refuse(name, reason, message),
     writeRecord: (owner) => gate.add(owner),
+    writeRecordNow: (owner) => recordQueue.add(owner),
     recordChanged: (name) => records.changed(name),
     event: ({ kind, object }, reason, message) => {
       const metadata = metadataOf(object);

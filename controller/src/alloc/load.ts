@@ -94,7 +94,11 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
     };
     if (take(address, 'northbound port')) bind(state, address);
   }
-  for (const record of state.list('IpRecord')) {
+  // What was decided comes before what people want; of their wishes the older goes first.
+  const records = state
+    .list('IpRecord')
+    .toSorted((a, b) => Number(b.managed) - Number(a.managed) || (a.created < b.created ? -1 : 1));
+  for (const record of records) {
     const address = addressOfRecord(record);
     if (address === undefined) continue;
     const held = allocator.held(address.owner);

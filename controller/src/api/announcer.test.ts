@@ -45,6 +45,7 @@ function setUp(): {
     client,
     state,
     signal: stop.signal,
+    isPublished: (owner, uid) => owner === 'Pod/default/a' && uid === 'u',
     announced: () => undefined,
     restored: (pod) => void restored.push(pod.name),
   });

@@ -21,6 +21,8 @@ export interface AnnouncerOptions {
   readonly client: Requester;
   readonly state: State;
   readonly signal: AbortSignal;
+  /** Whether the northbound database has the rows of this incarnation. It may not when it was queued for a predecessor. */
+  readonly isPublished: (owner: string, uid: string) => boolean;
   /** A pod's or node's annotations were written: its IP object may follow. */
   readonly announced: (owner: string) => void;
   /** A result key was edited by somebody else and is put back. */
@@ -85,6 +87,7 @@ export class Announcer {
       this.#sent.delete(owner);
     }
     if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
+    if (!this.#options.isPublished(owner, object.uid)) return;
     const further = 'hostNetwork' in object ? interfacesAnnouncement(state, object, address) : undefined;
     const annotations = isPod
       ? { ...podAnnouncement(address, subnet, this.#routes(object as Pod)), ...further?.wanted }

@@ -5,7 +5,7 @@ import { isKept } from '../alloc/kept.ts';
 import { ownerOf, splitOwner } from '../compile/names.ts';
 import type { Address, Key, Pod, StatefulSet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { needsIndex, type PodRequest, requestOf } from './request.ts';
+import { type PodRequest, requestOf } from './request.ts';
 import { checkRoutes } from './routes.ts';
 
 /** What follows from a pod's decisions; all of it happens after the northbound database has them. */
@@ -94,7 +94,8 @@ export class PodLife {
     if (address?.uid === pod.uid) return;
     if (!this.#isReady(pod)) {
       // The watch of pods is ahead of those of namespaces and StatefulSets, which say what the pod asks for: no event, just
-      // a moment.
+      // a moment. What a predecessor of the same name has goes meanwhile.
+      if (address !== undefined) this.#drop(key, address);
       this.#waiting.set(key, { uid: pod.uid, message: '', subnets: [] });
       return;
     }
@@ -116,11 +117,13 @@ export class PodLife {
     else this.#release(key);
   }
 
-  /** Whether everything is known that says what the pod asks for. */
+  /**
+   * Whether everything is known that says what the pod asks for, and whether its address is to be kept: a StatefulSet that is
+   * not known yet must not be taken for one that is gone.
+   */
   #isReady(pod: Pod): boolean {
-    const namespace = this.#state.get('Namespace', pod.namespace);
-    if (namespace === undefined) return false;
-    return !needsIndex(pod, namespace.annotations) || pod.keepFor === undefined || this.#setOf(pod) !== undefined;
+    if (this.#state.get('Namespace', pod.namespace) === undefined) return false;
+    return pod.keepFor === undefined || this.#setOf(pod) !== undefined;
   }
 
   #setOf({ keepFor }: Pick<Pod, 'keepFor'>): StatefulSet | undefined {

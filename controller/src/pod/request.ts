@@ -52,11 +52,6 @@ export function requestOf(
   };
 }
 
-/** Whether the pod's request depends on its place in its StatefulSet. */
-export function needsIndex(pod: Pick<Pod, 'annotations'>, namespace: Annotations | undefined): boolean {
-  return nonEmpty(pod.annotations[request.ipPool]) !== undefined || nonEmpty(namespace?.[request.ipPool]) !== undefined;
-}
-
 const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 const quoted = (text: string): string => `"${text.slice(0, 100)}"`;
 

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type IP, ipObject } from '@ovenbird/crds';
+import { ownerOfRecord } from '../alloc/load.ts';
 import type { AttachmentAddress } from '../attachment/model.ts';
 import { splitOwner } from '../compile/names.ts';
 import type { Address, IpRecord, Pod } from '../store/model.ts';
+import type { Reader } from '../store/state.ts';
 
 /** Name of the IP object of an owner: the port's name for a pod (as in Kube-OVN), `node-<node>` for a node. */
 export function recordName(owner: string): string {
@@ -88,6 +90,16 @@ export function recordOf(name: string, address: Address, pod: Pod | undefined): 
       ownerUID: address.uid,
     },
   };
+}
+
+/** Whether an IP object holds the address for its owner, so that it is found again when the owner's port is gone. */
+export function isDurable(address: Address, reader: Reader): boolean {
+  return [recordName(address.owner), distinctRecordName(address.owner)].some((name) => {
+    const record = reader.get('IpRecord', name);
+    if (record === undefined || record.deleting || ownerOfRecord(record) !== address.owner) return false;
+    const same = record.subnet === address.subnet && record.v4 === address.v4 && record.v6 === address.v6;
+    return same && (!record.managed || record.keepFor === address.keepFor);
+  });
 }
 
 /** Whether the stored object says what `recordOf` would. */

@@ -71,7 +71,10 @@ export class IpRecords {
       return;
     }
     const taken = this.#state.get('IpRecord', plain) !== undefined;
-    await this.#api.create(recordOf(taken ? distinctRecordName(owner) : plain, address, pod));
+    const name = taken ? distinctRecordName(owner) : plain;
+    // Created and deleted by somebody between two batches of the watch, it would go unnoticed otherwise.
+    this.#ownerByName.set(name, owner);
+    await this.#api.create(recordOf(name, address, pod));
   }
 
   /** The object of a pod's further interface; there is one as long as the interface has its address. */

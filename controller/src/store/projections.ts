@@ -48,7 +48,8 @@ function metaOf(metadata: ObjectMeta): Meta {
 export function projectPod(pod: KubePod): Pod {
   const { metadata, spec, status } = pod;
   const controller = metadata.ownerReferences?.find(
-    (owner) => owner.controller === true && owner.kind === 'StatefulSet',
+    // Others have kinds of this name as well, which are not watched.
+    (owner) => owner.controller === true && owner.kind === 'StatefulSet' && owner.apiVersion.startsWith('apps/'),
   );
   return {
     ...metaOf(metadata),

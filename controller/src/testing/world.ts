@@ -10,7 +10,7 @@ export const rules: SubnetRules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'o
 export const clusterUid = '11111111-2222-4333-8444-555555555555';
 
 /** Kinds that come from the API server. */
-const watched = [
+export const watched: readonly [
   'Vpc',
   'Subnet',
   'IPPool',
@@ -21,8 +21,21 @@ const watched = [
   'IpRecord',
   'NetworkPolicy',
   'NetworkAttachment',
-] as const;
-type Watched = (typeof watched)[number];
+] = [
+  'Vpc',
+  'Subnet',
+  'IPPool',
+  'Namespace',
+  'Node',
+  'Pod',
+  'StatefulSet',
+  'IpRecord',
+  'NetworkPolicy',
+  'NetworkAttachment',
+];
+export type Watched = (typeof watched)[number];
+
+export const serviceCidrs: readonly string[] = ['10.96.0.0/12', 'fd00:10:96::/112'];
 
 let uidCounter = 0;
 const meta = (name: string): { name: string; uid: string; created: string; deleting: boolean } => {
@@ -202,6 +215,7 @@ export class World {
       announceContainer: (name) => void this.announced.add(name),
       refuseContainer: (name, reason, message) => void this.events.push(`${name} ${reason}: ${message}`),
       writeRecord: (owner) => void this.#dueRecords.add(owner),
+      writeRecordNow: (owner) => void this.#dueRecords.add(owner),
       recordChanged: (name) => this.records.changed(name),
       event: ({ object }, reason, message) => void this.events.push(`${object.name} ${reason}: ${message}`),
       writeStatus: () => undefined,
@@ -211,7 +225,7 @@ export class World {
       state: this.state,
       rules,
       clusterUid,
-      serviceCidrs: ['10.96.0.0/12', 'fd00:10:96::/112'],
+      serviceCidrs,
       live,
       sink: this.sink,
       api,
