@@ -199,7 +199,8 @@ class Model {
       const set = objects.get('StatefulSet', 'default/db')?.uid;
       if (live.keepFor === undefined || set === undefined || this.#setOf.get(live.uid) !== set) continue;
       expect(told, `${key} was told another address than its predecessor`).toBe(this.kept.get(key) ?? told);
-      this.kept.set(key, told);
+      // Somebody may have deleted its IP object, and the pod right after: nobody can tell in which order.
+      if (this.cluster.recordsOf(`Pod/${key}`).length > 0) this.kept.set(key, told);
     }
   }
 

@@ -118,17 +118,17 @@ export class CrashCluster {
     });
     const call = (name: string, act: () => void): Promise<void> =>
       new Promise((resolve, reject) => {
-        let failure: unknown;
+        let failure: Error | undefined;
         calls.push({
           name,
           act: () => {
             try {
               act();
             } catch (error) {
-              failure = error;
+              failure = error instanceof Error ? error : new Error(String(error));
             }
           },
-          reply: () => (failure === undefined ? resolve() : reject(failure as Error)),
+          reply: () => (failure === undefined ? resolve() : reject(failure)),
         });
       });
     const records = new IpRecords(
