@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { TestContainer } from '../src/containers.ts';
 import { openLab, type TestLab } from '../src/lab.ts';
 import { namespace, pod, subnet } from '../src/objects.ts';
 
@@ -57,6 +58,12 @@ describe('RBAC', () => {
       await lab.kubectl(['annotate', 'pod', 'events', '-n', ns, '--overwrite', `ovn.kubernetes.io/note=${value}`]);
       await counted('InvalidAnnotation', value === 'more' ? 2 : 3);
     }
+    // Containers outside of Kubernetes: one, and one that is refused.
+    await using one = await TestContainer.create(lab, 'node-1', 'rbac-one');
+    await using two = await TestContainer.create(lab, 'node-1', 'rbac-two');
+    expect((await one.add({ args: 'IP=10.16.202.1' })).code).toBeUndefined();
+    expect((await two.add({ args: 'IP=10.16.202.1' })).code).toBe(104);
+    await one.del();
     // A foreign firewall that drops what is forwarded, as Docker leaves it, twice.
     for (const count of [1, 2]) {
       await lab.onNode(

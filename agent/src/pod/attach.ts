@@ -9,7 +9,7 @@ import { detach } from './detach.ts';
 import { attachmentOf, attachTransaction, newInterfaceUuid, refuseSecondInterface } from './interface-row.ts';
 import { openNetns, type PodNetns } from './netns.ts';
 import { type PreviousResult, previousResult } from './previous-result.ts';
-import { type CniRequest, isContainer, isIpam } from './request.ts';
+import { type CniRequest, isContainer, isIpam, podIdentity } from './request.ts';
 import { resolve } from './resolve.ts';
 import { addResult, appendResult, type CniAddResult, ipamResult } from './result.ts';
 import { configurePodEnd, createVeth, type VethPlan } from './veth.ts';
@@ -75,6 +75,7 @@ export async function attach(context: PodContext, request: CniRequest, signal: A
     checkRequestedAddress(pod, request);
     return ipamResult(request.config.cniVersion, pod, request.config.dns);
   }
+  if (!isContainer(request)) podIdentity(request);
   await using netns = await openNetns(request.netns, context.config.netnsDirs);
   if (!isContainer(request)) {
     const pod = await resolve(context, request, signal, deadlines);

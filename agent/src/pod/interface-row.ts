@@ -43,6 +43,18 @@ export function gatewaysOf(pod: Pick<Announcement, 'addresses'>): string {
   return pod.addresses.map(({ gateway }) => gateway).join(',');
 }
 
+/**
+ * Whether the default routes of a container outside of Kubernetes go through one of its interfaces: through the first one
+ * that was attached. What an ADD decided stays so.
+ */
+export function firstOfContainer(ovs: Ovs, hostName: string, containerId: string): boolean {
+  const isDefault = (row: InterfaceRow): boolean => row.external_ids.get('default_route') !== 'false';
+  const own = interfaceNamed(ovs, hostName);
+  if (own !== undefined && attachmentOf(own)?.containerId === containerId) return isDefault(own);
+  const others = podInterfaces(ovs).filter((row) => attachmentOf(row)?.containerId === containerId);
+  return !others.some((row) => row.name !== hostName && isDefault(row));
+}
+
 /** Every pod interface of ours. */
 export function podInterfaces(ovs: Ovs): readonly InterfaceRow[] {
   return ovs.replica
@@ -116,6 +128,7 @@ export function attachTransaction(
           : ([['ip_object', pod.object]] as const)),
         ['pod_netns', attachment.netns],
         ['container_id', attachment.containerId],
+        ...(plan.defaultRoute ? [] : ([['default_route', 'false']] as const)),
         ['container_ifname', attachment.ifname],
         ['cni_network', attachment.network],
       ]),

@@ -3,8 +3,10 @@ import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
 import { type Announcement, readAnnouncement } from './announcement.ts';
 import type { PodContext } from './context.ts';
+import { firstOfContainer } from './interface-row.ts';
 import { readInterfaces } from './interfaces.ts';
 import { type CniRequest, isContainer, isIpam, podIdentity } from './request.ts';
+import { hostVethName } from './veth.ts';
 import { type AnnounceDeadlines, waitAnnounced } from './wait-announced.ts';
 
 /**
@@ -18,7 +20,14 @@ export async function resolve(
   signal: AbortSignal,
   deadlines: AnnounceDeadlines,
 ): Promise<Announcement> {
-  if (isContainer(request)) return await context.containers.announced(request, signal, deadlines.announceMs);
+  if (isContainer(request)) {
+    const announced = await context.containers.announced(request, signal, deadlines.announceMs);
+    const { containerId, ifname } = request;
+    return {
+      ...announced,
+      defaultRoute: firstOfContainer(context.ovs, hostVethName(containerId, ifname), containerId),
+    };
+  }
   const source = { ...context, nodeName: context.config.nodeName };
   return await waitAnnounced(source, podIdentity(request), signal, deadlines, (pod) => interfaceOf(pod, request));
 }

@@ -1,0 +1,302 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestContainer } from '../src/containers.ts';
+import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
+import { namespace, pod, subnet } from '../src/objects.ts';
+
+const ns = 'attached';
+const definition = (name: string, config: object): Manifest => ({
+  apiVersion: 'k8s.cni.cncf.io/v1',
+  kind: 'NetworkAttachmentDefinition',
+  metadata: { namespace: ns, name },
+  spec: { config: JSON.stringify({ cniVersion: '1.0.0', ...config }) },
+});
+const networks = (value: unknown, more: Record<string, string> = {}): { annotations: Record<string, string> } => ({
+  annotations: { 'k8s.v1.cni.cncf.io/networks': typeof value === 'string' ? value : JSON.stringify(value), ...more },
+});
+
+interface Link {
+  readonly ifname: string;
+  readonly address: string;
+  readonly addr_info: readonly { readonly local: string; readonly scope: string; readonly prefixlen: number }[];
+}
+interface Annotated {
+  readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
+}
+interface Status {
+  readonly name: string;
+  readonly interface: string;
+  readonly ips: readonly string[];
+  readonly mac: string;
+  readonly default?: boolean;
+}
+
+let lab: TestLab;
+const subnets: readonly Manifest[] = [
+  subnet('blue', { cidrBlock: '10.48.0.0/24,fd00:48::/112', provider: `blue.${ns}.ovn` }),
+  subnet('lan', { cidrBlock: '192.168.48.0/24,fd00:49::/112', provider: `lan.${ns}` }),
+];
+beforeAll(async () => {
+  lab = await openLab();
+  await lab.apply(
+    namespace(ns),
+    ...subnets,
+    definition('blue', { type: 'ovenbird', socket: '', capabilities: { ips: true, mac: true } }),
+  );
+});
+afterAll(async () => {
+  await lab.delete([namespace(ns), ...subnets], '--wait=true', '--timeout=60s');
+});
+
+/** A definition's configuration names a socket, which in the lab is another one on every node. */
+const blueOn = async (node: string): Promise<void> => {
+  const socket = lab.layout.node(node).cniSocket;
+  await lab.apply(
+    definition('blue', { type: 'ovenbird', socket, capabilities: { ips: true, mac: true } }),
+    definition('lan', {
+      type: 'macvlan',
+      master: 'eth0',
+      mode: 'bridge',
+      ipam: { type: 'ovenbird', socket },
+    }),
+  );
+};
+const link = async (name: string, ifname: string): Promise<Link | undefined> =>
+  (JSON.parse(await lab.exec(ns, name, 'ip', '-json', 'address', 'show', 'dev', ifname)) as Link[])[0];
+const addresses = (one: Link | undefined): string[] =>
+  (one?.addr_info ?? [])
+    .filter(({ scope }) => scope === 'global')
+    .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+const annotationsOf = async (name: string): Promise<Readonly<Record<string, string>>> =>
+  (await lab.get<Annotated>('pod', name, '-n', ns)).metadata.annotations;
+const statusOf = async (name: string): Promise<Status[]> =>
+  JSON.parse((await annotationsOf(name))['k8s.v1.cni.cncf.io/network-status'] ?? '[]') as Status[];
+const pings = async (from: string, ...targets: readonly string[]): Promise<void> => {
+  for (const target of targets) {
+    await lab.waitFor(
+      `${from} reaches ${target}`,
+      async () => {
+        const result = await lab.kubectlAny(['exec', '-n', ns, from, '--', 'ping', '-c1', '-W2', target]);
+        return result.code === 0 || `${result.stdout}${result.stderr}`;
+      },
+      20_000,
+    );
+  }
+};
+
+describe('several interfaces', () => {
+  it('a pod gets a port on each network that it names, on one node and across two', async () => {
+    await blueOn('node-1');
+    await lab.apply(
+      pod(ns, 'a', { node: 'node-1', ...networks('blue') }),
+      pod(ns, 'b', {
+        node: 'node-1',
+        ...networks([
+          { name: 'blue', ips: ['10.48.0.77', 'fd00:48::77'], mac: '02:00:00:00:48:77', interface: 'data' },
+        ]),
+      }),
+    );
+    await lab.podsReady(ns, 40, 'a', 'b');
+    await blueOn('node-2');
+    await lab.apply(
+      pod(ns, 'c', {
+        node: 'node-2',
+        ...networks('blue', { [`blue.${ns}.ovn.kubernetes.io/ip_address`]: '10.48.0.99' }),
+      }),
+    );
+    await lab.podsReady(ns, 40, 'c');
+    expect(addresses(await link('a', 'net1'))).toEqual(['10.48.0.2/24', 'fd00:48::2/112']);
+    const data = await link('b', 'data');
+    expect(data?.address).toBe('02:00:00:00:48:77');
+    expect(addresses(data)).toEqual(['10.48.0.77/24', 'fd00:48::77/112']);
+    await pings('a', '10.48.0.77', 'fd00:48::77', '10.48.0.99');
+    // The first interface keeps the default routes.
+    const routes = await lab.exec(ns, 'b', 'ip', 'route', 'show', 'default');
+    expect(routes).toContain('dev eth0');
+    expect(routes).not.toContain('dev data');
+  });
+
+  it('tells what it did', async () => {
+    const [first, second] = await statusOf('b');
+    expect(first).toMatchObject({ interface: 'eth0', default: true });
+    expect(second).toMatchObject({ name: `${ns}/blue`, interface: 'data', mac: '02:00:00:00:48:77' });
+    expect(second?.ips).toEqual(['10.48.0.77', 'fd00:48::77']);
+    expect((await annotationsOf('a'))[`blue.${ns}.ovn.kubernetes.io/ip_address`]).toBe('10.48.0.2,fd00:48::2');
+    const ports = await lab.nbctl('lsp-list', 'blue');
+    for (const name of [`nic_a.${ns}_net1`, `nic_b.${ns}_data`, `nic_c.${ns}_net1`]) expect(ports).toContain(name);
+    await lab.waitFor(
+      'IP objects of the interfaces',
+      async () => {
+        const text = await lab.kubectl(['get', 'ips']);
+        return (text.includes(`a.${ns}.net1`) && text.includes(`b.${ns}.data`)) || text;
+      },
+      15_000,
+    );
+  });
+
+  it('the default routes go where the pod says', async () => {
+    await blueOn('node-3');
+    await lab.apply(
+      pod(ns, 'd', { node: 'node-3', ...networks([{ name: 'blue', 'default-route': ['10.48.0.1', 'fd00:48::1'] }]) }),
+    );
+    await lab.podsReady(ns, 40, 'd');
+    expect(await lab.exec(ns, 'd', 'ip', 'route', 'show', 'default')).toMatch(/^default via 10\.48\.0\.1 dev net1/);
+    expect(await lab.exec(ns, 'd', 'ip', '-6', 'route', 'show', 'default')).toContain('via fd00:48::1 dev net1');
+    expect((await statusOf('d')).map(({ default: isDefault }) => isDefault)).toEqual([undefined, true]);
+  });
+
+  it('interfaces stay over restarts of controller and agent', async () => {
+    await lab.restartProcess('controller');
+    await lab.restartProcess('node-1.agent');
+    await pings('a', '10.48.0.77', '10.48.0.99');
+    const content = await lab.nbctl('lsp-list', 'blue');
+    expect(content).toContain(`nic_a.${ns}_net1`);
+  });
+
+  it('another plugin gets addresses, and nothing of it is in OVN', async () => {
+    for (const [name, node] of [
+      ['m1', 'node-1'],
+      ['m2', 'node-2'],
+    ] as const) {
+      await blueOn(node);
+      await lab.apply(pod(ns, name, { node, ...networks('lan') }));
+      await lab.podsReady(ns, 40, name);
+    }
+    const own = await link('m2', 'net1');
+    expect(addresses(own)).toEqual(['192.168.48.3/24', 'fd00:49::3/112']);
+    expect((await statusOf('m1'))[1]).toMatchObject({ interface: 'net1', ips: ['192.168.48.2', 'fd00:49::2'] });
+    await pings('m1', '192.168.48.3');
+    expect(await lab.nbctl('ls-list')).not.toContain('(lan)');
+  });
+
+  it('what is missing is said as an event', async () => {
+    await lab.apply(pod(ns, 'e', { node: 'node-1', ...networks('nothing') }));
+    await lab.waitFor(
+      'an event',
+      async () => {
+        const text = await lab.kubectl(['get', 'events', '-n', ns, '--field-selector', 'involvedObject.name=e']);
+        return text.includes(`NetworkAttachmentDefinition ${ns}/nothing, asked for by`) || text;
+      },
+      15_000,
+    );
+    await lab.kubectl(['delete', 'pod', '-n', ns, 'e', '--wait=true', '--timeout=60s']);
+  });
+
+  it('pods take their interfaces with them', async () => {
+    await lab.kubectl(['delete', 'pods', '-n', ns, '--all', '--wait=true', '--timeout=60s']);
+    await lab.waitFor(
+      'nothing of blue is left',
+      async () => {
+        const ports = await lab.nbctl('lsp-list', 'blue');
+        const ips = await lab.kubectl(['get', 'ips']);
+        return (!ports.includes('nic_') && !ips.includes(`.${ns}.`)) || `${ports}\n${ips}`;
+      },
+      20_000,
+    );
+  });
+});
+
+describe('containers outside of Kubernetes', () => {
+  it('two attachments of one container and its neighbours, each deletable (check 23)', async () => {
+    await using one = await TestContainer.create(lab, 'node-1', 'one');
+    await using two = await TestContainer.create(lab, 'node-2', 'two');
+    const first = await one.add();
+    const second = await one.add({ ifname: 'net1', config: { subnet: 'blue' } });
+    const other = await two.add({ args: 'IP=10.16.201.7;MAC=02:00:00:00:02:07' });
+    expect(first.ips?.map(({ gateway }) => gateway)).toEqual(['10.16.0.1', 'fd00:10:16::1']);
+    expect(second.ips?.[0]?.address, second.msg).toMatch(/^10\.48\.0\./);
+    expect(other.ips?.[0]?.address).toBe('10.16.201.7/16');
+    expect(other.interfaces?.[1]?.mac).toBe('02:00:00:00:02:07');
+    for (const target of ['10.16.201.7', '10.16.0.1']) {
+      await lab.waitFor(
+        `one reaches ${target}`,
+        async () => {
+          const { code, stdout } = await one.inside('ping', '-c1', '-W2', target);
+          return code === 0 || stdout;
+        },
+        20_000,
+      );
+    }
+    const check = await two.call('CHECK', {
+      config: { cniVersion: '1.0.0', prevResult: { ...other, cniVersion: '1.0.0' } },
+    });
+    expect(check).toMatchObject({ code: 0, stdout: '' });
+    // The first interface has the default routes; the second reaches its own network, until its DEL.
+    expect((await one.inside('ip', 'route', 'show', 'default')).stdout).toMatch(
+      /^default via 10\.16\.0\.1 dev eth0[^\n]*\n$/,
+    );
+    expect((await one.inside('ping', '-c1', '-W2', '-I', 'net1', '10.48.0.1')).code).toBe(0);
+    await one.del({ ifname: 'net1' });
+    expect((await one.inside('ip', 'link', 'show', 'net1')).code).not.toBe(0);
+    expect((await one.inside('ping', '-c1', '-W2', '10.16.201.7')).code).toBe(0);
+    await one.del();
+    expect((await two.inside('ping', '-c1', '-W2', '10.16.0.1')).code).toBe(0);
+    await two.del();
+    await two.del();
+    await nothingAttached();
+  });
+
+  it('an address that cannot be had is refused, and leaves nothing', async () => {
+    await using one = await TestContainer.create(lab, 'node-1', 'one');
+    await using two = await TestContainer.create(lab, 'node-2', 'two');
+    const first = await one.add({ config: { runtimeConfig: { ips: ['10.16.201.9/16'] } } });
+    expect(first.ips?.[0]?.address).toBe('10.16.201.9/16');
+    const cases = [
+      [{ config: { runtimeConfig: { ips: ['10.16.201.9/16'] } } }, 104, 'is held by'],
+      [{ args: 'IP=192.0.2.1' }, 104, 'not a host address'],
+      [{ args: 'MAC=01:00:00:00:00:01' }, 104, 'not a unicast MAC'],
+      [{ config: { subnet: 'join' } }, 101, 'connects the nodes'],
+      [{ config: { subnet: 'nowhere' } }, 11, 'does not exist'],
+      [{ config: { subnet: 'No_Name' } }, 7, 'subnet'],
+      [{ config: { subnet: undefined } }, 100, 'needs a "subnet"'],
+    ] as const;
+    for (const [options, code, word] of cases) {
+      const answer = await two.add(options);
+      expect(answer, JSON.stringify(options)).toMatchObject({ code });
+      expect(answer.msg).toContain(word);
+    }
+    // The refused ones hold nothing: the address is the first one's alone.
+    await one.del();
+    await nothingAttached();
+    expect((await two.add({ args: 'IP=10.16.201.9' })).ips?.[0]?.address).toBe('10.16.201.9/16');
+    await two.del();
+  });
+
+  it('GC, the end of a namespace, and a start of the agent give addresses back', async () => {
+    await using one = await TestContainer.create(lab, 'node-1', 'one');
+    await using two = await TestContainer.create(lab, 'node-1', 'two');
+    await using three = await TestContainer.create(lab, 'node-1', 'three');
+    for (const container of [one, two, three]) expect((await container.add()).code).toBeUndefined();
+    const gc = {
+      cniVersion: '1.1.0',
+      'cni.dev/valid-attachments': [one, two].map(({ name }) => ({ containerID: name, ifname: 'eth0' })),
+    };
+    expect(await one.call('GC', { config: gc })).toMatchObject({ code: 0, stdout: '' });
+    await attached(2);
+    expect((await one.inside('ping', '-c1', '-W2', '10.16.0.1')).code).toBe(0);
+    await two[Symbol.asyncDispose]();
+    await attached(1);
+    await lab.stopProcess('node-1.agent');
+    await one[Symbol.asyncDispose]();
+    await lab.startProcess('node-1.agent');
+    await nothingAttached();
+  });
+});
+
+async function attached(count: number): Promise<void> {
+  await lab.waitFor(
+    `${count} containers are attached`,
+    async () => {
+      const ips = await lab.kubectl(['get', 'ips', '-l', 'ovenbird.io/attachment=true', '-o', 'name']);
+      const ports = (await lab.nbctl('--bare', '--columns=name', 'list', 'Logical_Switch_Port')).split('\n');
+      const names = ips.split('\n').filter((name) => name !== '');
+      return (
+        (names.length === count && ports.filter((name) => name.startsWith('attached_')).length === count) ||
+        `${ips}\n${ports.join(' ')}`
+      );
+    },
+    20_000,
+  );
+}
+async function nothingAttached(): Promise<void> {
+  await attached(0);
+}
