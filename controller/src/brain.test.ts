@@ -195,6 +195,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
           created: '',
           deleting: false,
           addresses: [`172.30.2.${name.at(-1)}`],
+          externalAddresses: [],
+          labels: {},
           annotations: {},
         });
       else world.delete('Node', name);

@@ -10,6 +10,7 @@ import { allUnits } from './compile/units.ts';
 import { NodeLife } from './node/life.ts';
 import { bandwidthOf } from './pod/bandwidth.ts';
 import { PodLife } from './pod/life.ts';
+import type { ClusterPolicy, ClusterPolicyKind } from './policy/cluster-model.ts';
 import { PolicyLife } from './policy/life.ts';
 import type { NetworkPolicy } from './policy/model.ts';
 import { PoolLife } from './pool/life.ts';
@@ -40,15 +41,20 @@ export interface ApiEffects {
   writeRecordNow(owner: string): void;
   recordChanged(name: Key): void;
   event(
-    object: { kind: 'Pod' | 'Node' | 'IP' | 'NetworkPolicy'; object: Pod | Node | IpRecord | NetworkPolicy },
+    object: {
+      kind: 'Pod' | 'Node' | 'IP' | 'NetworkPolicy' | ClusterPolicyKind;
+      object: Pod | Node | IpRecord | NetworkPolicy | ClusterPolicy;
+    },
     reason: string,
     message: string,
   ): void;
-  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool', name: string): void;
+  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind, name: string): void;
   writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
 }
 
 export interface BrainOptions {
+  /** OVN has the column ACL.tier. */
+  readonly tiers: boolean;
   readonly state: State;
   readonly rules: SubnetRules;
   readonly clusterUid: string;
@@ -98,7 +104,7 @@ export class Brain {
       (error) => options.onError('tick', error),
     );
     this.allocator = new Allocator({ joinSubnet: rules.joinSubnet });
-    const context = new CompileContext({ clusterUid: options.clusterUid, ...rules });
+    const context = new CompileContext({ clusterUid: options.clusterUid, ...rules, tiers: options.tiers });
     this.engine = new Engine(state, allUnits(context), sink, (unit, error) => options.onError(unit, error));
     const committed = (unit: string, done: () => void): void => {
       this.#awaiting.push({ unit, done });
@@ -142,10 +148,16 @@ export class Brain {
       },
       statusChanged: (kind, name) => api.writeStatus(kind, name),
     });
-    this.policies = new PolicyLife(state, rules, {
-      committed,
-      warn: (policy, reason, message) => api.event({ kind: 'NetworkPolicy', object: policy }, reason, message),
-    });
+    this.policies = new PolicyLife(
+      state,
+      { ...rules, tiers: options.tiers },
+      {
+        committed,
+        warn: (policy, reason, message) =>
+          api.event({ kind: 'tier' in policy ? policy.kind : 'NetworkPolicy', object: policy }, reason, message),
+        statusChanged: ({ kind, name }) => api.writeStatus(kind, name),
+      },
+    );
     state.onTouch(() => this.#tick.schedule());
   }
 
@@ -241,6 +253,11 @@ export class Brain {
             this.#dirtyAttachments.add(key);
           break;
         case 'NetworkPolicy':
+        case 'AdminNetworkPolicy':
+        case 'BaselineAdminNetworkPolicy':
+        case 'ClusterNetworkPolicy':
+        case 'ClusterPlan':
+        case 'NodeSet':
         case 'PodSet':
         case 'PortName':
         case 'NodeBlock':

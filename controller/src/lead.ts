@@ -29,10 +29,11 @@ import { Fence } from './northbound/fence.ts';
 import { Northbound } from './northbound/northbound.ts';
 import { OvsdbStore } from './northbound/ovsdb-store.ts';
 import { arePodsReallyGone } from './pod/really-gone.ts';
+import { type ClusterPolicyKind, clusterPolicyKinds } from './policy/cluster-model.ts';
 import { IpRecords } from './records/ip-records.ts';
 import { RecordGate } from './records/record-gate.ts';
 import { State } from './store/state.ts';
-import { watchAll } from './store/watch.ts';
+import { clusterPolicyResources, watchAll } from './store/watch.ts';
 
 export interface LeadOptions {
   readonly config: Config;
@@ -80,7 +81,8 @@ export async function lead(options: LeadOptions): Promise<void> {
   log.info({ epoch }, 'leading');
   await ensureDefaults(client, config, signal);
 
-  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP' | 'NetworkPolicy', ResourceKind>> = {
+  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP' | 'NetworkPolicy' | ClusterPolicyKind, ResourceKind>> = {
+    ...clusterPolicyResources,
     Pod: PODS,
     Node: NODES,
     IP: IPS,
@@ -200,6 +202,7 @@ export async function lead(options: LeadOptions): Promise<void> {
   const live = readLive(db);
   const brain = new Brain({
     state,
+    tiers: db.hasColumn('ACL', 'tier'),
     rules: {
       defaultVpc: config.defaultVpc,
       defaultSubnet: config.defaultSubnet.name,
@@ -241,6 +244,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     seenSubnet: (object) => board.seenSubnet(object),
     seenVpc: (object) => board.seenVpc(object),
     seenIpPool: (object) => board.seenIpPool(object),
+    seenClusterPolicy: (kind, object) => board.seenClusterPolicy(kind, object),
     onNotice: (kind, notice) => {
       if (notice.type === 'error' && notice.error.code === 'forbidden') {
         log.error(
@@ -285,7 +289,8 @@ export async function lead(options: LeadOptions): Promise<void> {
   function statusOf(unit: string): void {
     const slash = unit.indexOf('/');
     const kind = unit.slice(0, slash);
-    if (kind === 'Subnet' || kind === 'Vpc' || kind === 'IPPool') board.due(kind, unit.slice(slash + 1));
+    const known = (['Subnet', 'Vpc', 'IPPool', ...clusterPolicyKinds] as const).find((one) => one === kind);
+    if (known !== undefined) board.due(known, unit.slice(slash + 1));
   }
 }
 

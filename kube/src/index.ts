@@ -34,6 +34,7 @@ export { type StatusUpdate, StatusWriter, type StatusWriterOptions } from './sta
 export { type Change, type ObjectEvent, objectKey, type ReflectorSink, Store, type StoreOptions } from './store.ts';
 export { toMicroTime, toTime } from './timestamp.ts';
 export { TokenBucket } from './token-bucket.ts';
+export type * from './types/cluster-policy.ts';
 export type * from './types/core.ts';
 export { controllerOf } from './types/core.ts';
 export type * from './types/groups.ts';

@@ -1,3 +1,4 @@
+import type { ClusterPolicyObject } from './types/cluster-policy.ts';
 import type { ConfigMap, KubeEvent, Namespace, Node, Pod, Secret, Service } from './types/core.ts';
 import type { CustomResourceDefinition, EndpointSlice, Lease, NetworkPolicy, StatefulSet } from './types/groups.ts';
 import type { KubeObject } from './types/meta.ts';
@@ -75,3 +76,22 @@ export const CRDS: ResourceKind<CustomResourceDefinition> = resourceKind<CustomR
   plural: 'customresourcedefinitions',
   namespaced: false,
 });
+
+const clusterPolicy = (version: string, kind: string, plural: string): ResourceKind<ClusterPolicyObject> =>
+  resourceKind<ClusterPolicyObject>({ group: 'policy.networking.k8s.io', version, kind, plural, namespaced: false });
+
+export const ADMINNETWORKPOLICIES: ResourceKind<ClusterPolicyObject> = clusterPolicy(
+  'v1alpha1',
+  'AdminNetworkPolicy',
+  'adminnetworkpolicies',
+);
+export const BASELINEADMINNETWORKPOLICIES: ResourceKind<ClusterPolicyObject> = clusterPolicy(
+  'v1alpha1',
+  'BaselineAdminNetworkPolicy',
+  'baselineadminnetworkpolicies',
+);
+export const CLUSTERNETWORKPOLICIES: ResourceKind<ClusterPolicyObject> = clusterPolicy(
+  'v1alpha2',
+  'ClusterNetworkPolicy',
+  'clusternetworkpolicies',
+);

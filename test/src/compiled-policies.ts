@@ -29,25 +29,41 @@ export class CompiledPolicies {
     };
   }
 
-  /** Whether a new connection passes the ACLs of both ends. @param from port of the sender, absent for a node */
-  allows(from: string | undefined, to: string, packet: Packet): boolean {
+  /**
+   * Whether a new connection passes the ACLs of both ends.
+   * @param from port of the sender, absent for a node
+   * @param to port of the receiver, absent for a node and for what is outside
+   */
+  allows(from: string | undefined, to: string | undefined, packet: Packet): boolean {
     const leaves = from === undefined || this.#passes('from-lport', { ...packet, inport: from });
-    return leaves && this.#passes('to-lport', { ...packet, outport: to });
+    return leaves && (to === undefined || this.#passes('to-lport', { ...packet, outport: to }));
   }
 
-  /** The matching ACL of highest priority decides; without one the packet passes (ovn-nb(5), ACL). */
+  /**
+   * Tier by tier, the matching ACL of highest priority decides; `pass`, or none that matches, leads to the next tier, and
+   * behind the last one the packet passes (ovn-nb(5), ACL; an OVN without tiers has one).
+   */
   #passes(direction: 'from-lport' | 'to-lport', packet: Packet): boolean {
+    for (const tier of [0, 1, 2, 3]) {
+      const action = this.#decides(direction, tier, packet);
+      if (action !== undefined && action !== 'pass') return action !== 'drop';
+    }
+    return true;
+  }
+
+  #decides(direction: 'from-lport' | 'to-lport', tier: number, packet: Packet): string | undefined {
     let priority = -1;
-    let verdict = true;
+    let verdict: string | undefined;
     for (const row of this.#acls) {
       const { columns } = row;
-      if (columns['direction'] !== direction) continue;
+      if (columns['direction'] !== direction || Number(columns['tier'] ?? 0) !== tier) continue;
       if (Number(columns['priority']) < priority) break;
       if (!matches(text(row, 'match'), packet, this.#names)) continue;
-      const allow = columns['action'] !== 'drop';
-      if (priority >= 0 && allow !== verdict) throw new Error(`two ACLs of priority ${priority} contradict each other`);
+      const action = text(row, 'action');
+      if (verdict !== undefined && action !== verdict)
+        throw new Error(`two ACLs of priority ${priority} contradict each other`);
       priority = Number(columns['priority']);
-      verdict = allow;
+      verdict = action;
     }
     return verdict;
   }

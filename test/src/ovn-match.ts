@@ -140,6 +140,8 @@ class Evaluation {
         if (address.includes(':') !== field.startsWith('ip6')) return false;
         return this.#equal(operator, value, (one) => this.#isIn(address, one));
       }
+      case 'ip.proto':
+        return this.#equal(operator, value, (one) => one === String(this.#protocol()));
       default: {
         const number = this.#number(field);
         if (operator !== '==') throw this.#error(`${field} ${operator} is not known here`);
@@ -175,6 +177,12 @@ class Evaluation {
 
   #isIn(address: string, value: string): boolean {
     return value.includes('/') ? cidrContains(value, address) : parseIp(value) === parseIp(address);
+  }
+
+  #protocol(): number {
+    const { protocol, source } = this.#packet;
+    if (protocol === undefined) return source.includes(':') ? 58 : 1;
+    return { tcp: 6, udp: 17, sctp: 132 }[protocol];
   }
 
   #number(field: string): number | undefined {

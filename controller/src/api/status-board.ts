@@ -6,9 +6,12 @@ import {
   VPCS,
   type Vpc as VpcObject,
 } from '@ovenbird/crds';
-import type { StatusWriter } from '@ovenbird/kube';
+import type { ClusterPolicyObject, StatusWriter } from '@ovenbird/kube';
 import type { Brain } from '../brain.ts';
+import { type ClusterPolicyKind, clusterPolicyKey, clusterPolicyKinds } from '../policy/cluster-model.ts';
 import type { State } from '../store/state.ts';
+import { clusterPolicyResources } from '../store/watch.ts';
+import { clusterPolicyStatus } from './cluster-policy-status.ts';
 import { poolStatus } from './pool-status.ts';
 import { type HeldReason, subnetStatus, vpcStatus } from './subnet-status.ts';
 
@@ -18,7 +21,7 @@ const coalesceMs = 500;
 /** Writing ranges sorts what is in use; in a large subnet it is done less often, so that it takes 2 % of the time at most. */
 const restFactor = 50;
 
-/** Keeps the status of Subnets and Vpcs true, off every pod's path. */
+/** Keeps the status of Subnets, Vpcs, IPPools and cluster policies true, off every pod's path. */
 export class StatusBoard {
   readonly #state: State;
   readonly #writer: StatusWriter;
@@ -28,6 +31,8 @@ export class StatusBoard {
   readonly #subnets = new Map<string, SubnetObject>();
   readonly #vpcs = new Map<string, VpcObject>();
   readonly #pools = new Map<string, IPPool>();
+  /** By kind and name. */
+  readonly #policies = new Map<string, ClusterPolicyObject>();
   readonly #due = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #pauseMs = coalesceMs;
@@ -53,6 +58,7 @@ export class StatusBoard {
     for (const name of this.#subnets.keys()) this.due('Subnet', name);
     for (const name of this.#vpcs.keys()) this.due('Vpc', name);
     for (const name of this.#pools.keys()) this.due('IPPool', name);
+    for (const kind of clusterPolicyKinds) for (const name of this.#state.keys(kind)) this.due(kind, name);
   }
 
   seenSubnet(object: SubnetObject): void {
@@ -67,7 +73,11 @@ export class StatusBoard {
     this.#pools.set(object.metadata.name, object);
   }
 
-  due(kind: 'Subnet' | 'Vpc' | 'IPPool', name: string): void {
+  seenClusterPolicy(kind: ClusterPolicyKind, object: ClusterPolicyObject): void {
+    this.#policies.set(clusterPolicyKey({ kind, name: object.metadata.name }), object);
+  }
+
+  due(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind, name: string): void {
     this.#due.add(`${kind}/${name}`);
     if (this.#brain === undefined || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -91,7 +101,8 @@ export class StatusBoard {
       const name = key.slice(key.indexOf('/') + 1);
       if (key.startsWith('Subnet/')) this.#writeSubnet(name, brain);
       else if (key.startsWith('IPPool/')) this.#writePool(name, brain);
-      else this.#writeVpc(name);
+      else if (key.startsWith('Vpc/')) this.#writeVpc(name);
+      else for (const kind of clusterPolicyKinds) if (key.startsWith(`${kind}/`)) this.#writePolicy(kind, name);
     }
     this.#due.clear();
   }
@@ -116,6 +127,19 @@ export class StatusBoard {
     }
     const { fields, conditions } = poolStatus(pool, brain, this.#held);
     this.#writer.update(IPPOOLS, object, { fields: { ...fields }, conditions });
+  }
+
+  #writePolicy(kind: ClusterPolicyKind, name: string): void {
+    const key = clusterPolicyKey({ kind, name });
+    const policy = this.#state.get(kind, name);
+    const object = this.#policies.get(key);
+    if (policy === undefined || object === undefined) {
+      this.#policies.delete(key);
+      return;
+    }
+    const old = (object.status?.conditions ?? []).map(({ type }) => type);
+    const conditions = clusterPolicyStatus(policy, this.#state.get('ClusterPlan', key), this.#held, old);
+    this.#writer.update(clusterPolicyResources[kind], object, { conditions });
   }
 
   #writeVpc(name: string): void {

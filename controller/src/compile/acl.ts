@@ -1,11 +1,13 @@
 import { ipFamily } from '@ovenbird/crds';
 import { familiesOf } from '../store/families.ts';
 import type { SubnetAcl, UsableSubnet } from '../store/model.ts';
-import { aclPriority } from './bands.ts';
+import { aclPriority, aclTier } from './bands.ts';
 
 /** An ACL row's columns, with the natural key that keeps its UUID over edits. */
 export interface CompiledAcl extends SubnetAcl {
   readonly key: string;
+  /** Where OVN has tiers. */
+  readonly tier: number;
   readonly name: string;
 }
 
@@ -20,11 +22,14 @@ export function subnetAcls(subnet: UsableSubnet, join: UsableSubnet | undefined)
   const acls: CompiledAcl[] = subnet.acls.map((acl, index) => ({
     key: `acl_${index}`,
     name: label(`${subnet.name}/acl/${index}`),
+    tier: aclTier.network,
     ...acl,
   }));
   if (!subnet.private) return acls;
   const push = (key: string, priority: number, match: string, action: SubnetAcl['action']): void => {
-    acls.push({ key, name: label(`${subnet.name}/${key}`), direction: 'to-lport', priority, match, action });
+    // Below Baseline, which decides for namespaces what `private` would else decide for the subnet.
+    const tier = priority === aclPriority.nodeToPrivate ? aclTier.network : aclTier.baseline;
+    acls.push({ key, name: label(`${subnet.name}/${key}`), direction: 'to-lport', tier, priority, match, action });
   };
   for (const [family, net] of familiesOf(subnet)) {
     const ip = `ip${family}`;
@@ -40,7 +45,7 @@ export function subnetAcls(subnet: UsableSubnet, join: UsableSubnet | undefined)
     if (nodes !== undefined) {
       push(
         `private_node_${ip}`,
-        aclPriority.nodeToPod,
+        aclPriority.nodeToPrivate,
         `${ip}.src == ${nodes.cidr} && ${ip}.dst == ${net.cidr}`,
         'allow-related',
       );

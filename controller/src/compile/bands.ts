@@ -1,10 +1,13 @@
 /**
- * Priorities of everything Ovenbird writes, in one place, highest first. OVN 23.03 has no ACL tiers, so all ACLs of a switch
- * and its port groups share one number space (ovn-nb(5), ACL priority 0-32767).
+ * Priorities of everything Ovenbird writes, in one place, highest first; docs/acl-order.md is the page for people. OVN 23.03
+ * has no ACL tiers, so all ACLs of a switch and its port groups share one number space (ovn-nb(5), ACL priority 0-32767).
+ * Where OVN has tiers, each of them has a number space of its own.
  */
 export const aclPriority = {
-  /** A node reaches its pods whatever a private subnet or a policy says: kubelet probes, host-network peers. */
-  nodeToPod: 3000,
+  /** A node reaches its own pods whatever a policy says: kubelet probes, host-network peers. */
+  nodeToPod: 31_000,
+  /** Nodes reach a private subnet. */
+  nodeToPrivate: 3000,
   /** A rule of a NetworkPolicy. Above `private`, as in Kube-OVN: for pods under a policy, the policy alone decides. */
   policyAllow: 2001,
   /** A NetworkPolicy drops the rest, in rows of its own so that drops can be counted. */
@@ -14,6 +17,45 @@ export const aclPriority = {
   /** A private subnet drops the rest. */
   privateDrop: 1000,
 } as const;
+
+/** Values of ACL.tier where OVN has it (0 to 3). An ACL that allows or drops ends the way through the tiers. */
+export const aclTier = {
+  /** Nodes to their own pods. */
+  node: 0,
+  admin: 1,
+  /** NetworkPolicies, `acls` of Subnets, nodes to private subnets. */
+  network: 2,
+  /** Baseline, and below it `private`. */
+  baseline: 3,
+} as const;
+
+/** Priorities `highest`, `highest - 1` ... for the rules of one policy priority; `levels` of them. */
+export interface LadderStep {
+  readonly highest: number;
+  readonly levels: number;
+}
+
+/** A part of a tier: steps for the policy priorities 0, 1 ... `priorities - 1`, and one for a policy without priority. */
+export interface BandLadder {
+  readonly priorities: number;
+  readonly step: LadderStep;
+  readonly last: LadderStep;
+}
+
+/**
+ * Tier Admin: priorities 0 to 1000. Rules that follow each other with one action share a level, so the 25 rules of a
+ * ClusterNetworkPolicy always have room.
+ */
+export const adminLadder: { readonly bands: BandLadder; readonly tiers: BandLadder } = {
+  bands: { priorities: 1001, step: { highest: 30_999, levels: 27 }, last: { highest: 30_999, levels: 0 } },
+  tiers: { priorities: 1001, step: { highest: 32_767, levels: 31 }, last: { highest: 32_767, levels: 0 } },
+};
+
+/** Tier Baseline; a BaselineAdminNetworkPolicy comes last. In bands there is room between NetworkPolicies and `private`. */
+export const baselineLadder: { readonly bands: BandLadder; readonly tiers: BandLadder } = {
+  bands: { priorities: 97, step: { highest: 1999, levels: 10 }, last: { highest: 1029, levels: 28 } },
+  tiers: { priorities: 1001, step: { highest: 32_767, levels: 31 }, last: { highest: 1736, levels: 100 } },
+};
 
 /** Logical_Router_Policy priorities; the numbers are Kube-OVN's, because people know them. */
 export const policyPriority = {

@@ -1,8 +1,10 @@
+import type { NodeSet } from '../policy/cluster-model.ts';
 import type { NodeBlock, PodSet } from '../policy/model.ts';
 import {
   internalSetName,
   nodeBlockName,
   nodePortGroupName,
+  nodeSetName,
   ownerOf,
   peerSetName,
   policyGroupName,
@@ -17,11 +19,14 @@ export class CompileContext {
   readonly clusterUid: string;
   readonly defaultVpc: string;
   readonly joinSubnet: string;
+  readonly #tiers: boolean;
 
-  constructor(options: { clusterUid: string; defaultVpc: string; joinSubnet: string }) {
+  /** @param options `tiers`: OVN has the column ACL.tier */
+  constructor(options: { clusterUid: string; defaultVpc: string; joinSubnet: string; tiers: boolean }) {
     this.clusterUid = options.clusterUid;
     this.defaultVpc = options.defaultVpc;
     this.joinSubnet = options.joinSubnet;
+    this.#tiers = options.tiers;
   }
 
   builder(kind: string, key: string): RowBuilder {
@@ -49,8 +54,14 @@ export class CompileContext {
     return vpc === this.defaultVpc ? undefined : vpc;
   }
 
+  /** The tier of an ACL as a column, where OVN has it. */
+  tier(tier: number): { readonly tier?: number } {
+    return this.#tiers ? { tier } : {};
+  }
+
   /** Name of the Port_Group of a set that holds ports. */
   podSetGroupName(set: PodSet): string {
+    if (set.group !== undefined) return set.group.name;
     const [namespace = '', policy = ''] = (set.policy ?? '').split('/');
     return set.holds === 'policy'
       ? policyGroupName(namespace, policy)
@@ -58,7 +69,8 @@ export class CompileContext {
   }
 
   podSetGroup(set: PodSet): RowRef {
-    const owner = set.holds === 'policy' ? ownerOf('NetworkPolicy', set.policy ?? '') : ownerOf('PodSet', set.id);
+    const policy = set.group?.owner ?? ownerOf('NetworkPolicy', set.policy ?? '');
+    const owner = set.holds === 'policy' ? policy : ownerOf('PodSet', set.id);
     return rowRef(this.clusterUid, 'Port_Group', this.podSetGroupName(set), owner);
   }
 
@@ -69,5 +81,9 @@ export class CompileContext {
   nodeBlock({ id, family }: NodeBlock): RowRef & { readonly name: string } {
     const name = nodeBlockName(id, family);
     return { name, ...rowRef(this.clusterUid, 'Address_Set', name, ownerOf('NodeBlock', id)) };
+  }
+
+  nodeSet({ id }: NodeSet, family: 4 | 6): RowRef {
+    return rowRef(this.clusterUid, 'Address_Set', nodeSetName(id, family), ownerOf('NodeSet', id));
   }
 }

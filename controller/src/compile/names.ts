@@ -58,6 +58,8 @@ export const nodeBlockName = (id: string, family: 4 | 6): string => `nodes_${id}
 
 /** The addresses of an IPPool. */
 export const ipPoolSetName = (pool: string, family: 4 | 6): string => `ippool_${identifier(pool)}_ip${family}`;
+/** Addresses of nodes that cluster policies name as peers; `id` is a hash of the selectors, which external_ids tell in words. */
+export const nodeSetName = (id: string, family: 4 | 6): string => `nodeset_${id}_ip${family}`;
 
 /** `ovenbird/owner` of a row: the object it was compiled from. */
 export const ownerOf = (kind: string, key: string): string => `${kind}/${key}`;

@@ -1,15 +1,20 @@
 import { planPolicy, type RulePlan } from '../policy/plan.ts';
-import { aclPriority } from './bands.ts';
+import { aclPriority, aclTier } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { policyGroupName } from './names.ts';
 import { isolationMatch, ruleMatch } from './policy-match.ts';
 
 /** ACL columns of a direction: egress rules see the backend of a Service, not its virtual address (ovn-nb(5), ACL options). */
-const columns = {
+export const aclColumns: Readonly<Record<'ingress' | 'egress', AclColumns>> = {
   ingress: { direction: 'to-lport', options: new Map() },
   egress: { direction: 'from-lport', options: new Map([['apply-after-lb', 'true']]) },
-} as const;
+};
+
+interface AclColumns {
+  readonly direction: 'to-lport' | 'from-lport';
+  readonly options: ReadonlyMap<string, string>;
+}
 
 /**
  * NetworkPolicy → one Port_Group, an explicit drop per isolated direction, and an allow per rule. Which pods and peers it
@@ -32,7 +37,12 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
         const row = rows.row(
           'ACL',
           `${direction}_${suffix}`,
-          { name: `${namespace}/${name}/${direction}/${suffix}`.slice(0, 63), ...columns[direction], ...more },
+          {
+            name: `${namespace}/${name}/${direction}/${suffix}`.slice(0, 63),
+            ...aclColumns[direction],
+            ...context.tier(aclTier.network),
+            ...more,
+          },
           { ...ids, rule: `${direction}/${suffix}` },
         );
         rows.member(portGroup, 'acls', row.uuid);

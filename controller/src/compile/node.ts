@@ -1,5 +1,6 @@
 import { cidrContains, ipFamily } from '@ovenbird/crds';
-import { aclPriority, policyPriority } from './bands.ts';
+import { selects } from '../policy/selector.ts';
+import { aclPriority, aclTier, policyPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { nodePortGroupName, nodePortName } from './names.ts';
@@ -45,6 +46,7 @@ export function nodeUnit(context: CompileContext): UnitDefinition {
           {
             name: `node/${name}`.slice(0, 63),
             direction: 'to-lport',
+            ...context.tier(aclTier.node),
             priority: aclPriority.nodeToPod,
             match: `outport == @${group} && (${terms.join(' || ')})`,
             action: 'allow-related',
@@ -57,6 +59,12 @@ export function nodeUnit(context: CompileContext): UnitDefinition {
         const mine = node.addresses.some((text) => block.cidrs.some((cidr) => cidrContains(cidr, text)));
         const nodeAddress = block.family === 4 ? address.v4 : address.v6;
         if (mine && nodeAddress !== undefined) rows.member(context.nodeBlock(block), 'addresses', nodeAddress);
+      }
+
+      for (const set of reader.list('NodeSet')) {
+        if (!selects(set.nodes, node.labels) || set.not.some((not) => selects(not, node.labels))) continue;
+        for (const text of new Set([address.v4, address.v6, ...node.addresses, ...node.externalAddresses]))
+          if (text !== undefined) rows.member(context.nodeSet(set, ipFamily(text)), 'addresses', text);
       }
 
       const router = context.router(context.defaultVpc);

@@ -1,7 +1,8 @@
+import type { NamedContainerPort, PodSet } from '../policy/model.ts';
 import { selectorText } from '../policy/selector.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
-import { peerSetName } from './names.ts';
+import { nodeSetName, peerSetName } from './names.ts';
 
 /** A set of pods that policies refer to → its row; the members come from the pods' units. */
 export function podSetUnit(context: CompileContext): UnitDefinition {
@@ -17,9 +18,9 @@ export function podSetUnit(context: CompileContext): UnitDefinition {
       const ids = {
         'ovenbird/namespaces': set.namespace ?? selectorText(set.namespaces ?? []),
         'ovenbird/pods': selectorText(set.pods),
-        ...(set.port === undefined
-          ? {}
-          : { 'ovenbird/port': `${set.port.name} ${set.port.protocol}/${set.port.number}` }),
+        ...(set.port === undefined ? {} : { 'ovenbird/port': portText(set.port) }),
+        ...(set.ports === undefined ? {} : { 'ovenbird/ports': set.ports.map((port) => portText(port)).join(' and ') }),
+        ...(set.not === undefined ? {} : { 'ovenbird/without': set.not.map((not) => exclusionText(not)).join('; ') }),
         ...(set.vpc === undefined ? {} : { vpc: set.vpc }),
       };
       if (set.holds === 'subjects') {
@@ -30,6 +31,27 @@ export function podSetUnit(context: CompileContext): UnitDefinition {
           const name = peerSetName(id, family);
           rows.row('Address_Set', name, { name }, ids);
         }
+      }
+      return rows.outputs;
+    },
+  };
+}
+
+/** A set of nodes that cluster policies refer to → its rows; the members come from the nodes' units. */
+export function nodeSetUnit(context: CompileContext): UnitDefinition {
+  return {
+    kind: 'NodeSet',
+    rank: 2,
+    lane: 'bulk',
+    compile(id, reader) {
+      const set = reader.get('NodeSet', id);
+      if (set === undefined) return [];
+      const rows = context.builder('NodeSet', id);
+      const not = set.not.map((excluded) => `not(${selectorText(excluded)})`);
+      const ids = { 'ovenbird/nodes': [selectorText(set.nodes), ...not].join(' ') };
+      for (const family of [4, 6] as const) {
+        const name = nodeSetName(id, family);
+        rows.row('Address_Set', name, { name }, ids);
       }
       return rows.outputs;
     },
@@ -52,3 +74,8 @@ export function nodeBlockUnit(context: CompileContext): UnitDefinition {
     },
   };
 }
+
+const portText = ({ name, protocol, number }: NamedContainerPort): string => `${name} ${protocol}/${number}`;
+
+const exclusionText = ({ namespaces, pods, ports }: NonNullable<PodSet['not']>[number]): string =>
+  [`${selectorText(namespaces)} / ${selectorText(pods)}`, ...ports.map((port) => portText(port))].join(' with ');

@@ -1,5 +1,5 @@
 import { bandwidthOf } from '../pod/bandwidth.ts';
-import { isMember, ownBuckets } from '../policy/pod-set.ts';
+import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
 import { bandwidthPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
@@ -47,9 +47,10 @@ export function podUnit(context: CompileContext): UnitDefinition {
         rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
       }
       // With the port, so that a pod is under its policies from its first packet.
-      for (const bucket of ownBuckets(pod)) {
+      const namespace = reader.get('Namespace', pod.namespace);
+      for (const bucket of namespace === undefined ? ownBuckets(pod) : allBuckets(pod, namespace)) {
         for (const set of reader.index('PodSet', 'ports', bucket))
-          if (isMember(set, pod, undefined, context.customVpc(subnet.vpc)))
+          if (isMember(set, pod, namespace, context.customVpc(subnet.vpc)))
             rows.member(context.podSetGroup(set), 'ports', port.uuid);
       }
       for (const limit of bandwidthOf(pod.annotations).limits) {

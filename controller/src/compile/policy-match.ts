@@ -3,7 +3,7 @@ import type { PeerPlan, RulePlan } from '../policy/plan.ts';
 import { nodeBlockName, peerSetName } from './names.ts';
 
 /** Which side of a packet is the policy's pod, and which the peer, in the language of ovn-sb(5). */
-const sides = {
+export const sides = {
   ingress: { port: 'outport', peer: 'src' },
   egress: { port: 'inport', peer: 'dst' },
 } as const;
@@ -73,7 +73,10 @@ function portTerms(ports: readonly PolicyPort[]): readonly string[] {
   return terms;
 }
 
-const oneOf = (values: readonly string[]): string =>
+/** A value, or several in braces. */
+export const oneOf = (values: readonly string[]): string =>
   values.length === 1 ? String(values[0]) : `{${values.join(', ')}}`;
 
-const anyOf = (terms: readonly string[]): string => (terms.length === 1 ? String(terms[0]) : `(${terms.join(' || ')})`);
+/** Terms of which one must hold, in parentheses when there are several. */
+export const anyOf = (terms: readonly string[]): string =>
+  terms.length === 1 ? String(terms[0]) : `(${terms.join(' || ')})`;

@@ -1,4 +1,6 @@
+import { clusterPolicyKinds } from '../policy/cluster-model.ts';
 import { attachmentUnit } from './attachment.ts';
+import { clusterPolicyUnit } from './cluster-policy.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { ipPoolUnit } from './ip-pool.ts';
@@ -6,7 +8,7 @@ import { networkPolicyUnit } from './network-policy.ts';
 import { nodeUnit } from './node.ts';
 import { podUnit } from './pod.ts';
 import { podPeersUnit } from './pod-peers.ts';
-import { nodeBlockUnit, podSetUnit } from './pod-set.ts';
+import { nodeBlockUnit, nodeSetUnit, podSetUnit } from './pod-set.ts';
 import { subnetUnit } from './subnet.ts';
 import { vpcUnit } from './vpc.ts';
 
@@ -19,8 +21,10 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
     nodeUnit(context),
     podSetUnit(context),
     nodeBlockUnit(context),
+    nodeSetUnit(context),
     podPeersUnit(context),
     networkPolicyUnit(context),
+    ...clusterPolicyKinds.map((kind) => clusterPolicyUnit(context, kind)),
     podUnit(context),
     attachmentUnit(context),
   ];

@@ -2,45 +2,40 @@ import { cidrContains } from '@ovenbird/crds';
 import { ownerOf } from '../compile/names.ts';
 import type { Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { ClusterPolicyLife } from './cluster-life.ts';
+import type { ClusterPolicy } from './cluster-model.ts';
 import { Counter } from './counter.ts';
-import type { Isolation, NamespaceVpc, NetworkPolicy, NodeBlock, PodSet, PortName } from './model.ts';
+import { Holdings } from './holdings.ts';
+import type { NamespaceVpc, NetworkPolicy, NodeBlock, PortName } from './model.ts';
 import { type PlanRules, planPolicy, portNamesOf } from './plan.ts';
+
+/** Settings of {@link PolicyLife}. */
+export interface PolicyRules extends PlanRules {
+  /** OVN has ACL tiers. */
+  readonly tiers: boolean;
+}
 
 /** What follows from policies. */
 export interface PolicyEffects {
   /** The unit's rows are to be committed; `then` runs when they are. */
   committed(unit: string, then: () => void): void;
-  warn(policy: NetworkPolicy, reason: string, message: string): void;
+  warn(policy: NetworkPolicy | ClusterPolicy, reason: string, message: string): void;
+  /** What the status of a cluster policy says may have changed. */
+  statusChanged(policy: ClusterPolicy): void;
 }
-
-/** What a policy holds while its rows may refer to it. */
-interface Holding {
-  readonly sets: ReadonlyMap<string, PodSet>;
-  readonly blocks: ReadonlyMap<string, NodeBlock>;
-}
-
-const nothing: Holding = { sets: new Map(), blocks: new Map() };
 
 /**
  * Derives from policies, pods and nodes what compile units share: sets of pods, names of ports in use, blocks with nodes.
- *
- * A set outlives the last policy that uses it until that policy's rows are committed, so that no ACL ever names a set that
- * is gone: ovn-controller would drop the whole match.
  */
 export class PolicyLife {
   readonly #state: State;
   readonly #rules: PlanRules;
   readonly #effects: PolicyEffects;
   readonly #dirty = new Set<Key>();
-  readonly #holdings = new Map<Key, Holding>();
-  /** What is to be held when rows are committed that are on their way. */
-  readonly #wanted = new Map<Key, Holding>();
   /** Policies whose problems were told. */
   readonly #warned = new WeakSet<NetworkPolicy>();
-  /** Sets shared between policies. */
-  readonly #sets: Counter<PodSet>;
-  readonly #blocks: Counter<NodeBlock>;
-  readonly #isolation: Counter<Isolation>;
+  readonly #holdings: Holdings;
+  readonly #cluster: ClusterPolicyLife;
   readonly #portNames: Counter<PortName>;
   readonly #vpcs: Counter<NamespaceVpc>;
   /** Blocks in use, whether or not a node has an address in them. */
@@ -50,28 +45,16 @@ export class PolicyLife {
   readonly #names = new Map<Key, ReadonlySet<string>>();
   #nodesChanged = false;
 
-  constructor(state: State, rules: PlanRules, effects: PolicyEffects) {
+  constructor(state: State, rules: PolicyRules, effects: PolicyEffects) {
     this.#state = state;
     this.#rules = rules;
     this.#effects = effects;
-    this.#sets = new Counter(
-      (id, set) => state.set('PodSet', id, set),
-      (id) => state.delete('PodSet', id),
-    );
-    this.#isolation = new Counter(
-      (direction, isolation) => state.set('Isolation', direction, isolation),
-      (direction) => state.delete('Isolation', direction),
-    );
-    this.#blocks = new Counter(
-      (id, block) => {
-        this.#knownBlocks.set(id, block);
-        this.#judge(block, this.#nodeAddresses());
-      },
-      (id) => {
-        this.#knownBlocks.delete(id);
-        state.delete('NodeBlock', id);
-      },
-    );
+    this.#holdings = new Holdings({
+      state,
+      committed: (unit, then) => effects.committed(unit, then),
+      block: (block, used) => this.#blockChanged(block, used),
+    });
+    this.#cluster = new ClusterPolicyLife(state, rules, this.#holdings, effects);
     this.#portNames = new Counter(
       (key, name) => this.#portNameChanged(name, () => state.set('PortName', key, name)),
       (key, name) => this.#portNameChanged(name, () => state.delete('PortName', key)),
@@ -96,50 +79,24 @@ export class PolicyLife {
     }
     for (const key of this.#dirty) this.#reconcile(key);
     this.#dirty.clear();
+    this.#cluster.run();
   }
 
   #reconcile(key: Key): void {
     const policy = this.#state.get('NetworkPolicy', key);
     const plan = policy === undefined ? undefined : planPolicy(policy, this.#state, this.#rules);
-    const wanted: Holding = {
-      sets: new Map((plan?.sets ?? []).map((set) => [set.id, set])),
-      blocks: new Map((plan?.blocks ?? []).map((block) => [block.id, block])),
-    };
-    this.#wanted.set(key, wanted);
     this.#rememberNames(key, policy);
-    this.#isolation.set(key, new Map(policy?.ingress === undefined ? [] : [['Ingress', { direction: 'Ingress' }]]));
+    const unit = ownerOf('NetworkPolicy', key);
+    this.#holdings.isolates(unit, policy?.ingress !== undefined);
     if (policy !== undefined && !this.#warned.has(policy)) {
       this.#warned.add(policy);
       for (const problem of policy.problems) this.#effects.warn(policy, 'RuleNotHonoured', problem);
     }
-    // Which pods the policy selects changes at once; what its rules refer to stays until the new rules are committed.
-    const { sets, blocks } = this.#holdings.get(key) ?? nothing;
-    const kept = new Map([...sets].filter(([, { holds }]) => holds !== 'policy'));
-    const held = { sets: new Map([...kept, ...wanted.sets]), blocks: new Map([...blocks, ...wanted.blocks]) };
-    this.#hold(key, held);
-    if (held.sets.size === wanted.sets.size && held.blocks.size === wanted.blocks.size) this.#wanted.delete(key);
-    else
-      this.#effects.committed(ownerOf('NetworkPolicy', key), () => {
-        // Changed again meanwhile: that change waits for its own commit.
-        if (this.#wanted.get(key) !== wanted) return;
-        this.#wanted.delete(key);
-        this.#hold(key, wanted);
-      });
-  }
-
-  #hold(key: Key, holding: Holding): void {
-    const old = this.#holdings.get(key) ?? nothing;
-    if (holding.sets.size === 0 && holding.blocks.size === 0) this.#holdings.delete(key);
-    else this.#holdings.set(key, holding);
-    const shared = new Map<string, PodSet>();
-    for (const [id, set] of holding.sets) {
-      if (set.holds === 'addresses') shared.set(id, set);
-      else this.#state.set('PodSet', id, set);
-    }
-    for (const [id, set] of old.sets)
-      if (set.holds !== 'addresses' && !holding.sets.has(id)) this.#state.delete('PodSet', id);
-    this.#sets.set(key, shared);
-    this.#blocks.set(key, holding.blocks);
+    this.#holdings.want(unit, {
+      sets: new Map((plan?.sets ?? []).map((set) => [set.id, set])),
+      blocks: new Map((plan?.blocks ?? []).map((block) => [block.id, block])),
+      nodeSets: new Map(),
+    });
   }
 
   #rememberNames(key: Key, policy: NetworkPolicy | undefined): void {
@@ -180,6 +137,16 @@ export class PolicyLife {
     change();
     for (const policy of this.#state.index('NetworkPolicy', 'namespace', namespace))
       this.#dirty.add(`${namespace}/${policy.name}`);
+  }
+
+  #blockChanged(block: NodeBlock, used: boolean): void {
+    if (used) {
+      this.#knownBlocks.set(block.id, block);
+      this.#judge(block, this.#nodeAddresses());
+      return;
+    }
+    this.#knownBlocks.delete(block.id);
+    this.#state.delete('NodeBlock', block.id);
   }
 
   #nodeAddresses(): readonly string[] {

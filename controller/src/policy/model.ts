@@ -57,8 +57,10 @@ export interface PodSet {
    * Port_Group; `addresses`: addresses of peers, in one Address_Set per family, shared by all policies that mean the same.
    */
   readonly holds: 'policy' | 'subjects' | 'addresses';
-  /** Of `policy` and `subjects`: the policy. */
+  /** Of `policy` and `subjects`: the NetworkPolicy. */
   readonly policy?: Key;
+  /** Of those of cluster policies instead: the Port_Group, and the owner of its row when that is the policy. */
+  readonly group?: { readonly name: string; readonly owner: string };
   /** Pods of this namespace ... */
   readonly namespace?: string;
   /** ... or of the namespaces selected. */
@@ -66,6 +68,14 @@ export interface PodSet {
   readonly pods: Selector;
   /** Only pods with this container port. */
   readonly port?: NamedContainerPort;
+  /** Only pods with all of these. */
+  readonly ports?: readonly NamedContainerPort[];
+  /** Without pods like these. */
+  readonly not?: readonly {
+    readonly namespaces: Selector;
+    readonly pods: Selector;
+    readonly ports: readonly NamedContainerPort[];
+  }[];
   /** Only pods of this VPC; absent = the default VPC for `addresses`, all for `policy`. VPCs may share addresses. */
   readonly vpc?: string;
 }

@@ -1,5 +1,5 @@
 import type { Namespace, Pod } from '../store/model.ts';
-import type { PodSet } from './model.ts';
+import type { NamedContainerPort, PodSet } from './model.ts';
 import { requiredPairs, selects } from './selector.ts';
 
 /**
@@ -41,11 +41,19 @@ export function isMember(set: PodSet, pod: Pod, namespace: Namespace | undefined
   if (set.namespace === undefined) {
     if (namespace === undefined || !selects(set.namespaces ?? [], namespace.labels)) return false;
   } else if (set.namespace !== pod.namespace) return false;
-  const { port } = set;
-  const hasPort =
-    port === undefined ||
-    pod.namedPorts.some(
-      ({ name, protocol, number }) => name === port.name && protocol === port.protocol && number === port.number,
-    );
-  return hasPort && !pod.hostNetwork && selects(set.pods, pod.labels);
+  if (pod.hostNetwork || !selects(set.pods, pod.labels)) return false;
+  if (![...(set.port === undefined ? [] : [set.port]), ...(set.ports ?? [])].every((port) => hasPort(pod, port)))
+    return false;
+  return !(set.not ?? []).some(
+    (not) =>
+      namespace !== undefined &&
+      selects(not.namespaces, namespace.labels) &&
+      selects(not.pods, pod.labels) &&
+      not.ports.every((port) => hasPort(pod, port)),
+  );
 }
+
+const hasPort = (pod: Pod, port: NamedContainerPort): boolean =>
+  pod.namedPorts.some(
+    ({ name, protocol, number }) => name === port.name && protocol === port.protocol && number === port.number,
+  );

@@ -80,3 +80,48 @@ export function requiredPairs(selector: Selector): readonly (readonly [key: stri
     .sort((a, b) => a.values.length - b.values.length);
   return narrowest?.values.map((value) => [narrowest.key, value]);
 }
+
+/** What both select, in normal form. */
+export function both(a: Selector, b: Selector): Selector {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
+  const unique = new Map([...a, ...b].map((requirement) => [textOf(requirement), requirement]));
+  return [...unique].sort(([x], [y]) => compare(x, y)).map(([, requirement]) => requirement);
+}
+
+/** Whether a requirement says at least what another of the same key says. */
+function implies(a: Requirement, b: Requirement): boolean {
+  if (a.key !== b.key) return false;
+  if (textOf(a) === textOf(b)) return true;
+  if (a.operator === 'In') {
+    if (b.operator === 'In') return a.values.every((value) => b.values.includes(value));
+    if (b.operator === 'NotIn') return !a.values.some((value) => b.values.includes(value));
+    return b.operator === 'Exists';
+  }
+  if (b.operator !== 'NotIn') return false;
+  return (
+    a.operator === 'DoesNotExist' || (a.operator === 'NotIn' && b.values.every((value) => a.values.includes(value)))
+  );
+}
+
+/** Whether all that `a` selects is surely selected by `b` as well. */
+export const isNarrower = (a: Selector, b: Selector): boolean =>
+  b.every((wanted) => a.some((requirement) => implies(requirement, wanted)));
+
+/** Whether no labels can meet a selector: requirements of one key that contradict each other. */
+export function isContradictory(selector: Selector): boolean {
+  return selector.some(({ key, operator, values }) => {
+    const others = selector.filter((requirement) => requirement.key === key);
+    if (operator === 'DoesNotExist')
+      return others.some((other) => other.operator === 'In' || other.operator === 'Exists');
+    return (
+      operator === 'In' &&
+      !values.some((value) =>
+        others.every((other) => {
+          if (other.operator === 'In') return other.values.includes(value);
+          return other.operator !== 'NotIn' || !other.values.includes(value);
+        }),
+      )
+    );
+  });
+}

@@ -4,6 +4,7 @@
  */
 
 import type { AttachmentAddress, NetworkAttachment } from '../attachment/model.ts';
+import type { ClusterPlan, ClusterPolicy, NodeSet } from '../policy/cluster-model.ts';
 import type {
   Isolation,
   NamedContainerPort,
@@ -42,6 +43,9 @@ export interface Namespace extends Meta {
 export interface Node extends Meta {
   /** InternalIP addresses, canonical text. */
   readonly addresses: readonly string[];
+  /** ExternalIP addresses, canonical text. */
+  readonly externalAddresses: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
@@ -188,6 +192,11 @@ export interface Tables {
   NodeBlock: NodeBlock;
   NamespaceVpc: NamespaceVpc;
   Isolation: Isolation;
+  AdminNetworkPolicy: ClusterPolicy;
+  BaselineAdminNetworkPolicy: ClusterPolicy;
+  ClusterNetworkPolicy: ClusterPolicy;
+  ClusterPlan: ClusterPlan;
+  NodeSet: NodeSet;
 }
 export type Kind = keyof Tables;
 

@@ -1,6 +1,7 @@
 import type { IP as IpObject, IPPool as IpPoolObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
 import { ipObject, isIp, multus, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
 import type {
+  ClusterPolicyObject,
   Namespace as KubeNamespace,
   NetworkPolicy as KubeNetworkPolicy,
   Node as KubeNode,
@@ -8,6 +9,8 @@ import type {
   StatefulSet as KubeStatefulSet,
   ObjectMeta,
 } from '@ovenbird/kube';
+import type { ClusterPolicy, ClusterPolicyKind } from '../policy/cluster-model.ts';
+import { parseClusterPolicy } from '../policy/cluster-parse.ts';
 import type { NetworkPolicy } from '../policy/model.ts';
 import { namedPortsOf, parseNetworkPolicy } from '../policy/parse.ts';
 import { parseSelector } from '../policy/selector.ts';
@@ -75,11 +78,18 @@ export function projectNamespace(namespace: KubeNamespace): Namespace {
 }
 
 export function projectNode(node: KubeNode): Node {
-  const addresses = (node.status?.addresses ?? [])
-    .filter((address) => address.type === 'InternalIP')
-    .map((address) => canonicalIp(address.address))
-    .filter((address) => address !== undefined);
-  return { ...metaOf(node.metadata), addresses, annotations: ours(node.metadata.annotations) };
+  const of = (type: string): readonly string[] =>
+    (node.status?.addresses ?? [])
+      .filter((address) => address.type === type)
+      .map((address) => canonicalIp(address.address))
+      .filter((address) => address !== undefined);
+  return {
+    ...metaOf(node.metadata),
+    addresses: of('InternalIP'),
+    externalAddresses: of('ExternalIP'),
+    labels: node.metadata.labels ?? {},
+    annotations: ours(node.metadata.annotations),
+  };
 }
 
 export function projectStatefulSet(set: KubeStatefulSet): StatefulSet {
@@ -93,6 +103,11 @@ export function projectStatefulSet(set: KubeStatefulSet): StatefulSet {
 
 export function projectNetworkPolicy(policy: KubeNetworkPolicy): NetworkPolicy {
   return parseNetworkPolicy(policy, metaOf(policy.metadata));
+}
+
+/** @param kind which of the three kinds the policy is */
+export function projectClusterPolicy(kind: ClusterPolicyKind, policy: ClusterPolicyObject): ClusterPolicy {
+  return parseClusterPolicy(kind, policy, metaOf(policy.metadata));
 }
 
 export function projectVpc(vpc: VpcObject): Vpc {

@@ -1,5 +1,9 @@
 import { type IP, IPPOOLS, type IPPool, IPS, SUBNETS, type Subnet, VPCS, type Vpc } from '@ovenbird/crds';
 import {
+  ADMINNETWORKPOLICIES,
+  BASELINEADMINNETWORKPOLICIES,
+  CLUSTERNETWORKPOLICIES,
+  type ClusterPolicyObject,
   type KubeObject,
   NAMESPACES,
   NETWORKPOLICIES,
@@ -12,8 +16,11 @@ import {
   type StreamRequester,
 } from '@ovenbird/kube';
 import { NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment } from '../attachment/definition.ts';
+import { type ClusterPolicyKind, clusterPolicyKinds } from '../policy/cluster-model.ts';
 import type { Key, Kind, Tables } from './model.ts';
+import { watchOptional } from './optional-watch.ts';
 import {
+  projectClusterPolicy,
   projectIp,
   projectIpPool,
   projectNamespace,
@@ -38,6 +45,7 @@ export interface WatchOptions {
   readonly seenSubnet: (object: Subnet) => void;
   readonly seenVpc: (object: Vpc) => void;
   readonly seenIpPool: (object: IPPool) => void;
+  readonly seenClusterPolicy: (kind: ClusterPolicyKind, object: ClusterPolicyObject) => void;
   readonly onNotice: (kind: Kind, notice: ReflectorNotice) => void;
 }
 
@@ -62,26 +70,39 @@ export async function watchAll(options: WatchOptions): Promise<void> {
     watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),
     watch(options, 'StatefulSet', STATEFULSETS, projectStatefulSet),
     watch(options, 'Pod', PODS, projectPod),
-    watchIfThere(options, 'NetworkAttachment', NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment),
+    watchIfServed(options, 'NetworkAttachment', NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment),
+    ...clusterPolicyKinds.map((kind) =>
+      watchIfServed(options, kind, clusterPolicyResources[kind], (policy) => {
+        options.seenClusterPolicy(kind, policy);
+        return projectClusterPolicy(kind, policy);
+      }),
+    ),
   ]);
 }
 
-/**
- * Watches a kind that the cluster may lack: until its CRD appears there are no objects, which is as good as a list. The
- * reflector goes on asking, at the longest delay of its backoff.
- */
-async function watchIfThere<T extends KubeObject, K extends Kind>(
+/** Resources of the policies of the whole cluster. */
+export const clusterPolicyResources: Readonly<Record<ClusterPolicyKind, ResourceKind<ClusterPolicyObject>>> = {
+  AdminNetworkPolicy: ADMINNETWORKPOLICIES,
+  BaselineAdminNetworkPolicy: BASELINEADMINNETWORKPOLICIES,
+  ClusterNetworkPolicy: CLUSTERNETWORKPOLICIES,
+};
+
+/** Watches a kind that the cluster may lack, and that may come and go. */
+async function watchIfServed<T extends KubeObject, K extends Kind>(
   options: WatchOptions,
   kind: K,
   resource: ResourceKind<T>,
   project: (object: T) => Tables[K],
 ): Promise<void> {
-  const absent = Promise.withResolvers<void>();
-  const onNotice = (of: Kind, notice: ReflectorNotice): void => {
-    if (notice.type === 'error' && notice.error.code === 'not-found') absent.resolve();
-    else options.onNotice(of, notice);
-  };
-  await Promise.race([watch({ ...options, onNotice }, kind, resource, project), absent.promise]);
+  const { client, signal, onNotice } = options;
+  await watchOptional({
+    client,
+    kind: resource,
+    signal,
+    begin: () => begin(options, kind, resource, project),
+    gone: () => sinkOf(options, kind).replace([], []),
+    onNotice: (notice) => onNotice(kind, notice),
+  });
 }
 
 async function watch<T extends KubeObject, K extends Kind>(
@@ -90,12 +111,25 @@ async function watch<T extends KubeObject, K extends Kind>(
   resource: ResourceKind<T>,
   project: (object: T) => Tables[K],
 ): Promise<void> {
-  const { client, state, signal, inferred, changed, onNotice } = options;
+  await begin(options, kind, resource, project).synced;
+}
+
+function sinkOf<K extends Kind>({ state, inferred, changed }: WatchOptions, kind: K): StateSink<K> {
+  return new StateSink({ state, kind, inferred, changed: (keys) => changed(kind, keys) });
+}
+
+function begin<T extends KubeObject, K extends Kind>(
+  options: WatchOptions,
+  kind: K,
+  resource: ResourceKind<T>,
+  project: (object: T) => Tables[K],
+): Reflector<T, Projected<K>> {
+  const { client, signal, onNotice } = options;
   const reflector = new Reflector<T, Projected<K>>({
     client,
     kind: resource,
     signal,
-    sink: new StateSink({ state, kind, inferred, changed: (keys) => changed(kind, keys) }),
+    sink: sinkOf(options, kind),
     onNotice: (notice) => onNotice(kind, notice),
     project: (object) => {
       const { name, namespace, uid, resourceVersion } = object.metadata;
@@ -103,5 +137,5 @@ async function watch<T extends KubeObject, K extends Kind>(
     },
   });
   reflector.start();
-  await reflector.synced;
+  return reflector;
 }

@@ -100,6 +100,7 @@ export class CrashCluster {
     };
     const brain = new Brain({
       state,
+      tiers: false,
       rules,
       clusterUid,
       serviceCidrs,

@@ -21,6 +21,9 @@ export const watched: readonly [
   'IpRecord',
   'NetworkPolicy',
   'NetworkAttachment',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'ClusterNetworkPolicy',
 ] = [
   'Vpc',
   'Subnet',
@@ -32,6 +35,9 @@ export const watched: readonly [
   'IpRecord',
   'NetworkPolicy',
   'NetworkAttachment',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'ClusterNetworkPolicy',
 ];
 export type Watched = (typeof watched)[number];
 
@@ -77,6 +83,8 @@ export const makeSubnet = (name: string, cidrBlock: string, more: Partial<Subnet
 export const makeNode = (name: string, addresses: readonly string[]): Node => ({
   ...meta(name),
   addresses,
+  externalAddresses: [],
+  labels: {},
   annotations: {},
 });
 
@@ -135,9 +143,12 @@ export class World {
   readonly errors: unknown[] = [];
   brain: Brain;
   readonly records: IpRecords;
+  readonly #tiers: boolean;
   readonly #dueRecords = new Set<string>();
 
-  constructor(live?: ReturnType<MemorySink['live']>) {
+  /** @param tiers OVN has ACL tiers */
+  constructor(live?: ReturnType<MemorySink['live']>, tiers = false) {
+    this.#tiers = tiers;
     this.brain = this.#makeBrain(live ?? { subnets: new Map(), ports: [] });
     const put = (object: Parameters<typeof projectIp>[0]): Promise<void> => {
       const uid = this.state.get('IpRecord', object.metadata.name)?.uid ?? meta('').uid;
@@ -157,8 +168,8 @@ export class World {
   }
 
   /** The objects every cluster begins with. */
-  static standard(): World {
-    const world = new World();
+  static standard(tiers = false): World {
+    const world = new World(undefined, tiers);
     world.set('Vpc', makeVpc(rules.defaultVpc));
     world.set('Subnet', makeSubnet('ovn-default', '10.16.0.0/16,fd00:10:16::/112', { natOutgoing: true }));
     world.set('Subnet', makeSubnet('join', '100.64.0.0/16,fd00:100:64::/112'));
@@ -193,7 +204,7 @@ export class World {
 
   /** A new controller process that finds these objects and this northbound database. */
   async restarted(): Promise<World> {
-    const next = new World(this.sink.live());
+    const next = new World(this.sink.live(), this.#tiers);
     for (const kind of watched) {
       for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
     }
@@ -223,6 +234,7 @@ export class World {
     };
     return new Brain({
       state: this.state,
+      tiers: this.#tiers,
       rules,
       clusterUid,
       serviceCidrs,

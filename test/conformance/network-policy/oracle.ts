@@ -16,6 +16,11 @@ export interface OraclePod {
   readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
 }
 
+/** Who is no pod with a network of its own: a node, with its pods in the node's network, or something outside. */
+export interface OracleStranger {
+  readonly address: string;
+}
+
 /** A cluster, as far as policies see it. */
 export interface OracleState {
   readonly namespaces: Map<string, Labels>;
@@ -72,7 +77,7 @@ export function networkOf(address: string, length: number): string {
 function peerMatches(
   peer: Peer,
   policy: PolicyObject,
-  other: OraclePod,
+  other: OraclePod | OracleStranger,
   namespaces: OracleState['namespaces'],
 ): boolean {
   const { ipBlock, namespaceSelector, podSelector } = peer;
@@ -80,6 +85,7 @@ function peerMatches(
     const excepted = (ipBlock.except ?? []).some((cidr) => inNetwork(other.address, cidr));
     return inNetwork(other.address, ipBlock.cidr) && !excepted;
   }
+  if (!('labels' in other)) return false;
   // What is no pod, such as a node, is in no namespace.
   const labels = namespaces.get(other.namespace);
   if (labels === undefined) return false;
@@ -90,22 +96,31 @@ function peerMatches(
   return inNamespace && selected(podSelector ?? {}, other.labels);
 }
 
-function portMatches({ protocol = 'TCP', port, endPort }: Port, to: OraclePod, asked: string, number: number): boolean {
+function portMatches(
+  { protocol = 'TCP', port, endPort }: Port,
+  to: OraclePod | undefined,
+  asked: string,
+  number: number,
+): boolean {
   if (protocol !== asked) return false;
   if (port === undefined) return true;
   if (typeof port === 'string')
-    return to.ports.some((own) => own.name === port && own.protocol === asked && own.port === number);
+    return (to?.ports ?? []).some((own) => own.name === port && own.protocol === asked && own.port === number);
   return endPort === undefined ? port === number : port <= number && number <= endPort;
 }
 
-/** Whether a pod's policies let something pass in one direction. */
-function passes(
+/**
+ * Whether a pod's policies let something pass in one direction.
+ * @param to the pod that is connected to
+ * @returns undefined when no policy isolates the pod in this direction
+ */
+export function npVerdict(
   { policies, namespaces }: OracleState,
   direction: 'Ingress' | 'Egress',
-  [self, other]: readonly [OraclePod, OraclePod],
-  to: OraclePod,
+  [self, other]: readonly [OraclePod, OraclePod | OracleStranger],
+  to: OraclePod | undefined,
   [protocol, port]: readonly [string, number],
-): boolean {
+): boolean | undefined {
   let isolated = false;
   for (const policy of policies) {
     const { podSelector, policyTypes, ingress, egress } = policy.spec;
@@ -124,14 +139,17 @@ function passes(
       if (peer && onPort) return true;
     }
   }
-  return !isolated;
+  return isolated ? false : undefined;
 }
 
 /** Whether a new connection may be opened. A pod always reaches itself. */
 export function allowed(state: OracleState, from: OraclePod, to: OraclePod, protocol: string, port: number): boolean {
   if (from.namespace === to.namespace && from.name === to.name) return true;
   const asked = [protocol, port] as const;
-  return passes(state, 'Egress', [from, to], to, asked) && passes(state, 'Ingress', [to, from], to, asked);
+  const blocked = (['Egress', 'Ingress'] as const).some(
+    (direction) => npVerdict(state, direction, direction === 'Egress' ? [from, to] : [to, from], to, asked) === false,
+  );
+  return !blocked;
 }
 
 export const emptyState = (): OracleState => ({ namespaces: new Map(), pods: [], policies: [] });
