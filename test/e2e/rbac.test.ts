@@ -42,6 +42,18 @@ describe('RBAC', () => {
   let lab: TestLab;
   const ns = 'rbac';
 
+  // Of each kind with a status of ours, for no pod.
+  const policies = [
+    { version: 'v1alpha1', kind: 'AdminNetworkPolicy', name: 'rbac', more: { priority: 7 } },
+    { version: 'v1alpha1', kind: 'BaselineAdminNetworkPolicy', name: 'default', more: {} },
+    { version: 'v1alpha2', kind: 'ClusterNetworkPolicy', name: 'rbac', more: { tier: 'Admin', priority: 7 } },
+  ].map(({ version, kind, name, more }) => ({
+    apiVersion: `policy.networking.k8s.io/${version}`,
+    kind,
+    metadata: { name },
+    spec: { ...more, subject: { namespaces: { matchLabels: { nobody: 'rbac' } } } },
+  }));
+
   // A scenario in which controller and agents use everything they may.
   beforeAll(async () => {
     lab = await openLab();
@@ -50,6 +62,7 @@ describe('RBAC', () => {
       namespace(ns),
       subnet('rbac', { cidrBlock: '10.47.0.0/24', namespaces: [ns] }),
       pod(ns, 'events', { node: 'node-2', annotations: { 'ovn.kubernetes.io/egress_rate': 'much' } }),
+      ...policies,
       ...many,
     );
     await lab.podsReady(ns);
@@ -111,7 +124,7 @@ describe('RBAC', () => {
     );
   }
   afterAll(async () => {
-    await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
+    await lab.delete([namespace(ns), ...policies], '--wait=true', '--timeout=60s');
     await lab.kubectlAny(['delete', 'subnet', 'rbac', '--ignore-not-found', '--timeout=30s']);
   });
 
