@@ -56,7 +56,6 @@ export function nodeSwitch(layout: Layout, node: LabNode): ProcessSpec {
     stale: [pidFile],
     ready: () => controlReady(pidFile),
     deadline: daemonDeadline,
-    niceness: laterNiceness,
   };
 }
 
