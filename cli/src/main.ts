@@ -17,6 +17,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const { status } = await import('./commands/status.ts');
     return await status(rest);
   }
+  if (command === 'acls') {
+    const { acls } = await import('./commands/acls.ts');
+    return await acls(rest);
+  }
   if (command === 'confirm-deletion') {
     const { confirmDeletion } = await import('./commands/confirm-deletion.ts');
     return await confirmDeletion(rest);

@@ -7,6 +7,7 @@ export class UsageError extends Error {
 export const help = `ovenbird: Kubernetes networking on stock OVN and Open vSwitch
 
   ovenbird status                      overview of the network in front of you
+  ovenbird acls [-n NAMESPACE] POD     rules that judge a pod's packets, in order, with the objects behind them
   ovenbird confirm-deletion TOKEN      let deletions go on that the controller's safety catch stopped
   ovenbird nbctl|sbctl ARGS            ovn-nbctl, ovn-sbctl on the central databases
   ovenbird vsctl|ofctl|appctl NODE ARGS

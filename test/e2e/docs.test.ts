@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { run } from '@ovenbird/deploy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { openLab, type TestLab } from '../src/lab.ts';
@@ -107,6 +108,30 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     expect(await lab.pingMatrix(['harbour/gull'], [magpie], 700)).toHaveLength(1);
     await lab.onNode('node-1', 'ping', '-c1', '-W2', '-n', magpie);
   },
+  'network-policy.md': async (lab) => {
+    const [vault = ''] = addressesOf(await lab.get<PodObject>('pod', 'vault', '-n', 'bank'));
+    const [desk = ''] = addressesOf(await lab.get<PodObject>('pod', 'desk', '-n', 'bank'));
+    await lab.waitFor(
+      'the desk reaches the vault, and nobody else anybody',
+      async () => {
+        const ask = { protocol: 'tcp', port: 8080, timeoutMs: 700 } as const;
+        const answers = await lab.probe([
+          { ...ask, from: 'bank/desk', destination: vault },
+          { ...ask, from: 'bank/street', destination: vault },
+          { ...ask, from: 'bank/vault', destination: desk },
+        ]);
+        const verdicts = answers.map(({ verdict }) => verdict).join(' ');
+        return verdicts === 'open timeout timeout' || verdicts;
+      },
+      15_000,
+    );
+    const cli = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+    const env = { OVENBIRD_LAB: lab.state.directory };
+    const listed = await run([process.execPath, cli, 'acls', '-n', 'bank', 'vault'], { env });
+    const page = readFileSync(`${folder}network-policy.md`, 'utf8');
+    const printed = /^\$ ovenbird acls -n bank vault\n(.*?)^```$/ms.exec(page)?.[1] ?? '';
+    expect(listed).toBe(printed);
+  },
   'names.md': async (lab) => {
     const pairs = readFileSync(`${folder}names.md`, 'utf8').matchAll(/^\| [^|]+ \| (\w+).* \| `([^`|]+)` \|$/gm);
     const names = Array.from(pairs, ([, table = '', name = '']) => ({ table, name }));
@@ -142,7 +167,18 @@ describe('examples of the documentation', () => {
 
   it('are on every page about a feature', () => {
     const names = pages.map(({ page }) => page);
-    for (const page of ['addresses', 'bandwidth', 'egress', 'ip', 'ip-pool', 'isolation', 'names', 'subnet', 'vpc'])
+    for (const page of [
+      'addresses',
+      'bandwidth',
+      'egress',
+      'ip',
+      'ip-pool',
+      'isolation',
+      'names',
+      'network-policy',
+      'subnet',
+      'vpc',
+    ])
       expect(names).toContain(`${page}.md`);
   });
 
