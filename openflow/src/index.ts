@@ -43,10 +43,95 @@ export { matchIncludes } from './match-includes.ts';
 export { parseMatch } from './match-parse.ts';
 export type * from './message.ts';
 export { type DecodedMessage, decodeMessage, encodeMessage, formatMessage, writeMessage } from './message-codec.ts';
-export type { FlowUpdate } from './messages/flow-monitor.ts';
+export type { AsyncConfig, AsyncMasks, GetAsyncRequest, RequestForward } from './messages/async.ts';
+export { BUNDLE_FLAGS, type BundleAdd, type BundleControl, type BundleControlType } from './messages/bundle.ts';
+export type { CtFlush, CtTuple } from './messages/ct-flush.ts';
+export {
+  ALL_TABLES,
+  DEFAULT_PRIORITY,
+  FLOW_FLAGS,
+  type FlowCommand,
+  type FlowMod,
+  type FlowRemoved,
+  type FlowRemovedReason,
+} from './messages/flow.ts';
+export {
+  type FlowMonitorCancel,
+  type FlowMonitorPause,
+  type FlowMonitorReply,
+  type FlowMonitorRequest,
+  type FlowUpdate,
+  MONITOR_FLAGS,
+} from './messages/flow-monitor.ts';
+export type { AggregateReply, FlowFilter, FlowStats, FlowStatsReply, FlowStatsRequest } from './messages/flow-stats.ts';
+export type {
+  Group as GroupEntry,
+  GroupCommand,
+  GroupDescReply,
+  GroupFeaturesReply,
+  GroupFeaturesRequest,
+  GroupMod,
+  GroupRequest,
+  GroupStats,
+  GroupStatsReply,
+} from './messages/group.ts';
+export { BUCKETS, type Bucket, GROUPS, type GroupType, type Selection } from './messages/group-structure.ts';
+export {
+  METER_FLAGS,
+  METERS,
+  type Meter as MeterEntry,
+  type MeterBand,
+  type MeterConfigReply,
+  type MeterFeaturesReply,
+  type MeterFeaturesRequest,
+  type MeterMod,
+  type MeterRequest,
+  type MeterStats,
+  type MeterStatsReply,
+} from './messages/meter.ts';
+export type {
+  CtFlushZone,
+  IpfixRequest,
+  PacketIn2,
+  SetControllerId,
+  SetPacketInFormat,
+  TlvMap,
+  TlvTableMod,
+  TlvTableReply,
+} from './messages/nicira.ts';
+export type { PacketIn, PacketOut } from './messages/packet.ts';
+export type { PortDescReply, PortMod, PortRequest, PortStats, PortStatsReply, PortStatus } from './messages/port.ts';
+export type { Port } from './messages/port-structure.ts';
+export type {
+  Config,
+  DescReply,
+  DescRequest,
+  Echo,
+  Empty,
+  ErrorMessage,
+  FeaturesReply,
+  Hello,
+  Role,
+  RoleMessage,
+  RoleStatus,
+} from './messages/session.ts';
+export type {
+  QueueStats,
+  QueueStatsReply,
+  QueueStatsRequest,
+  TableDesc,
+  TableDescReply,
+  TableFeatures,
+  TableFeaturesMessage,
+  TableMod,
+  TableRequest,
+  TableStats,
+  TableStatsReply,
+} from './messages/table.ts';
 export { type MeterChange, parseMeter } from './meter-text.ts';
 export type { PacketInQueue, PacketInQueueOptions } from './packet-in-queue.ts';
 export { PORTS } from './port.ts';
+export type { RawProperty } from './property.ts';
 export { rangeMasks, type ValueMask } from './ranges.ts';
 export type { ReplyOf, RequestOf, RequestType } from './reply.ts';
 export { type PartsOptions, type RequestOptions, Session, type SessionOptions, type Writing } from './session.ts';
