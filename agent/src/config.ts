@@ -60,7 +60,15 @@ export interface AgentConfig {
   readonly announceTimeout: number;
   /** Milliseconds that an ADD waits for OVN to install the flows of the new port. */
   readonly installTimeout: number;
-  /** `address:port` that serves /healthz and /readyz; absent: none. */
+  /** `https://address:port` of controllers that explain flows (their `lookupListen`); absent: rules are not counted. */
+  readonly lookup?: readonly string[] | undefined;
+  /** PEM files that prove who asks: key, certificate, and the authority of the controllers' certificates. */
+  readonly tlsKey?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsCa?: string | undefined;
+  /** Milliseconds that a reading of br-int's counters is good for: they are never read more often. */
+  readonly statisticsInterval: number;
+  /** `address:port` that serves /healthz, /readyz and /metrics; absent: none. */
   readonly listen?: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** File to write the process id to. */
@@ -113,6 +121,14 @@ const shape = z.strictObject({
   // Together below the 120 s after which the plugin gives up, which is below the 2 to 4 minutes of runtimes.
   announceTimeout: z.int().min(0).max(80_000).default(60_000),
   installTimeout: z.int().min(100).max(35_000).default(30_000),
+  lookup: z
+    .array(z.string().regex(/^https:\/\/(\[[0-9a-fA-F:.]+\]|[^:/\s]+):\d+$/, 'must look like https://10.0.0.1:10661'))
+    .min(1)
+    .optional(),
+  tlsKey: absolutePath.optional(),
+  tlsCert: absolutePath.optional(),
+  tlsCa: absolutePath.optional(),
+  statisticsInterval: z.int().min(1000).max(600_000).default(5000),
   listen: z
     .string()
     .regex(/^.+:\d+$/, 'must be address:port')
@@ -121,8 +137,8 @@ const shape = z.strictObject({
   pidFile: absolutePath.optional(),
 });
 
-const LISTS = new Set(['netnsDirs']);
-const NUMBERS = new Set(['mtu', 'ofctrlWaitBeforeClear', 'announceTimeout', 'installTimeout']);
+const LISTS = new Set(['netnsDirs', 'lookup']);
+const NUMBERS = new Set(['mtu', 'ofctrlWaitBeforeClear', 'announceTimeout', 'installTimeout', 'statisticsInterval']);
 const BOOLEANS = new Set(['monitorAll']);
 /** Checks that the two descriptions of a configuration agree. */
 const schema: z.ZodType<AgentConfig> = shape;
@@ -152,6 +168,9 @@ export function parseConfig(input: unknown, env: NodeJS.ProcessEnv = {}): AgentC
     typeof input === 'object' && input !== null && !Array.isArray(input) ? { ...input, ...overrides } : input;
   const parsed = schema.safeParse(merged);
   if (parsed.success) {
+    const { lookup, tlsKey, tlsCert, tlsCa } = parsed.data;
+    if (lookup !== undefined && (tlsKey === undefined || tlsCert === undefined || tlsCa === undefined))
+      throw new AgentError('invalid-config', 'agent configuration: lookup needs tlsKey, tlsCert and tlsCa');
     const usual = parsed.data.ovsdb === DEFAULT_OVSDB;
     return {
       ...parsed.data,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FlowService } from './flows/service.ts';
 
 /** What the read-only server can be asked. */
 export interface QuerySource {
@@ -6,11 +7,16 @@ export interface QuerySource {
   readonly status: () => unknown;
   /** Why pods cannot be attached now, or undefined. */
   readonly unready: () => Promise<Error | undefined>;
+  /** Traffic counters; undefined when br-int's socket is not known. */
+  readonly flows: FlowService | undefined;
 }
+
+const KNOWN = 'known: /status /healthz /readyz /metrics /traffic /traffic?pod=NAMESPACE/NAME\n';
 
 /**
  * Handles the read-only requests: `GET /status` (JSON), `/healthz` (the process answers), `/readyz` (pods can be
- * attached; 503 with the reason when not).
+ * attached; 503 with the reason when not), `/metrics` (Prometheus), `/traffic` (JSON: what rules allowed and dropped on
+ * this node) and `/traffic?pod=NAMESPACE/NAME` (the same for one pod).
  */
 export async function handleQuery(
   source: QuerySource,
@@ -21,13 +27,15 @@ export async function handleQuery(
     response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
     response.end(request.method === 'HEAD' ? undefined : body);
   };
+  const sendJson = (value: unknown): void => send(200, 'application/json', `${JSON.stringify(value, undefined, 2)}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     send(405, 'text/plain', 'this socket is read-only: use GET\n');
     return;
   }
-  switch (request.url) {
+  const { pathname, searchParams } = URL.parse(request.url ?? '/', 'http://agent') ?? new URL('http://agent');
+  switch (pathname) {
     case '/status':
-      send(200, 'application/json', `${JSON.stringify(source.status(), undefined, 2)}\n`);
+      sendJson(source.status());
       return;
     case '/healthz':
       send(200, 'text/plain', 'ok\n');
@@ -37,7 +45,21 @@ export async function handleQuery(
       send(problem === undefined ? 200 : 503, 'text/plain', `${problem?.message ?? 'ok'}\n`);
       return;
     }
+    case '/metrics':
+      send(200, 'text/plain; version=0.0.4; charset=utf-8', (await source.flows?.metrics()) ?? '');
+      return;
+    case '/traffic': {
+      if (source.flows === undefined) {
+        send(503, 'text/plain', 'where ovs-vswitchd has its sockets is not known: set ovsRunDir\n');
+        return;
+      }
+      const pod = searchParams.get('pod');
+      const report = pod === null ? await source.flows.node() : await source.flows.pod(pod);
+      if (report === undefined) send(404, 'text/plain', `pod ${pod} has no port on this node\n`);
+      else sendJson(report);
+      return;
+    }
     default:
-      send(404, 'text/plain', 'known: /status /healthz /readyz\n');
+      send(404, 'text/plain', KNOWN);
   }
 }

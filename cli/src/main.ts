@@ -25,6 +25,14 @@ async function main(argv: readonly string[]): Promise<number> {
     const { confirmDeletion } = await import('./commands/confirm-deletion.ts');
     return await confirmDeletion(rest);
   }
+  if (command === 'drops') {
+    const { drops } = await import('./commands/drops.ts');
+    return await drops(rest);
+  }
+  if (command === 'top') {
+    const { top } = await import('./commands/top.ts');
+    return await top(rest);
+  }
   if (isTool(command)) return await passThrough(command, rest);
   throw new UsageError(`no command ${command}; \`ovenbird help\` lists them`);
 }

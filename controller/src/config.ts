@@ -38,6 +38,8 @@ export interface Config {
   readonly adopt?: 'kube-ovn' | undefined;
   /** `address:port` of metrics and health. */
   readonly listen?: string | undefined;
+  /** `address:port` that explains flows to agents, over mutual TLS with `tls`. Needs `southbound`. */
+  readonly lookupListen?: string | undefined;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 }
 
@@ -66,10 +68,15 @@ const shape = {
   serviceCidr: dualCidr.default('10.96.0.0/12,fd00:10:96::/112'),
   adopt: z.enum(['kube-ovn']).optional(),
   listen: listen.optional(),
+  lookupListen: listen.optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 };
 
 const schema = z.strictObject(shape).superRefine((config, context) => {
+  if (config.lookupListen !== undefined)
+    for (const key of ['southbound', 'tls'] as const)
+      if (config[key] === undefined)
+        context.addIssue({ code: 'custom', path: [key], message: 'must be set when lookupListen is' });
   const blocks = [
     ['defaultSubnet.cidrBlock', config.defaultSubnet.cidrBlock],
     ['joinSubnet.cidrBlock', config.joinSubnet.cidrBlock],

@@ -2,11 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { KubeClient, KubeError, LEASES, LeaseElector, NAMESPACES, sleep, systemClock } from '@ovenbird/kube';
-import { type ClientEvent, connect, ovnNorthbound } from '@ovenbird/ovsdb';
+import {
+  type Client,
+  type ClientEvent,
+  connect,
+  type OvnNorthbound,
+  ovnNorthbound,
+  ovnSouthbound,
+} from '@ovenbird/ovsdb';
 import { type Logger, pino } from 'pino';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { serveHealth } from './health.ts';
 import { lead, leaseName } from './lead.ts';
+import { FlowLookup } from './lookup/flow-lookup.ts';
+import { serveLookups } from './lookup/server.ts';
+import { southboundIndexes, southboundMonitor } from './lookup/southbound.ts';
 import { monitoredColumns } from './northbound/ownership.ts';
 
 /** Kube-OVN's controller elects its leader with this Lease, in the same namespace. */
@@ -34,9 +44,10 @@ async function main(): Promise<void> {
     monitor: monitoredColumns(),
     leaderOnly: true,
     signal,
-    onEvent: (event) => logEvent(log, event),
+    onEvent: (event) => logEvent(log, 'northbound database', event),
     ...(config.tls === undefined ? {} : { tls: config.tls }),
   });
+  await explainFlows(config, db, log, signal);
   const clusterUid = await readClusterUid(client, log, signal);
   if (config.adopt !== 'kube-ovn') await refuseKubeOvn(client, config, signal);
   const elector = new LeaseElector({
@@ -76,6 +87,28 @@ async function main(): Promise<void> {
   setImmediate(() => process.exit());
 }
 
+/** Answers agents' questions about flows, whether this process leads or not. */
+async function explainFlows(
+  config: Config,
+  northbound: Client<OvnNorthbound>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const { lookupListen: listen, southbound: remotes, tls } = config;
+  if (listen === undefined || remotes === undefined || tls === undefined) return;
+  const southbound = connect({
+    remotes,
+    database: ovnSouthbound,
+    monitor: southboundMonitor,
+    indexes: southboundIndexes,
+    signal,
+    tls,
+    onEvent: (event) => logEvent(log, 'southbound database', event),
+  });
+  await serveLookups({ listen, tls, lookup: new FlowLookup(northbound.replica, southbound.replica), signal });
+  log.info({ listen }, 'explaining flows to agents');
+}
+
 /** The UID of kube-system names the cluster; the API server may still be starting. */
 async function readClusterUid(client: KubeClient, log: Logger, signal: AbortSignal): Promise<string> {
   for (let attempt = 0; ; attempt += 1) {
@@ -101,20 +134,20 @@ async function refuseKubeOvn(client: KubeClient, config: Config, signal: AbortSi
   );
 }
 
-function logEvent(log: Logger, event: ClientEvent): void {
+function logEvent(log: Logger, database: string, event: ClientEvent): void {
   switch (event.type) {
     case 'connecting':
-      log.debug(event, 'northbound database');
+      log.debug(event, database);
       break;
     case 'connected':
     case 'synced':
-      log.info(event, 'northbound database');
+      log.info(event, database);
       break;
     case 'disconnected':
-      log.warn({ ...event, err: event.error }, 'northbound database');
+      log.warn({ ...event, err: event.error }, database);
       break;
     case 'listener_error':
-      log.error({ err: event.error }, 'northbound database');
+      log.error({ err: event.error }, database);
       break;
   }
 }

@@ -55,7 +55,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
       // Nodes live in the default VPC only, and the nodes' own network takes no isolation rules.
       const join = vpc === context.defaultVpc ? reader.get('UsableSubnet', context.joinSubnet) : undefined;
       for (const { key, tier, ...acl } of name === context.joinSubnet ? [] : subnetAcls(subnet, join)) {
-        rows.member(logicalSwitch, 'acls', rows.row('ACL', key, { ...acl, ...context.tier(tier) }).uuid);
+        rows.member(logicalSwitch, 'acls', rows.row('ACL', key, { ...acl, ...context.tier(tier) }, { rule: key }).uuid);
       }
       return rows.outputs;
     },

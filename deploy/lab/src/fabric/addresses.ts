@@ -11,6 +11,8 @@ export const underlay = {
   mtu: 1500,
   /** OVSDB of the southbound database, TLS. */
   southboundPort: 6642,
+  /** Where the controller explains flows to agents, TLS. */
+  lookupPort: 10_661,
   /** Kubernetes API. */
   apiPort: 6443,
   /**

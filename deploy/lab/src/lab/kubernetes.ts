@@ -13,6 +13,9 @@ import { compileCache, installManifests, nodeProgram } from './repository.ts';
 /** Name of the API server's certificate. */
 export const apiIdentity = 'apiserver';
 
+/** Name of the controller's certificate. */
+export const controllerIdentity = 'controller';
+
 /** Longest start of one of our own processes, in milliseconds. */
 const deadline = 60_000;
 
@@ -118,6 +121,8 @@ export function controller(state: LabState, layout: Layout): ProcessSpec {
       joinSubnet: { name: 'join', cidrBlock: ranges.join },
       serviceCidr: ranges.services.join(','),
       listen: '127.0.0.1:10660',
+      lookupListen: `${underlay.ipv4}:${underlay.lookupPort}`,
+      tls: identity(layout.pki, controllerIdentity),
       logLevel: 'info',
     })),
     // It serves inside the fabric's namespace only; that it works shows in the nodes, which `lab up` waits for.
@@ -128,6 +133,7 @@ export function controller(state: LabState, layout: Layout): ProcessSpec {
 /** Ovenbird's agent on one node. */
 export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSpec {
   const files = layout.node(node.name);
+  const { key, cert, ca } = identity(layout.pki, node.name);
   return {
     namespace: node.namespace,
     ...configured(
@@ -147,6 +153,10 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         ovsRunDir: files.run,
         ovnRunDir: files.run,
         netnsDirs: ['/run/netns'],
+        lookup: [`https://${underlay.ipv4}:${underlay.lookupPort}`],
+        tlsKey: key,
+        tlsCert: cert,
+        tlsCa: ca,
         // The lab puts the shim there itself, by a link: /run, where copies would land, often is mounted noexec.
         cniConfDir: files.cniConf,
         serviceCidr: clusterRanges(state.options.dualStack).services.join(','),

@@ -11,7 +11,7 @@ import { nodesReady } from './api.ts';
 import { cleanUp, userState } from './clean.ts';
 import { ensureShim, installShim } from './cni.ts';
 import { LabError } from './error.ts';
-import { apiIdentity } from './kubernetes.ts';
+import { apiIdentity, controllerIdentity } from './kubernetes.ts';
 import { type LabNode, type LabOptions, type LabState, type Layout, layoutOf } from './layout.ts';
 import { takeLock } from './lock.ts';
 import { isUp, managerOf } from './manager.ts';
@@ -92,6 +92,7 @@ function certificates(state: LabState): readonly CertificateRequest[] {
   const central = state.options.dualStack ? [ipv4, ipv6] : [ipv4];
   return [
     { name: southboundIdentity, dns: [southboundIdentity], ips: central },
+    { name: controllerIdentity, dns: [controllerIdentity], ips: central },
     { name: apiIdentity, dns: ['kubernetes', 'kubernetes.default', 'localhost'], ips: [...central, '127.0.0.1'] },
     ...state.nodes.map((node) => ({
       name: node.name,
