@@ -89,13 +89,15 @@ function readResult<DB>(
     throw new OvsdbError('protocol_error', `result ${index} is not an object`, { op: index, operation: operation.op });
   }
   const uuid = asArray(json['uuid'])?.[1];
-  const count = json['count'];
+  if (typeof uuid === 'string') {
+    return { uuid: toUuid(uuid) };
+  }
+  const { count } = json;
+  if (typeof count === 'number') {
+    return { count };
+  }
   const rows = asArray(json['rows']);
-  return {
-    ...(typeof uuid === 'string' && { uuid: toUuid(uuid) }),
-    ...(typeof count === 'number' && { count }),
-    ...(rows !== undefined && { rows: rows.map((row) => readRow(transaction, operation, row)) }),
-  };
+  return rows === undefined ? {} : { rows: rows.map((row) => readRow(transaction, operation, row)) };
 }
 
 function readRow<DB>(transaction: Transaction<DB>, operation: Operation, json: Json): SelectedRow {

@@ -19,6 +19,8 @@ export interface ServerSchema {
   /** `x.y.z` */
   readonly version: string;
   readonly tables: ReadonlyMap<string, TableSpec>;
+  /** The columns with an enum, by table. */
+  readonly enums: ReadonlyMap<string, readonly ColumnSpec[]>;
 }
 
 /**
@@ -42,7 +44,14 @@ export function parseSchema(json: Json): ServerSchema {
     tables.set(table, { name: table, columns });
   }
   const version = json['version'];
-  return { name: json['name'], version: typeof version === 'string' ? version : '', tables };
+  const enums = new Map<string, readonly ColumnSpec[]>();
+  for (const { name, columns } of tables.values()) {
+    enums.set(
+      name,
+      [...columns.values()].filter(({ key, value }) => key.members ?? value?.members),
+    );
+  }
+  return { name: json['name'], version: typeof version === 'string' ? version : '', tables, enums };
 }
 
 function parseColumn(table: string, name: string, json: Json): ColumnSpec {
@@ -116,31 +125,35 @@ export function compatible(spec: ColumnSpec, server: ColumnSpec): boolean {
  */
 export function checkAgainstSchema<DB>(transaction: Transaction<DB>, schema: ServerSchema): void {
   transaction.operations.forEach(({ op, table, columns, json }, index) => {
-    const serverTable = table === undefined ? undefined : schema.tables.get(table);
+    if (table === undefined) {
+      return;
+    }
     const at = { op: index, operation: op, table };
-    if (table !== undefined && serverTable === undefined) {
+    const serverTable = schema.tables.get(table);
+    if (serverTable === undefined) {
       throw new OvsdbError(
         'unknown_table',
         `table ${table} is not in this server's schema ${schema.version}: ask hasTable first`,
         at,
       );
     }
-    const column = columns.find((name) => serverTable?.columns.has(name) === false);
+    const column = columns.find((name) => !serverTable.columns.has(name));
     if (column !== undefined) {
       throw new OvsdbError(
         'unknown_column',
-        `column ${table ?? ''}.${column} is not in this server's schema ${schema.version}: ask hasColumn first`,
+        `column ${table}.${column} is not in this server's schema ${schema.version}: ask hasColumn first`,
         { ...at, column },
       );
     }
     const row = json['row'];
     if (isJsonObject(row)) {
-      for (const name in row) {
-        const foreign = foreignMember(serverTable?.columns.get(name), row[name]);
+      for (const enumColumn of schema.enums.get(table) ?? []) {
+        const { name } = enumColumn;
+        const foreign = foreignMember(enumColumn, row[name]);
         if (foreign !== undefined) {
           throw new OvsdbError(
             'invalid_value',
-            `column ${table ?? ''}.${name} of this server's schema ${schema.version} does not know ${JSON.stringify(foreign)}`,
+            `column ${table}.${name} of this server's schema ${schema.version} does not know ${JSON.stringify(foreign)}`,
             { ...at, column: name },
           );
         }
@@ -150,14 +163,14 @@ export function checkAgainstSchema<DB>(transaction: Transaction<DB>, schema: Ser
 }
 
 /** A value that the server's enum lacks, though our own, newer one may have it. */
-function foreignMember(column: ColumnSpec | undefined, json: Json | undefined): Json | undefined {
-  if (column === undefined || (column.key.members === undefined && column.value?.members === undefined)) {
+function foreignMember(column: ColumnSpec, json: Json | undefined): Json | undefined {
+  if (json === undefined) {
     return undefined;
   }
   const lacks = ({ members }: BaseSpec, atom: Json | undefined): boolean =>
     members !== undefined && atom !== undefined && !members.includes(atom);
   if (column.value === undefined) {
-    return (tagged(json, 'set') ?? [json ?? null]).find((atom) => lacks(column.key, atom));
+    return (tagged(json, 'set') ?? [json]).find((atom) => lacks(column.key, atom));
   }
   for (const pair of tagged(json, 'map') ?? []) {
     const [key, value] = asArray(pair) ?? [];

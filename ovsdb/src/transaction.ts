@@ -113,11 +113,9 @@ export class Transaction<DB> {
     if (name !== undefined) {
       this.#present.add(name);
     }
-    this.#add('insert', table, uuid, Object.keys(encoded), undefined, {
-      ...(uuid !== undefined && { uuid }),
-      ...(name !== undefined && { 'uuid-name': name }),
-      row: encoded,
-    });
+    const names =
+      uuid === undefined ? { 'uuid-name': name ?? '' } : name === undefined ? { uuid } : { uuid, 'uuid-name': name };
+    this.#add('insert', table, uuid, Object.keys(encoded), undefined, { ...names, row: encoded });
     return (uuid ?? name) as Ref<T>;
   }
 
@@ -272,10 +270,14 @@ export class Transaction<DB> {
 
   /** The parameters of `transact` (RFC 7047 §4.1.3). */
   toParams(): Json {
-    return [
-      this.database.name,
-      ...this.#operations.flatMap(({ guard, json }) => (guard === undefined ? [json] : [guard, json])),
-    ];
+    const params: Json[] = [this.database.name];
+    for (const { guard, json } of this.#operations) {
+      if (guard !== undefined) {
+        params.push(guard);
+      }
+      params.push(json);
+    }
+    return params;
   }
 
   #table(name: string): TableSpec {
@@ -295,8 +297,8 @@ export class Transaction<DB> {
     body: JsonObject,
     guard?: JsonObject,
   ): void {
-    const json = { op, ...(table !== undefined && { table }), ...body };
-    this.#operations.push({ op, table, row, columns, expectCount, json, ...(guard !== undefined && { guard }) });
+    const json = table === undefined ? { op, ...body } : { op, table, ...body };
+    this.#operations.push({ op, table, row, columns, expectCount, json, guard });
   }
 }
 
@@ -328,13 +330,15 @@ function getColumn(table: TableSpec, name: string): ColumnSpec {
 
 function encodeRow(table: TableSpec, row: Readonly<Record<string, unknown>>): JsonObject {
   const out: Record<string, Json> = {};
-  for (const name of Object.keys(row)) {
-    const value = row[name];
-    if (value !== undefined) {
-      out[name] = inTable(table, () => encodeValue(getColumn(table, name), value));
+  return inTable(table, () => {
+    for (const name of Object.keys(row)) {
+      const value = row[name];
+      if (value !== undefined) {
+        out[name] = encodeValue(getColumn(table, name), value);
+      }
     }
-  }
-  return out;
+    return out;
+  });
 }
 
 /** Adds the table to what encoding throws. */

@@ -6,7 +6,7 @@ import { SWITCHES, switchTransaction } from './population.ts';
 
 /** Through the typed builder, the replica following; so many transactions are in flight at once. */
 async function builder(remote) {
-  const window = 500;
+  const window = Number(process.env.WINDOW ?? 8);
   const db = connect({
     remotes: [remote],
     database: ovnNorthbound,
