@@ -1,6 +1,6 @@
 /** Bundles: messages that take effect together or not at all (OpenFlow 1.5.1 §7.3.9). */
 import { OpenFlowError } from './error.ts';
-import type { Message, Outgoing } from './message.ts';
+import type { Message, MessageList, Outgoing } from './message.ts';
 import { BUNDLE_FLAGS } from './messages/bundle.ts';
 import type { Session } from './session.ts';
 import { describeMessage } from './switch-error.ts';
@@ -34,10 +34,11 @@ function bundleFailed(session: Session, message: Outgoing | undefined, index: nu
  */
 export async function commitBundle(
   session: Session,
-  messages: readonly Outgoing[],
+  list: readonly Outgoing[] | MessageList,
   options: BundleOptions = {},
 ): Promise<void> {
-  if (messages.length === 0) return;
+  if (list.length === 0) return;
+  const messages: MessageList = 'get' in list ? list : { length: list.length, get: (index) => list[index] as Outgoing };
   const { atomic = true, ordered = true, timeoutMs = 60_000 } = options;
   const flags = (atomic ? BUNDLE_FLAGS.atomic : 0) | (ordered ? BUNDLE_FLAGS.ordered : 0);
   const bundleId = session.reserve(1);
@@ -47,8 +48,8 @@ export async function commitBundle(
   const opened = control('open_request');
   const written = session.writeList(
     messages.length,
-    // Both messages must have the same transaction id.
-    (index, xid) => ({ type: 'bundle_add', bundleId, flags, message: { ...(messages[index] as Outgoing), xid } }),
+    // The message inside gets the transaction id of the one around it.
+    (index, xid) => ({ type: 'bundle_add', xid, bundleId, flags, message: messages.get(index) }),
     (index, error) => {
       refused ??= { index, error };
     },
@@ -70,6 +71,6 @@ export async function commitBundle(
   if (refused !== undefined) {
     const { index, error } = refused;
     if (session.reason === undefined) control('discard_request').catch(() => undefined);
-    throw bundleFailed(session, messages[index], index, error);
+    throw bundleFailed(session, messages.get(index), index, error);
   }
 }

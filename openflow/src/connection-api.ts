@@ -4,7 +4,7 @@ import type { BundleOptions } from './bundle.ts';
 import type { Clock } from './clock.ts';
 import type { OpenFlowError } from './error.ts';
 import type { FlowWatch, FlowWatchOptions } from './flow-watch.ts';
-import type { Message, Outgoing } from './message.ts';
+import type { Message, MessageList, Outgoing } from './message.ts';
 import type { AsyncMasks } from './messages/async.ts';
 import type { FlowFilter, FlowStats } from './messages/flow-stats.ts';
 import type { PacketIn2 } from './messages/nicira.ts';
@@ -107,7 +107,7 @@ export interface Connection {
    */
   send(messages: readonly Outgoing[], options?: RequestOptions): Promise<void>;
   /** Commits messages together or not at all. @throws OpenFlowError `bundle_failed` with `index`, and as `request` */
-  bundle(messages: readonly Outgoing[], options?: BundleOptions): Promise<void>;
+  bundle(messages: readonly Outgoing[] | MessageList, options?: BundleOptions): Promise<void>;
   /** Resolves when the switch has carried out all that was sent before. */
   barrier(): Promise<void>;
   /** The flows that a filter chooses. */

@@ -14,7 +14,7 @@ import type {
 import { setUpAsync } from './connection-setup.ts';
 import { OpenFlowError } from './error.ts';
 import { type FlowWatch, FlowWatches, type FlowWatchOptions } from './flow-watch.ts';
-import type { Message, Outgoing } from './message.ts';
+import type { Message, MessageList, Outgoing } from './message.ts';
 import type { FlowFilter, FlowStats } from './messages/flow-stats.ts';
 import type { PacketIn2 } from './messages/nicira.ts';
 import type { PacketIn } from './messages/packet.ts';
@@ -114,7 +114,7 @@ class SwitchConnection implements Connection {
     await this.#usable().send(messages, options);
   }
 
-  async bundle(messages: readonly Outgoing[], options?: BundleOptions): Promise<void> {
+  async bundle(messages: readonly Outgoing[] | MessageList, options?: BundleOptions): Promise<void> {
     await commitBundle(this.#usable(), messages, options);
   }
 

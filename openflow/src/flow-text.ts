@@ -1,9 +1,10 @@
 /** Flows in ovs-ofctl syntax (ovs-ofctl(8), "Flow Syntax"): what add-flow takes, and what dump-flows prints. */
 import { formatActions, parseActions } from './action-text.ts';
 import { OpenFlowError } from './error.ts';
-import { eachLine } from './lines.ts';
+import { eachLine, inLine, linesOf } from './lines.ts';
 import { formatMatch } from './match-format.ts';
 import { MatchParser } from './match-parse.ts';
+import type { MessageList } from './message.ts';
 import {
   ALL_TABLES,
   DEFAULT_PRIORITY,
@@ -185,6 +186,22 @@ export function parseFlows(text: string, command: FlowCommand = 'add'): FlowChan
     flows.push(parseFlowLine(line, command));
   });
   return flows;
+}
+
+/**
+ * A file of flows as `parseFlows` reads it, each parsed when it is asked for: sending a bundle of them overlaps parsing.
+ * @throws OpenFlowError from `get`, as `parseFlows`
+ */
+export function flowLines(text: string, command: FlowCommand = 'add'): MessageList {
+  const lines = linesOf(text);
+  return {
+    length: lines.length,
+    get: (index) => {
+      const line = lines[index];
+      if (line === undefined) throw new RangeError(`there is no flow ${index} of ${lines.length}`);
+      return inLine(line.number, () => parseFlowLine(line.text, command));
+    },
+  };
 }
 
 /** One line of a file of flows. */

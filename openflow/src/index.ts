@@ -31,7 +31,7 @@ export {
   flowsByKey,
   sameActions,
 } from './flow-diff.ts';
-export { type FlowChange, formatFlow, parseFlow, parseFlowFilter, parseFlows } from './flow-text.ts';
+export { type FlowChange, flowLines, formatFlow, parseFlow, parseFlowFilter, parseFlows } from './flow-text.ts';
 export type { FlowWatch, FlowWatchOptions } from './flow-watch.ts';
 export { Framer } from './framer.ts';
 export { type GroupChange, parseGroup, parseGroups } from './group-text.ts';
@@ -45,7 +45,7 @@ export type * from './message.ts';
 export { type DecodedMessage, decodeMessage, encodeMessage, formatMessage, writeMessage } from './message-codec.ts';
 export type { AsyncConfig, AsyncMasks, GetAsyncRequest, RequestForward } from './messages/async.ts';
 export { BUNDLE_FLAGS, type BundleAdd, type BundleControl, type BundleControlType } from './messages/bundle.ts';
-export type { CtFlush, CtTuple } from './messages/ct-flush.ts';
+export { type CtFlush, type CtTuple, mapIpv4 } from './messages/ct-flush.ts';
 export {
   ALL_TABLES,
   DEFAULT_PRIORITY,
@@ -63,7 +63,14 @@ export {
   type FlowUpdate,
   MONITOR_FLAGS,
 } from './messages/flow-monitor.ts';
-export type { AggregateReply, FlowFilter, FlowStats, FlowStatsReply, FlowStatsRequest } from './messages/flow-stats.ts';
+export {
+  type AggregateReply,
+  type FlowFilter,
+  type FlowStats,
+  type FlowStatsReply,
+  type FlowStatsRequest,
+  formatFlowStats,
+} from './messages/flow-stats.ts';
 export type {
   Group as GroupEntry,
   GroupCommand,
@@ -100,7 +107,15 @@ export type {
   TlvTableReply,
 } from './messages/nicira.ts';
 export type { PacketIn, PacketOut } from './messages/packet.ts';
-export type { PortDescReply, PortMod, PortRequest, PortStats, PortStatsReply, PortStatus } from './messages/port.ts';
+export {
+  customCounters,
+  type PortDescReply,
+  type PortMod,
+  type PortRequest,
+  type PortStats,
+  type PortStatsReply,
+  type PortStatus,
+} from './messages/port.ts';
 export type { Port } from './messages/port-structure.ts';
 export type {
   Config,

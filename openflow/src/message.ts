@@ -147,3 +147,10 @@ type WithoutXid<M> = M extends Message ? Omit<M, 'xid'> & { readonly xid?: numbe
 
 /** A message to send: the connection gives it a transaction id. */
 export type Outgoing = WithoutXid<Message>;
+
+/** Messages that are made when they are sent: making one overlaps sending those before it. */
+export interface MessageList {
+  readonly length: number;
+  /** @throws OpenFlowError when it cannot be made */
+  readonly get: (index: number) => Outgoing;
+}

@@ -220,7 +220,7 @@ export class Session {
         state.started = true;
         while (at < count && w.length < PIECE_BYTES) {
           const xid = first + at;
-          writeMessage(w, this.version, { ...make(at, xid), xid });
+          writeMessage(w, this.version, make(at, xid) as Message, xid);
           at += 1;
         }
       } catch (error) {
