@@ -1,5 +1,6 @@
 /** Ethernet, IPv4 and IPv6 addresses as text. Values are numbers (48 and 32 bits) and bigints (128 bits). */
 import { OpenFlowError } from './error.ts';
+import { hexDigit } from './number-text.ts';
 
 const HEX2: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
@@ -10,14 +11,32 @@ export function formatMac(value: number): string {
   return `${HEX2[high >>> 8]}:${HEX2[high & 0xff]}:${HEX2[low >>> 24]}:${HEX2[(low >>> 16) & 0xff]}:${HEX2[(low >>> 8) & 0xff]}:${HEX2[low & 0xff]}`;
 }
 
+const COLON = 58;
+
 /** @throws OpenFlowError `syntax` */
 export function parseMac(text: string): number {
-  if (!/^[0-9a-f]{1,2}(?::[0-9a-f]{1,2}){5}$/i.test(text)) {
-    throw new OpenFlowError('syntax', `"${text}" is not an Ethernet address; write 02:00:00:00:00:01`);
-  }
   let value = 0;
-  for (const part of text.split(':')) value = value * 256 + Number.parseInt(part, 16);
-  return value;
+  let byte = 0;
+  let digits = 0;
+  let bytes = 0;
+  for (let at = 0; at <= text.length; at += 1) {
+    const code = at === text.length ? COLON : text.charCodeAt(at);
+    const digit = hexDigit(code);
+    if (digit >= 0 && digits < 2) {
+      byte = byte * 16 + digit;
+      digits += 1;
+    } else if (code === COLON && digits > 0 && bytes < 6) {
+      value = value * 256 + byte;
+      byte = 0;
+      digits = 0;
+      bytes += 1;
+    } else {
+      bytes = 0;
+      break;
+    }
+  }
+  if (bytes === 6) return value;
+  throw new OpenFlowError('syntax', `"${text}" is not an Ethernet address; write 02:00:00:00:00:01`);
 }
 
 /** `10.0.0.1`. */
@@ -32,7 +51,8 @@ export function parseIpv4(text: string): number {
   let dots = 0;
   for (let at = 0; at <= text.length; at += 1) {
     const digit = text.charCodeAt(at) - 48;
-    if (digit >= 0 && digit <= 9) {
+    // No zeros in front: inet_pton(3) refuses them, since some read them as octal.
+    if (digit >= 0 && digit <= 9 && byte !== 0) {
       byte = Math.max(byte, 0) * 10 + digit;
     } else if (byte >= 0 && byte <= 255 && (at === text.length ? dots === 3 : digit === -2 && dots < 3)) {
       value = value * 256 + byte;
@@ -73,26 +93,52 @@ export function formatIpv6(value: bigint): string {
   return `${hex.slice(0, start).join(':')}::${hex.slice(start + length).join(':')}`;
 }
 
+const NO_GROUP = -1;
+
 /** @throws OpenFlowError `syntax` */
 export function parseIpv6(text: string): bigint {
   const bad = (): OpenFlowError => new OpenFlowError('syntax', `"${text}" is not an IPv6 address; write fd00::1`);
-  let address = text;
-  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
-  if (dotted !== null) {
-    const low = parseIpv4(dotted[2] ?? '');
-    address = `${dotted[1]}${(low >>> 16).toString(16)}:${(low & 0xffff).toString(16)}`;
+  // Groups of 16 bits, those before "::" from the front, those behind it from the end.
+  const groups: number[] = [];
+  let gap = -1;
+  let group = NO_GROUP;
+  let digits = 0;
+  let at = 0;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    const digit = hexDigit(code);
+    if (digit >= 0) {
+      group = Math.max(group, 0) * 16 + digit;
+      digits += 1;
+      if (digits > 4) throw bad();
+    } else if (code === COLON) {
+      if (group !== NO_GROUP) groups.push(group);
+      else if (at !== 0) throw bad();
+      group = NO_GROUP;
+      digits = 0;
+      if (text.charCodeAt(at + 1) === COLON) {
+        if (gap >= 0) throw bad();
+        gap = groups.length;
+        at += 1;
+      } else if (at === 0 || at === text.length - 1) throw bad();
+    } else break;
   }
-  const halves = address.split('::');
-  if (halves.length > 2) throw bad();
-  const groups = (half: string): string[] => (half === '' ? [] : half.split(':'));
-  const head = groups(halves[0] ?? '');
-  const tail = groups(halves[1] ?? '');
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) throw bad();
+  if (at < text.length) {
+    // The last 32 bits in the form of IPv4.
+    const low = parseIpv4(text.slice(at - digits));
+    groups.push(low >>> 16, low & 0xffff);
+  } else if (group !== NO_GROUP) groups.push(group);
+  const missing = 8 - groups.length;
+  if (gap < 0 ? missing !== 0 : missing < 1) throw bad();
   let value = 0n;
-  for (const group of [...head, ...Array.from({ length: missing }, () => '0'), ...tail]) {
-    if (!/^[0-9a-f]{1,4}$/i.test(group)) throw bad();
-    value = (value << 16n) | BigInt(Number.parseInt(group, 16));
+  let word = 0;
+  for (let place = 0; place < 8; place += 1) {
+    const from = gap < 0 || place < gap ? place : place - missing;
+    const part = gap >= 0 && place >= gap && place < gap + missing ? 0 : (groups[from] ?? 0);
+    word = word * 0x1_0000 + part;
+    if (place % 2 === 0) continue;
+    value = (value << 32n) | BigInt(word);
+    word = 0;
   }
   return value;
 }

@@ -1,4 +1,5 @@
 /** Flows in ovs-ofctl syntax (ovs-ofctl(8), "Flow Syntax"): what add-flow takes, and what dump-flows prints. */
+import type { Action } from './action.ts';
 import { formatActions, parseActions } from './action-text.ts';
 import { OpenFlowError } from './error.ts';
 import { eachLine, inLine, linesOf } from './lines.ts';
@@ -146,6 +147,20 @@ export function parseFlow(text: string, command: FlowCommand = 'add'): FlowChang
   return parseFlowAt(text, 0, command);
 }
 
+/** Many flows do the same: their actions are parsed once, and are one list. */
+const ACTIONS = new Map<string, readonly Action[]>();
+const MAX_CACHED = 4096;
+
+function cachedActions(text: string): readonly Action[] {
+  let actions = ACTIONS.get(text);
+  if (actions === undefined) {
+    actions = parseActions(text);
+    if (ACTIONS.size >= MAX_CACHED) ACTIONS.clear();
+    ACTIONS.set(text, actions);
+  }
+  return actions;
+}
+
 function parseFlowAt(text: string, start: number, command: FlowCommand): FlowChange {
   const isDelete = command === 'delete' || command === 'delete_strict';
   const parser = new MatchParser();
@@ -165,7 +180,7 @@ function parseFlowAt(text: string, start: number, command: FlowCommand): FlowCha
     command,
     match: parser.finish(),
     ...into,
-    actions: at < 0 ? [] : parseActions(text.slice(at)),
+    actions: at < 0 ? [] : cachedActions(text.slice(at)),
   };
 }
 

@@ -36,7 +36,8 @@ const IP_DSCP = fieldNamed('ip_dscp');
 
 /** Adds one field, merging with what is there. Two values that contradict each other match nothing, so are an error. */
 function put(into: MatchField[], field: Field, value: FieldValue, mask: FieldValue | undefined): void {
-  const at = into.findIndex((entry) => entry.field === field);
+  let at = 0;
+  while (at < into.length && into[at]?.field !== field) at += 1;
   const old = into[at];
   if (old === undefined) {
     into.push({ field, value, mask });
@@ -102,7 +103,19 @@ const byIndex = (a: MatchField, b: MatchField): number => a.field.index - b.fiel
 /** Sorts into encoding order and checks prerequisites. */
 export function finishMatch(fields: MatchField[]): Match {
   addPrerequisites(fields);
-  return fields.sort(byIndex);
+  // Few fields, mostly in order: putting each one to its place is cheaper than a sort.
+  for (let at = 1; at < fields.length; at += 1) {
+    const entry = fields[at];
+    if (entry === undefined) break;
+    let place = at;
+    for (; place > 0; place -= 1) {
+      const before = fields[place - 1];
+      if (before === undefined || before.field.index <= entry.field.index) break;
+      fields[place] = before;
+    }
+    fields[place] = entry;
+  }
+  return fields;
 }
 
 /**

@@ -84,8 +84,9 @@ function hasConnection(fields: readonly MatchField[]): boolean {
 
 /** The Ethernet type that the match says, also by a packet type of an IP packet without an Ethernet header. */
 function exactValue(fields: readonly MatchField[], wanted: Field): number | undefined {
-  const entry = fields.find(({ field }) => field === wanted);
-  if (entry !== undefined) return entry.mask === undefined ? Number(entry.value) : undefined;
+  for (const { field, value, mask } of fields) {
+    if (field === wanted) return mask === undefined ? Number(value) : undefined;
+  }
   if (wanted === ETH_TYPE) {
     const type = fields.find(({ field }) => field === PACKET_TYPE);
     if (type !== undefined && Number(type.value) >>> 16 === 1) return Number(type.value) & 0xffff;
@@ -95,7 +96,7 @@ function exactValue(fields: readonly MatchField[], wanted: Field): number | unde
 
 /** What is missing for one field, as text; undefined when nothing is. */
 function missing(fields: readonly MatchField[], field: Field): string | undefined {
-  if (field.prerequisite === 'none') return undefined;
+  if (field.prerequisite === 'none' || field.prerequisite === 'ethernet') return undefined;
   if (field.prerequisite === 'ct') {
     return hasConnection(fields) ? undefined : 'ct_state with +trk-inv or one of new, est, rel, rpl, snat, dnat set';
   }
@@ -128,7 +129,11 @@ export function unmetPrerequisite(fields: readonly MatchField[]): readonly [fiel
  * @throws OpenFlowError `prerequisite`
  */
 export function addPrerequisites(fields: MatchField[]): void {
-  for (const { field } of [...fields]) {
+  // What is added needs nothing that is not added with it: the fields that were there before are enough to look at.
+  const { length } = fields;
+  for (let at = 0; at < length; at += 1) {
+    const field = fields[at]?.field;
+    if (field === undefined || field.prerequisite === 'none' || field.prerequisite === 'ethernet') continue;
     for (const [wanted, values] of WANTED[field.prerequisite] ?? []) {
       const [only, ...others] = values;
       if (
