@@ -48,8 +48,12 @@ export async function commitBundle(
   const opened = control('open_request');
   const written = session.writeList(
     messages.length,
-    // The message inside gets the transaction id of the one around it.
-    (index, xid) => ({ type: 'bundle_add', xid, bundleId, flags, message: messages.get(index) }),
+    (index, xid) => {
+      const message = messages.get(index);
+      // The message inside has the transaction id of the one around it, whatever it had.
+      const inside = message.xid === undefined ? message : { ...message, xid };
+      return { type: 'bundle_add', xid, bundleId, flags, message: inside };
+    },
     (index, error) => {
       refused ??= { index, error };
     },
