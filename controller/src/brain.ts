@@ -91,8 +91,8 @@ export class Brain {
   readonly #finished = new Set<string>();
   /** UID of each StatefulSet: one made again under the same name is another. */
   readonly #setUids = new Map<Key, string>();
-  /** Pods whose address is in the database, and not announced before its IP object is written. */
-  readonly #unrecorded = new Set<Key>();
+  /** UIDs of pods whose address is in the database, and not announced before its IP object is written. */
+  readonly #unrecorded = new Map<Key, string>();
   /** UID of each owner whose rows are in the database: nothing is announced before. */
   readonly #published = new Map<string, string>();
 
@@ -330,7 +330,7 @@ export class Brain {
     if (address === undefined) return;
     // What outlives the pod has to outlive its port as well, and from then on only the IP object tells of it.
     if (address.keepFor !== undefined && !isDurable(address, state)) {
-      this.#unrecorded.add(key);
+      this.#unrecorded.set(key, address.uid);
       api.writeRecordNow(address.owner);
       return;
     }
@@ -344,7 +344,11 @@ export class Brain {
     const record = this.#options.state.get('IpRecord', name);
     if (record === undefined || this.#unrecorded.size === 0) return;
     const [kind, key] = splitOwner(ownerOfRecord(record));
-    if (kind === 'Pod' && this.#unrecorded.delete(key)) this.#publish('Pod', key);
+    const uid = kind === 'Pod' ? this.#unrecorded.get(key) : undefined;
+    if (uid === undefined) return;
+    this.#unrecorded.delete(key);
+    // Not for a successor of the same name, whose port may not be there yet.
+    if (this.#options.state.get('PodAddress', key)?.uid === uid) this.#publish('Pod', key);
   }
 
   /** Has the announcement compared with the object again; what is not in the database yet is announced when it is. */

@@ -4,6 +4,7 @@ import { routerPortName } from '../compile/names.ts';
 import type { Address, Key, UsablePool, UsableSubnet } from '../store/model.ts';
 import { AllocError } from './error.ts';
 import { FamilyPool } from './family-pool.ts';
+import { bitsOfMac, MacTable, macOfBits } from './mac-table.ts';
 import { lastUsable, poolConfig } from './net.ts';
 import { familyKey, type Slot, type SlotRange } from './slot.ts';
 
@@ -25,20 +26,23 @@ interface Pools {
   readonly apart: readonly UsablePool[];
   readonly v4?: FamilyPool;
   readonly v6?: FamilyPool;
-  /** MAC → owner; a MAC has to be unique in its layer-2 domain only. */
-  readonly macs: Map<string, string>;
+  /** A MAC has to be unique in its layer-2 domain only. */
+  readonly macs: MacTable;
   /** How many owners hold an address here. */
   users: number;
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Family = 'v4' | 'v6';
 const families = ['v4', 'v6'] as const;
 
-/** What an owner holds, with the slots of its addresses, so that giving them back parses no text. */
+/** What an owner holds, with the slots of its addresses and the bits of its MAC, so that giving them back parses no text. */
 interface Holding {
   readonly address: Address;
-  readonly v4?: Slot;
-  readonly v6?: Slot;
+  readonly v4: Slot | undefined;
+  readonly v6: Slot | undefined;
+  /** What the MAC was made from (see `MacTable`). */
+  readonly bits: number | undefined;
 }
 
 /** How much of a subnet or IPPool is in use. */
@@ -84,9 +88,9 @@ export class Allocator {
     };
     const v4 = pool('v4');
     const v6 = pool('v6');
-    const macs = old?.macs ?? new Map<string, string>();
+    const macs = old?.macs ?? new MacTable();
     const gatewayMac = macFromName(routerPortName(subnet.vpc, subnet.name));
-    if (!macs.has(gatewayMac)) macs.set(gatewayMac, router);
+    if (macs.holder(gatewayMac) === undefined) macs.set(gatewayMac, router);
     this.#pools.set(subnet.name, {
       subnet,
       apart,
@@ -194,22 +198,17 @@ export class Allocator {
     const v6 = this.#choose(pools, 'v6', owner, wanted, keep?.v6);
     const v4Text = v4 === undefined ? undefined : pools.v4?.slots.toText(v4);
     const v6Text = v6 === undefined ? undefined : pools.v6?.slots.toText(v6);
-    const mac = this.#chooseMac(pools, owner, wanted.mac, keep?.address.mac, v4Text ?? v6Text ?? owner);
+    const known = this.#wantedMac(pools, owner, wanted.mac) ?? keep?.address.mac ?? '';
+    const made = known === '' ? madeFrom(pools, v4, v6) : undefined;
+    const isMade = made !== undefined && pools.macs.isFree(made, owner);
+    const mac = isMade ? macOfBits(made) : known === '' ? pools.macs.choose(owner, v4Text ?? v6Text ?? owner) : known;
+    const bits = isMade ? made : bitsOfMac(mac);
     if (mine !== undefined) this.release(owner);
-    const address: Address = {
-      owner,
-      uid,
-      subnet: subnetName,
-      mac,
-      ...(v4Text === undefined ? {} : { v4: v4Text }),
-      ...(v6Text === undefined ? {} : { v6: v6Text }),
-      ...(keepFor === undefined ? {} : { keepFor }),
-    };
-    this.#take(pools, {
-      address,
-      ...(v4 === undefined ? {} : { v4 }),
-      ...(v6 === undefined ? {} : { v6 }),
-    });
+    const address: Writable<Address> = { owner, uid, subnet: subnetName, mac };
+    if (v4Text !== undefined) address.v4 = v4Text;
+    if (v6Text !== undefined) address.v6 = v6Text;
+    if (keepFor !== undefined) address.keepFor = keepFor;
+    this.#take(pools, { address, v4, v6, bits });
     return address;
   }
 
@@ -220,7 +219,7 @@ export class Allocator {
   adopt(address: Address): string | undefined {
     const pools = this.#pools.get(address.subnet);
     if (pools === undefined) return `no subnet ${address.subnet}`;
-    const slots: { v4?: Slot; v6?: Slot } = {};
+    const slots: { v4: Slot | undefined; v6: Slot | undefined } = { v4: undefined, v6: undefined };
     for (const family of families) {
       const text = address[family];
       const pool = pools[family];
@@ -230,10 +229,10 @@ export class Allocator {
       if (holder !== undefined && holder !== address.owner) return holder;
       slots[family] = slot;
     }
-    const macHolder = pools.macs.get(address.mac);
+    const macHolder = pools.macs.holder(address.mac);
     if (macHolder !== undefined && macHolder !== address.owner) return macHolder;
     this.release(address.owner);
-    this.#take(pools, { address, ...slots });
+    this.#take(pools, { address, ...slots, bits: bitsOfMac(address.mac) });
     return undefined;
   }
 
@@ -245,9 +244,9 @@ export class Allocator {
     this.#held.delete(owner);
     const pools = this.#pools.get(address.subnet);
     if (pools !== undefined) {
-      if (holding.v4 !== undefined) pools.v4?.free(holding.v4, owner);
-      if (holding.v6 !== undefined) pools.v6?.free(holding.v6, owner);
-      if (pools.macs.get(address.mac) === owner) pools.macs.delete(address.mac);
+      if (holding.v4 !== undefined) pools.v4?.free(holding.v4);
+      if (holding.v6 !== undefined) pools.v6?.free(holding.v6);
+      pools.macs.delete(address.mac, owner, holding.bits);
       pools.users -= 1;
     }
     if (address.keepFor !== undefined) {
@@ -264,7 +263,7 @@ export class Allocator {
     if (holding.v4 !== undefined) pools.v4?.take(holding.v4, owner);
     if (holding.v6 !== undefined) pools.v6?.take(holding.v6, owner);
     // A reservation made by hand may leave the MAC open.
-    if (address.mac !== '') pools.macs.set(address.mac, owner);
+    if (address.mac !== '') pools.macs.set(address.mac, owner, holding.bits);
     pools.users += 1;
     this.#held.set(owner, holding);
     if (address.keepFor === undefined) return;
@@ -351,26 +350,21 @@ export class Allocator {
     return wanted.pool === undefined ? apart === '' || wanted.mayUse?.(apart) !== false : apart === wanted.pool;
   }
 
-  #chooseMac(pools: Pools, owner: string, wanted: string | undefined, kept: string | undefined, seed: string): string {
-    if (wanted !== undefined) {
-      const holder = pools.macs.get(wanted);
-      if (holder !== undefined && holder !== owner) {
-        throw new AllocError(
-          'taken',
-          `MAC ${wanted} is held by ${holder} in subnet "${pools.subnet.name}"; ask for another one`,
-          [pools.subnet.name],
-        );
-      }
-      return wanted;
-    }
-    if (kept !== undefined && kept !== '') return kept;
-    // From the address, so that neighbours' caches stay right when an address comes back.
-    for (let salt = 0; ; salt += 1) {
-      const mac = macFromName(`${pools.subnet.name}/${seed}/${salt}`);
-      const holder = pools.macs.get(mac);
-      if (holder === undefined || holder === owner) return mac;
-    }
+  #wantedMac(pools: Pools, owner: string, wanted: string | undefined): string | undefined {
+    const holder = wanted === undefined ? undefined : pools.macs.holder(wanted);
+    if (holder === undefined || holder === owner) return wanted;
+    throw new AllocError(
+      'taken',
+      `MAC ${wanted} is held by ${holder} in subnet "${pools.subnet.name}"; ask for another one`,
+      [pools.subnet.name],
+    );
   }
+}
+
+/** The 32 bits that the MAC for an address is made from. */
+function madeFrom(pools: Pools, v4: Slot | undefined, v6: Slot | undefined): number | undefined {
+  if (v4 !== undefined) return pools.v4?.slots.bits(v4);
+  return v6 === undefined ? undefined : pools.v6?.slots.bits(v6);
 }
 
 function outside(subnet: UsableSubnet, address: string): AllocError {

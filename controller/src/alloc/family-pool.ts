@@ -91,6 +91,12 @@ class Section {
     this.#cursor = ranges[0]?.first ?? 0;
   }
 
+  taken(slot: Slot): void {
+    this.using += 1;
+    if (slot === this.#cursor) this.#cursor = after(slot);
+    if (this.freed.size > 0) this.freed.delete(slot);
+  }
+
   next(used: ReadonlyMap<Slot, string>): Slot | undefined {
     if (this.freed.size < resting) {
       const fresh = this.#fresh(used);
@@ -103,7 +109,7 @@ class Section {
   #fresh(used: ReadonlyMap<Slot, string>): Slot | undefined {
     for (let range = this.ranges[this.#at]; range !== undefined; range = this.ranges[this.#at]) {
       while (this.#cursor <= range.last) {
-        if (!used.has(this.#cursor) && !this.freed.has(this.#cursor)) return this.#cursor;
+        if (!used.has(this.#cursor) && (this.freed.size === 0 || !this.freed.has(this.#cursor))) return this.#cursor;
         this.#cursor = after(this.#cursor);
       }
       this.#at += 1;
@@ -189,19 +195,17 @@ export class FamilyPool {
 
   /** Marks an address as used. The caller has checked `holder`; a second holder would be a defect of ours. */
   take(slot: Slot, owner: string): void {
-    const holder = this.#used.get(slot);
-    if (holder === owner) return;
-    if (holder !== undefined) throw new Error(`address ${this.slots.toText(slot)} is held by ${holder}`);
+    const before = this.#used.size;
     this.#used.set(slot, owner);
+    if (this.#used.size === before) throw new Error(`address ${this.slots.toText(slot)} was in use, not for ${owner}`);
     const section = find(this.#ranges, slot)?.section;
     if (section === undefined) return;
-    section.using += 1;
-    section.freed.delete(slot);
+    section.taken(slot);
   }
 
-  free(slot: Slot, owner: string): void {
-    if (this.#used.get(slot) !== owner) return;
-    this.#used.delete(slot);
+  /** Frees an address that the caller knows to be its own. */
+  free(slot: Slot): void {
+    if (!this.#used.delete(slot)) return;
     const section = find(this.#ranges, slot)?.section;
     if (section === undefined) return;
     section.using -= 1;

@@ -23,6 +23,16 @@ export const before = (slot: Slot): Slot =>
 /** How many slots a range has. */
 export const sizeOf = ({ first, last }: SlotRange): bigint => BigInt(last) - BigInt(first) + 1n;
 
+/** Two octets as text, made once each: putting strings together from many pieces is most of the cost of an address. */
+const pairs: string[] = [];
+function pair(bits: number): string {
+  const known = pairs[bits];
+  if (known !== undefined) return known;
+  const text = `${bits >>> 8}.${bits & 255}`;
+  pairs[bits] = text;
+  return text;
+}
+
 /** Between addresses and slots of one family of one subnet. The origin never moves, also when the block grows. */
 export class Slots {
   readonly family: Family;
@@ -48,10 +58,18 @@ export class Slots {
     return this.#origin + BigInt(slot);
   }
 
+  /** The last 32 bits of an address, when no other address of the block's first 2^32 has them. */
+  bits(slot: Slot): number | undefined {
+    if (typeof slot !== 'number') return undefined;
+    if (this.family === 4) return slot;
+    const low = (this.#prefix?.origin ?? 0) + slot;
+    return slot >= 0 && low <= 0xffff_ffff ? low : undefined;
+  }
+
   /** Canonical text (RFC 5952). */
   toText(slot: Slot): string {
     if (typeof slot === 'number') {
-      if (this.family === 4) return `${slot >>> 24}.${(slot >>> 16) & 255}.${(slot >>> 8) & 255}.${slot & 255}`;
+      if (this.family === 4) return `${pair(slot >>> 16)}.${pair(slot & 0xffff)}`;
       const low = this.#prefix === undefined ? 0 : this.#prefix.origin + slot;
       const last = low & 0xffff;
       if (this.#prefix !== undefined && last !== 0 && low > 0 && low <= 0xffff_ffff) {
