@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { coveringCases, loadCases } from '../conformance/network-policy/case.ts';
 import { testPolicyCases } from '../src/policy-cases.ts';
 
-/** The rest is in test/long/network-policy.test.ts. */
+/** IPv4 and IPv6 take turns; all cases in both are in test/long/network-policy.test.ts. */
 describe('NetworkPolicy: cases of every tag', () => {
   const all = loadCases();
   const chosen = coveringCases(all, 40);
@@ -13,5 +13,5 @@ describe('NetworkPolicy: cases of every tag', () => {
     expect(chosen.length).toBeGreaterThanOrEqual(40);
   });
 
-  testPolicyCases(chosen);
+  testPolicyCases(chosen, { turns: true });
 });

@@ -49,16 +49,13 @@ export class ControlPair implements AsyncDisposable {
     return pair;
   }
 
-  /** A stream of each family from the first end to the second. */
+  /** A stream of each family in each direction. */
   streams(): readonly Stream[] {
-    const [from = '', to = ''] = this.#ends.map(({ namespace }) => `/run/netns/${namespace}`);
-    return ['192.168.66.2', 'fd66::2'].map((address, index) => ({
-      name: `control-ipv${index === 0 ? 4 : 6}`,
-      from,
-      to,
-      address,
-      port: 9900,
-    }));
+    const [one = '', two = ''] = this.#ends.map(({ namespace }) => `/run/netns/${namespace}`);
+    return ['192.168.66.', 'fd66::'].flatMap((network, index) => [
+      { name: `control-ipv${index === 0 ? 4 : 6}`, from: one, to: two, address: `${network}2`, port: 9900 },
+      { name: `control-back-ipv${index === 0 ? 4 : 6}`, from: two, to: one, address: `${network}1`, port: 9900 },
+    ]);
   }
 
   async #remove(): Promise<void> {

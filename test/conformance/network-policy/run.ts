@@ -155,13 +155,13 @@ interface Wrong {
 async function ask(cells: readonly Cell[], southbound: string, time: Patience): Promise<Wrong[]> {
   const probed = cells.flatMap((cell) => (cell.probe === undefined ? [] : [{ cell, probe: cell.probe }]));
   const traced = cells.flatMap((cell) => (cell.flow === undefined ? [] : [{ cell, flow: cell.flow }]));
-  const answers = await probeAll(
-    probed.map(({ cell, probe }) => ({ ...probe, timeoutMs: cell.open ? time.open : time.blocked })),
-  );
-  const reaches = await traceAll(
-    southbound,
-    traced.map(({ flow }) => flow),
-  );
+  const [answers, reaches] = await Promise.all([
+    probeAll(probed.map(({ cell, probe }) => ({ ...probe, timeoutMs: cell.open ? time.open : time.blocked }))),
+    traceAll(
+      southbound,
+      traced.map(({ flow }) => flow),
+    ),
+  ]);
   return [
     ...probed.flatMap(({ cell }, index) => {
       const answer = answers[index];
