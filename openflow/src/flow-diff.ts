@@ -1,6 +1,7 @@
 /** The difference between the flows that there are and those that should be. */
 import type { Action } from './action.ts';
 import { OpenFlowError } from './error.ts';
+import { FlowIndex } from './flow-index.ts';
 import type { FlowChange } from './flow-text.ts';
 import { formatFlow } from './flow-text.ts';
 import { writeInstructions } from './instruction.ts';
@@ -109,17 +110,17 @@ export function flowChange(
   return { type: 'flow_mod', command: 'modify_strict', ...setting(wanted) };
 }
 
+function twice(flow: Flow): OpenFlowError {
+  const text = formatFlow({ type: 'flow_mod', ...setting(flow) });
+  return new OpenFlowError('invalid_value', `two flows have the same table, priority and match: ${text}`);
+}
+
 /** Flows by their identity. @throws OpenFlowError `invalid_value` when two have the same */
 export function flowsByKey<F extends Flow>(flows: Iterable<F>): Map<string, F> {
   const byKey = new Map<string, F>();
   for (const flow of flows) {
     const key = flowKey(flow);
-    if (byKey.has(key)) {
-      throw new OpenFlowError(
-        'invalid_value',
-        `two flows have the same table, priority and match: ${formatFlow({ type: 'flow_mod', ...setting(flow) })}`,
-      );
-    }
+    if (byKey.has(key)) throw twice(flow);
     byKey.set(key, flow);
   }
   return byKey;
@@ -135,14 +136,14 @@ export function diffFlows(
   wanted: Iterable<Flow>,
   options: FlowDiffOptions = {},
 ): readonly FlowChange[] {
-  const left = flowsByKey(wanted);
+  const left = new FlowIndex<Flow>();
+  for (const flow of wanted) if (left.add(flow) !== undefined) throw twice(flow);
   const changes: FlowChange[] = [];
   const deletions: FlowChange[] = [];
   for (const flow of actual) {
-    const key = flowKey(flow);
-    const change = flowChange(flow, left.get(key), options);
-    if (change !== undefined) (left.has(key) ? changes : deletions).push(change);
-    left.delete(key);
+    const should = left.take(flow);
+    const change = flowChange(flow, should, options);
+    if (change !== undefined) (should === undefined ? deletions : changes).push(change);
   }
   for (const flow of left.values()) {
     const change = flowChange(undefined, flow, options);
