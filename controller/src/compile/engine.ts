@@ -24,8 +24,14 @@ export interface UnitSink {
   ): void;
 }
 
+/** Who read something; one object for all of them, so that a key is held once and not by each reader. */
+interface Readers {
+  readonly key: ReadKey;
+  readonly units: Set<UnitId>;
+}
+
 interface Memo {
-  readonly reads: ReadonlySet<ReadKey>;
+  readonly reads: readonly Readers[];
   readonly outputs: number;
 }
 
@@ -59,7 +65,7 @@ export class Engine {
   readonly #sink: UnitSink;
   readonly #onError: (unit: UnitId, error: unknown) => void;
   readonly #memos = new Map<UnitId, Memo>();
-  readonly #readers = new Map<ReadKey, Set<UnitId>>();
+  readonly #readers = new Map<ReadKey, Readers>();
   readonly #dirty = new Set<UnitId>();
   readonly #inferred = new Set<UnitId>();
   #inferring = false;
@@ -80,7 +86,7 @@ export class Engine {
     }
     state.onTouch((kind, key, reads) => {
       if (this.#definitions.has(kind)) this.#touch(`${kind}/${key}`);
-      for (const read of reads) for (const unit of this.#readers.get(read) ?? []) this.#touch(unit);
+      for (const read of reads) for (const unit of this.#readers.get(read)?.units ?? []) this.#touch(unit);
     });
   }
 
@@ -141,27 +147,26 @@ export class Engine {
 
   #remember(unit: UnitId, reads: ReadonlySet<ReadKey>, outputs: number): void {
     const old = this.#memos.get(unit);
-    for (const read of old?.reads ?? []) {
-      if (reads.has(read)) continue;
-      const units = this.#readers.get(read);
-      units?.delete(unit);
-      if (units?.size === 0) this.#readers.delete(read);
-    }
     // A unit whose object is gone and that emits nothing is forgotten, so that churn does not grow memory.
-    if (outputs === 0 && !this.#exists(unit)) {
-      for (const read of reads) {
-        const units = this.#readers.get(read);
-        units?.delete(unit);
-        if (units?.size === 0) this.#readers.delete(read);
+    const forget = outputs === 0 && !this.#exists(unit);
+    if (forget) this.#memos.delete(unit);
+    else {
+      const kept: Readers[] = [];
+      for (const key of reads) {
+        let readers = this.#readers.get(key);
+        if (readers === undefined) {
+          readers = { key, units: new Set() };
+          this.#readers.set(key, readers);
+        }
+        readers.units.add(unit);
+        kept.push(readers);
       }
-      this.#memos.delete(unit);
-      return;
+      this.#memos.set(unit, { reads: kept, outputs });
     }
-    for (const read of reads) {
-      const units = this.#readers.get(read) ?? new Set<UnitId>();
-      units.add(unit);
-      this.#readers.set(read, units);
+    for (const { key, units } of old?.reads ?? []) {
+      if (!forget && reads.has(key)) continue;
+      units.delete(unit);
+      if (units.size === 0) this.#readers.delete(key);
     }
-    this.#memos.set(unit, { reads, outputs });
   }
 }

@@ -1,35 +1,34 @@
 import type { Namespace, Pod } from '../store/model.ts';
 import type { NamedContainerPort, PodSet } from './model.ts';
-import { requiredPairs, selects } from './selector.ts';
+import { type Labels, requiredPairs, selects } from './selector.ts';
 
 /**
- * The index "which sets hold this pod": a set stands in the buckets of one requirement that all its pods meet, a pod
- * looks into the buckets of its labels. So a pod sees only sets that ask for a label it has, and those that ask for none.
+ * The index "which sets hold this pod": a set stands in the buckets of one requirement that all its pods meet, and of one
+ * that their namespaces meet; a pod looks into the buckets of its labels and its namespace's. So a pod sees only sets that
+ * ask for labels it has, and those that ask for none.
  * NUL and `*`, `@` separate: they occur in no namespace and no label.
  */
 export function bucketsOf(set: PodSet): readonly string[] {
-  const scope = set.namespace ?? '*';
-  const byPod = requiredPairs(set.pods);
-  if (byPod !== undefined) return byPod.map(([key, value]) => `${scope}\0${key}\0${value}`);
-  const byNamespace = requiredPairs(set.namespaces ?? []);
-  if (byNamespace !== undefined) return byNamespace.map(([key, value]) => `@\0${key}\0${value}`);
-  return [scope];
+  const byPod = requiredPairs(set.pods)?.map(pairText);
+  if (set.namespace !== undefined) return byPod?.map((pair) => `${set.namespace}\0${pair}`) ?? [set.namespace];
+  const byNamespace = requiredPairs(set.namespaces ?? [])?.map(pairText);
+  const scopes = byNamespace?.map((pair) => `@\0${pair}`) ?? ['*'];
+  return byPod === undefined ? scopes : scopes.flatMap((scope) => byPod.map((pair) => `${scope}\0${pair}`));
 }
 
+const pairText = ([key, value]: readonly [key: string, value: string]): string => `${key}\0${value}`;
+const pairsOf = (labels: Labels): readonly string[] => Object.entries(labels).map(pairText);
+
 /** Buckets that may hold sets of a pod within its own namespace only: those of its policies. */
-export function ownBuckets(pod: Pod): readonly string[] {
-  const { namespace, labels } = pod;
-  return [namespace, ...Object.entries(labels).map(([key, value]) => `${namespace}\0${key}\0${value}`)];
+export function ownBuckets({ namespace, labels }: Pod): readonly string[] {
+  return [namespace, ...pairsOf(labels).map((pair) => `${namespace}\0${pair}`)];
 }
 
 /** Buckets that may hold sets of a pod: {@link ownBuckets} and those of sets over several namespaces. */
 export function allBuckets(pod: Pod, namespace: Namespace): readonly string[] {
-  return [
-    ...ownBuckets(pod),
-    '*',
-    ...Object.entries(pod.labels).map(([key, value]) => `*\0${key}\0${value}`),
-    ...Object.entries(namespace.labels).map(([key, value]) => `@\0${key}\0${value}`),
-  ];
+  const pairs = pairsOf(pod.labels);
+  const scopes = ['*', ...pairsOf(namespace.labels).map((pair) => `@\0${pair}`)];
+  return [...ownBuckets(pod), ...scopes.flatMap((scope) => [scope, ...pairs.map((pair) => `${scope}\0${pair}`)])];
 }
 
 /**
