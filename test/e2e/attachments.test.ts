@@ -40,26 +40,14 @@ beforeAll(async () => {
   await lab.apply(
     namespace(ns),
     ...subnets,
-    definition('blue', { type: 'ovenbird', socket: '', capabilities: { ips: true, mac: true } }),
+    definition('blue', { type: 'ovenbird', capabilities: { ips: true, mac: true } }),
+    definition('lan', { type: 'macvlan', master: 'eth0', mode: 'bridge', ipam: { type: 'ovenbird' } }),
   );
 });
 afterAll(async () => {
   await lab.delete([namespace(ns), ...subnets], '--wait=true', '--timeout=60s');
 });
 
-/** A definition's configuration names a socket, which in the lab is another one on every node. */
-const blueOn = async (node: string): Promise<void> => {
-  const socket = lab.layout.node(node).cniSocket;
-  await lab.apply(
-    definition('blue', { type: 'ovenbird', socket, capabilities: { ips: true, mac: true } }),
-    definition('lan', {
-      type: 'macvlan',
-      master: 'eth0',
-      mode: 'bridge',
-      ipam: { type: 'ovenbird', socket },
-    }),
-  );
-};
 const link = async (name: string, ifname: string): Promise<Link | undefined> =>
   (JSON.parse(await lab.exec(ns, name, 'ip', '-json', 'address', 'show', 'dev', ifname)) as Link[])[0];
 const addresses = (one: Link | undefined): string[] =>
@@ -85,7 +73,6 @@ const pings = async (from: string, ...targets: readonly string[]): Promise<void>
 
 describe('several interfaces', () => {
   it('a pod gets a port on each network that it names, on one node and across two', async () => {
-    await blueOn('node-1');
     await lab.apply(
       pod(ns, 'a', { node: 'node-1', ...networks('blue') }),
       pod(ns, 'b', {
@@ -96,7 +83,6 @@ describe('several interfaces', () => {
       }),
     );
     await lab.podsReady(ns, 40, 'a', 'b');
-    await blueOn('node-2');
     await lab.apply(
       pod(ns, 'c', {
         node: 'node-2',
@@ -134,7 +120,6 @@ describe('several interfaces', () => {
   });
 
   it('the default routes go where the pod says', async () => {
-    await blueOn('node-3');
     await lab.apply(
       pod(ns, 'd', { node: 'node-3', ...networks([{ name: 'blue', 'default-route': ['10.48.0.1', 'fd00:48::1'] }]) }),
     );
@@ -157,7 +142,6 @@ describe('several interfaces', () => {
       ['m1', 'node-1'],
       ['m2', 'node-2'],
     ] as const) {
-      await blueOn(node);
       await lab.apply(pod(ns, name, { node, ...networks('lan') }));
       await lab.podsReady(ns, 40, name);
     }

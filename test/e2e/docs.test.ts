@@ -89,6 +89,13 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     await has(lab, 'heronry', 'bittern', '10.85.0.128');
     expect(await lab.nbctl('--bare', '--columns=name', 'list', 'Address_Set')).toContain('ippool_rookery_front_ip6');
   },
+  'attachments.md': async (lab) => {
+    await answered(lab, 'estuary/knot', '10.87.0.2', 'fd00:10:87::2');
+    expect(await lab.exec('estuary', 'knot', 'ip', 'address', 'show', 'dev', 'net1')).toContain('10.87.0.40/24');
+    expect(await lab.exec('saltmarsh', 'redshank', 'ip', 'address', 'show', 'dev', 'net1')).toContain(
+      '192.168.87.2/24',
+    );
+  },
   'bandwidth.md': async (lab) => {
     const rows = await lab.nbctl('qos-list', 'ovn-default');
     expect(rows).toContain('(inport == "salmon.rapids") rate=20000 burst=10000');
@@ -169,6 +176,7 @@ describe('examples of the documentation', () => {
     const names = pages.map(({ page }) => page);
     for (const page of [
       'addresses',
+      'attachments',
       'bandwidth',
       'egress',
       'ip',

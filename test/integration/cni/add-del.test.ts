@@ -126,7 +126,45 @@ describe('ADD', () => {
     await expectClean();
   });
 
-  test('23: a second interface of a pod is refused, and the first one keeps working', async () => {
+  test('23: a second interface that the pod asks for is an attachment of its own', async () => {
+    const pod = await nextPod();
+    const object = podObject(pod, true);
+    const further = {
+      name: 'net1',
+      provider: 'blue.default.ovn',
+      port: `nic_${pod.name}.default_net1`,
+      subnet: 'net',
+      mac: '02:00:00:00:23:01',
+      addresses: [{ address: '10.16.23.1', prefix: 16, gateway: '10.16.0.1' }],
+    };
+    Object.assign(object.metadata.annotations ?? {}, { 'ovenbird.io/interfaces': JSON.stringify([further]) });
+    await node.nbctl(
+      ['lsp-add', 'net', further.port],
+      ['lsp-set-addresses', further.port, `${further.mac} 10.16.23.1`],
+      ['lsp-set-options', further.port, `iface-id-ver=${pod.uid}`],
+    );
+    await node.put('Pod', object);
+    const first = resultOf(await call('ADD', pod));
+    const second = resultOf(await call('ADD', pod, { ifname: 'net1' }));
+    expect(second.ips.map(({ address }) => address)).toEqual(['10.16.23.1/16']);
+    expect(second.routes).toEqual([]);
+    for (const [ifname, prevResult] of [
+      ['eth0', first],
+      ['net1', second],
+    ] as const) {
+      expectSilent(await call('CHECK', pod, { ifname, config: { prevResult } }));
+    }
+    expectSilent(await call('DEL', pod, { ifname: 'net1' }));
+    expect((await inside(pod.netns, 'ip', 'link', 'show', 'net1')).status).not.toBe(0);
+    expect(await reaches(pod.netns, '10.16.0.1')).toBe(true);
+    resultOf(await call('ADD', pod, { ifname: 'net1' }));
+    expectSilent(await call('DEL', pod));
+    expect((await inside(pod.netns, 'ip', 'link', 'show', 'net1')).status).toBe(0);
+    expectSilent(await call('DEL', pod, { ifname: 'net1' }));
+    await expectClean();
+  });
+
+  test('23: one that the pod does not ask for is refused, and the first one keeps working', async () => {
     const pod = await nextPod();
     resultOf(await call('ADD', pod));
     expectError(await call('ADD', pod, { ifname: 'net1' }), 106, 'eth0');

@@ -10,7 +10,7 @@ export interface NodeConfig {
   readonly cniBin: string;
   /** Directory of the conflist; the node is Ready while there is one. */
   readonly cniConf: string;
-  /** The agent's socket; only the conflist uses it, it is listed here for people. */
+  /** The agent's socket, for networks whose configuration does not name it (the conflist does). */
   readonly cniSocket?: string | undefined;
   /** InternalIP addresses, IPv4 first. */
   readonly addresses: readonly string[];

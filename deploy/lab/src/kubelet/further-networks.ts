@@ -26,9 +26,14 @@ interface Selection {
  * The networks that the annotation `k8s.v1.cni.cncf.io/networks` names, with the CNI calls that Multus makes for them:
  * interfaces are named `net1`, `net2` ... by their place, a configuration without a name gets the definition's, and
  * addresses go to plugins with the capability.
+ * @param socket of the node's agent: the nodes of the lab share a filesystem, so none has it at the default place
  * @throws CniError, KubeError
  */
-export async function furtherNetworks(pod: LabPod, client: KubeClient): Promise<readonly FurtherNetwork[]> {
+export async function furtherNetworks(
+  pod: LabPod,
+  client: KubeClient,
+  socket: string | undefined,
+): Promise<readonly FurtherNetwork[]> {
   const text = pod.metadata.annotations?.['k8s.v1.cni.cncf.io/networks']?.trim() ?? '';
   if (text === '') return [];
   const definitions = client.resource(DEFINITIONS);
@@ -40,7 +45,10 @@ export async function furtherNetworks(pod: LabPod, client: KubeClient): Promise<
       throw new CniError(`the NetworkAttachmentDefinition ${namespace}/${selection.name} does not exist`);
     networks.push({
       ifname: selection.interface ?? `net${index + 1}`,
-      network: listOf(definition.spec?.config ?? '', `${namespace}/${selection.name}`, selection.name),
+      network: withSocket(
+        listOf(definition.spec?.config ?? '', `${namespace}/${selection.name}`, selection.name),
+        socket,
+      ),
       runtimeConfig: {
         ...(selection.ips === undefined ? {} : { ips: selection.ips }),
         ...(selection.mac === undefined ? {} : { mac: selection.mac }),
@@ -73,4 +81,14 @@ function listOf(config: string, where: string, name: string): NetworkList {
   }
   const list = { name, cniVersion: '0.3.1', ...(value.plugins === undefined ? { ...value, plugins: [value] } : value) };
   return parseConflist(JSON.stringify(list), where);
+}
+
+function withSocket(list: NetworkList, socket: string | undefined): NetworkList {
+  if (socket === undefined) return list;
+  const plugins = list.plugins.map((plugin) => {
+    const ipam = plugin['ipam'] as { readonly type?: unknown } | undefined;
+    if (plugin.type === 'ovenbird') return { socket, ...plugin };
+    return ipam?.type === 'ovenbird' ? { ...plugin, ipam: { socket, ...ipam } } : plugin;
+  });
+  return { ...list, plugins };
 }

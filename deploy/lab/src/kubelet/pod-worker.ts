@@ -208,7 +208,7 @@ export class PodWorker {
 
   /** What Multus does when it stands before the cluster's network: the pod's further networks, one after the other. */
   async #addFurther(pod: LabPod, node: NodeConfig, signal: AbortSignal): Promise<void> {
-    for (const wanted of await furtherNetworks(pod, this.#context.client)) {
+    for (const wanted of await furtherNetworks(pod, this.#context.client, node.cniSocket)) {
       const record = this.#record;
       if (!record) return;
       const before = record.further ?? [];
