@@ -37,7 +37,6 @@ const programs = {
   containerd: 'containerd',
   runc: 'runc',
   podman: 'podman',
-  crun: 'crun',
   busybox: 'busybox-static',
 };
 /** Oldest kubectl whose `exec` speaks websocket by default. */

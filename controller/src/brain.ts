@@ -219,9 +219,7 @@ export class Brain {
           this.#dirtyNodes.add(key);
           this.#judge = true;
           this.#retryAttachments();
-          for (const address of state.list('AttachmentAddress'))
-            if (address.pod === undefined && address.node === key)
-              this.#dirtyAttachments.add(splitOwner(address.owner)[1]);
+          for (const { name } of state.index('IpRecord', 'container', key)) this.#dirtyAttachments.add(name);
           this.#announceAgain('Node', key);
           break;
         case 'Subnet':

@@ -106,7 +106,8 @@ export class AttachmentLife {
       this.#waiting.delete(key);
     } catch (error) {
       if (!(error instanceof AllocError)) throw error;
-      // What is attached stays so: an edit that cannot be read takes nothing away.
+      // What is attached stays so: an edit that cannot be read takes nothing away from this pod.
+      for (const { ifname, uid } of present) if (uid !== pod.uid) this.#forget(`${key}/${ifname}`);
       this.#wait(key, pod.uid, error, refuse);
       return;
     }

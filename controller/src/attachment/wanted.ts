@@ -33,10 +33,17 @@ export function attachmentUid(reader: Reader, key: Key): string | undefined {
   }
   const pod = reader.get('Pod', podKey);
   if (!hasPort(pod)) return undefined;
+  const selections = readableSelections(pod);
+  // An edit that cannot be read takes nothing away.
+  if (selections === undefined) return pod.uid;
+  return selections.some(({ ifname }) => ifname === key.slice(podKey.length + 1)) ? pod.uid : undefined;
+}
+
+function readableSelections(pod: Pod): readonly NetworkSelection[] | undefined {
   try {
-    const ifname = key.slice(podKey.length + 1);
-    return selectionsOf(pod).some((selection) => selection.ifname === ifname) ? pod.uid : undefined;
-  } catch {
+    return selectionsOf(pod);
+  } catch (error) {
+    if (!(error instanceof AllocError)) throw error;
     return undefined;
   }
 }
@@ -107,23 +114,24 @@ export function wantedByContainer(record: IpRecord): WantedAttachment {
 
 /** Makes an adopted address the current one of its attachment, when that is still the same incarnation. */
 export function bindAttachment(state: State, key: Key, address: Address): void {
-  const pod = podOfKey(key);
-  const owner = pod === undefined ? state.get('IpRecord', key) : state.get('Pod', pod);
   const uid = attachmentUid(state, key);
-  if (owner === undefined || uid === undefined || (address.uid !== uid && address.uid !== '')) return;
-  const record = pod === undefined ? (owner as IpRecord) : undefined;
+  if (uid === undefined || (address.uid !== uid && address.uid !== '')) return;
+  const podKey = podOfKey(key);
+  const record = podKey === undefined ? state.get('IpRecord', key) : undefined;
+  const pod = podKey === undefined ? undefined : state.get('Pod', podKey);
+  const ifname = podKey === undefined ? record?.attachment?.interface : key.slice(podKey.length + 1);
   const selection =
-    pod === undefined ? undefined : selectionsOf(owner as Pod).find(({ ifname }) => key.endsWith(`/${ifname}`));
+    pod === undefined ? undefined : readableSelections(pod)?.find((selected) => selected.ifname === ifname);
   const definition = selection === undefined ? undefined : state.get('NetworkAttachment', selection.definition);
   const bound: AttachmentAddress = {
     ...address,
     uid,
-    node: record?.nodeName ?? (owner as Pod).node,
-    ifname: record?.attachment?.interface ?? selection?.ifname ?? '',
+    node: pod?.node ?? record?.nodeName ?? '',
+    ifname: ifname ?? '',
     // A definition that was deleted while no controller ran: the subnet says what is left to know.
     provider: definition?.provider ?? state.get('UsableSubnet', address.subnet)?.provider ?? 'ovn',
     committed: false,
-    ...(pod === undefined ? {} : { pod }),
+    ...(podKey === undefined ? {} : { pod: podKey }),
   };
   state.set('AttachmentAddress', key, bound);
 }

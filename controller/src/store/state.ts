@@ -24,7 +24,12 @@ const indexFunctions: IndexFunctions = {
     pod: ({ pod }) => (pod === undefined ? [] : [pod]),
   },
   /** What people reserved, by subnet. */
-  IpRecord: { reservation: (record) => (record.managed || record.attachment ? [] : [record.subnet]) },
+  IpRecord: {
+    reservation: (record) => (record.managed || record.attachment ? [] : [record.subnet]),
+    /** Containers outside of Kubernetes, by node. */
+    container: ({ attachment, podName, nodeName = '' }) =>
+      attachment !== undefined && podName === undefined ? [nodeName] : [],
+  },
   Subnet: { vpc: (subnet) => [subnet.vpc] },
   UsableSubnet: {
     vpc: (subnet) => [subnet.vpc],
