@@ -4,8 +4,6 @@ import { expect, test } from 'vitest';
 import { makeIp, makePod, makeSubnet, World } from '../testing/world.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
-console.log(`SEED=${seed}`);
-
 type Step = (world: World) => void;
 const named = (text: string, apply: Step): Step => Object.assign(apply, { [fc.toStringMethod]: () => text });
 const podName = fc.constantFrom('p0', 'p1', 'p2', 'p3');
