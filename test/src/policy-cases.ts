@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Case, loadFixture } from '../conformance/network-policy/case.ts';
+import type { Case } from '../conformance/network-policy/case.ts';
 import { PolicyCluster } from '../conformance/network-policy/cluster.ts';
-import { ports } from '../conformance/network-policy/oracle.ts';
-import { type CaseResult, runCase } from '../conformance/network-policy/run.ts';
+import { type CaseResult, type PolicySuite, runCase } from '../conformance/network-policy/run.ts';
+import { networkPolicySuite } from '../conformance/network-policy/suite.ts';
 import { summary } from '../conformance/summary.ts';
 import { openLab, type TestLab } from './lab.ts';
 
@@ -10,8 +10,11 @@ import { openLab, type TestLab } from './lab.ts';
  * Makes a test of each conformance case, all on the pods of one fixture. Call it inside `describe`.
  * @param turns the cases take turns in IPv4 and IPv6, which takes half the time; else each is in both
  */
-export function testPolicyCases(cases: readonly Case[], { turns }: { readonly turns: boolean }): void {
-  const fixture = loadFixture(cases[0]?.fixture ?? '');
+export function testPolicyCases(
+  cases: readonly Case[],
+  { turns, suite = networkPolicySuite }: { readonly turns: boolean; readonly suite?: PolicySuite },
+): void {
+  const fixture = suite.fixture(cases[0]?.fixture ?? '');
   const results: CaseResult[] = [];
   let lab: TestLab;
   let cluster: PolicyCluster;
@@ -28,9 +31,9 @@ export function testPolicyCases(cases: readonly Case[], { turns }: { readonly tu
   });
 
   it.each(cases)('$name', async (item) => {
-    const stage = { cluster, fixture, southbound: lab.layout.central.southbound };
+    const stage = { suite, cluster, fixture, southbound: lab.layout.central.southbound };
     const families = turns ? ([cases.indexOf(item) % 2 === 0 ? 4 : 6] as const) : ([4, 6] as const);
-    const result = await runCase(item, stage, { families, ports, deadline: 30_000 });
+    const result = await runCase(item, stage, { families, deadline: 30_000 });
     results.push(result);
     expect(result.failures).toEqual([]);
     expect(result.cells).toBeGreaterThan(0);

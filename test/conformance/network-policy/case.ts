@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { LabelSelector } from '@ovenbird/kube';
+import type { ClusterPolicyObject, LabelSelector } from '@ovenbird/kube';
 
 /** An object of a case, as far as it is interpreted here. */
 interface CaseObject {
@@ -19,6 +19,7 @@ export interface PodObject extends CaseObject {
   readonly kind: 'Pod';
   readonly spec: {
     readonly nodeName: string;
+    readonly hostNetwork?: boolean;
     readonly containers: readonly {
       readonly name: string;
       readonly ports?: readonly {
@@ -54,15 +55,26 @@ export interface PolicyObject extends CaseObject {
   };
 }
 
+/** A policy of the whole cluster. */
+export interface ClusterPolicyCase extends CaseObject {
+  readonly kind: 'AdminNetworkPolicy' | 'BaselineAdminNetworkPolicy' | 'ClusterNetworkPolicy';
+  readonly spec: ClusterPolicyObject['spec'];
+}
+
+/** Nodes `n1`, `n2` of a fixture stand for the first nodes of the lab. */
+export interface NodeCase extends CaseObject {
+  readonly kind: 'Node';
+}
+
 /** Services of the fixtures: policies are probed by pod address, so they are passed over. */
 interface ServiceObject extends CaseObject {
   readonly kind: 'Service';
 }
 
-export type FixtureObject = NamespaceObject | PodObject | PolicyObject | ServiceObject;
+export type FixtureObject = NamespaceObject | PodObject | PolicyObject | ClusterPolicyCase | NodeCase | ServiceObject;
 
 export interface Removal {
-  readonly kind: 'Namespace' | 'Pod' | 'NetworkPolicy' | 'Service';
+  readonly kind: FixtureObject['kind'];
   readonly namespace?: string;
   readonly name: string;
 }
@@ -79,6 +91,14 @@ export interface Step {
   /** Done after `apply`. */
   readonly delete?: readonly Removal[];
   readonly expect: Expectation;
+  /** Probes of the suite that the case comes from. */
+  readonly checks?: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly proto: string;
+    readonly port: number;
+    readonly allowed: boolean;
+  }[];
 }
 
 /** One case: steps that follow each other, from the bare fixture. */
@@ -97,23 +117,36 @@ export interface Fixture {
   readonly objects: readonly FixtureObject[];
 }
 
-/** Reads JSON without the nulls that Go writes for empty lists. */
+/** Reads JSON without the nulls that Go writes for empty lists; an empty selector is one that selects everything. */
 const read = (url: URL): unknown =>
-  JSON.parse(readFileSync(url, 'utf8'), (_key, value: unknown) => value ?? undefined) as unknown;
+  JSON.parse(readFileSync(url, 'utf8'), (key, value: unknown) =>
+    value === null && key === 'podSelector' ? {} : (value ?? undefined),
+  ) as unknown;
 
-const data = new URL('../data/network-policy/', import.meta.url);
+const folderOf = (suite: string): URL => new URL(`../data/${suite}/`, import.meta.url);
 
-/** All cases whose name or tags contain the pattern, in order. */
-export function loadCases(pattern = ''): readonly Case[] {
-  return readdirSync(new URL('cases/', data))
+/** A case of the policy-api has features instead of tags. */
+type Recorded = Omit<Case, 'tags'> & { readonly tags?: readonly string[]; readonly features?: readonly string[] };
+
+/** All cases whose name or tags contain the pattern, in order. @param suite folder of the data */
+export function loadCases(pattern = '', suite = 'network-policy'): readonly Case[] {
+  const folder = folderOf(suite);
+  return readdirSync(new URL('cases/', folder))
     .filter((file) => file.endsWith('.json'))
     .sort()
-    .map((file) => read(new URL(`cases/${file}`, data)) as Case)
+    .map((file) => {
+      const { tags, features, ...rest } = read(new URL(`cases/${file}`, folder)) as Recorded;
+      return { ...rest, tags: tags ?? [...(features ?? []), tagOf(rest.name)] };
+    })
     .filter(({ name, tags }) => name.includes(pattern) || tags.includes(pattern));
 }
 
-export function loadFixture(name: string): Fixture {
-  return read(new URL(`fixtures/${name}.json`, data)) as Fixture;
+/** What a case of the policy-api is about: its name without the kind and tier. */
+const tagOf = (name: string): string =>
+  name.replace(/^(anp|cnp)-conf-(baseline-admin-network-policy|admin-network-policy|cnp(admin|baseline)-tier)-/, '');
+
+export function loadFixture(name: string, suite = 'network-policy'): Fixture {
+  return read(new URL(`fixtures/${name}.json`, folderOf(suite))) as Fixture;
 }
 
 /** Few cases that cover every tag of all: for each tag at least two, as far as there are so many, and `count` at least. */

@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '@ovenbird/deploy';
 import {
+  ADMINNETWORKPOLICIES,
+  BASELINEADMINNETWORKPOLICIES,
+  CLUSTERNETWORKPOLICIES,
   KubeClient,
   KubeError,
   type KubeObject,
@@ -32,6 +35,9 @@ const kinds = {
   Namespace: NAMESPACES as ResourceKind,
   Pod: PODS as ResourceKind,
   NetworkPolicy: NETWORKPOLICIES as ResourceKind,
+  AdminNetworkPolicy: ADMINNETWORKPOLICIES as ResourceKind,
+  BaselineAdminNetworkPolicy: BASELINEADMINNETWORKPOLICIES as ResourceKind,
+  ClusterNetworkPolicy: CLUSTERNETWORKPOLICIES as ResourceKind,
 } as const;
 
 const keyOf = (kind: string, namespace: string | undefined, name: string): string =>
@@ -93,7 +99,7 @@ export class PolicyCluster {
   async reset(): Promise<void> {
     const wanted = new Map(this.#fixture.objects.map((object) => [objectKey(object), object]));
     for (const [key, { kind, metadata }] of this.#present)
-      if (!wanted.has(key) && kind !== 'Service') await this.#remove({ kind, ...metadata });
+      if (!wanted.has(key)) await this.#remove({ kind, ...metadata });
     for (const [key, object] of wanted) {
       const present = this.#present.get(key);
       if (present === undefined || !sameLabels(labelsOf(present), labelsOf(object))) await this.#apply(object);
@@ -103,6 +109,8 @@ export class PolicyCluster {
 
   /** Deletes everything. */
   async close(): Promise<void> {
+    for (const { kind, metadata } of this.#present.values())
+      if (isClusterPolicy(kind)) await this.#delete(kind, undefined, metadata.name);
     const namespaces = [...this.#present.values()].filter(({ kind }) => kind === 'Namespace');
     for (const { metadata } of namespaces) await this.#delete('Namespace', undefined, metadata.name);
     for (const { metadata } of namespaces) await this.#gone('Namespace', undefined, metadata.name);
@@ -143,12 +151,12 @@ export class PolicyCluster {
   }
 
   async #apply(object: FixtureObject): Promise<void> {
-    if (object.kind === 'Service') return;
+    if (object.kind === 'Service' || object.kind === 'Node') return;
     const { kind, metadata } = object;
     const key = objectKey(object);
     const known = this.#present.get(key);
     this.#present.set(key, object);
-    if (kind === 'NetworkPolicy') await this.#put(kind, object);
+    if (object.kind !== 'Namespace' && object.kind !== 'Pod') await this.#put(object.kind, object);
     else if (known === undefined) await this.#create(object);
     else {
       const labels: Record<string, string | null> = {};
@@ -168,7 +176,8 @@ export class PolicyCluster {
     }
     const containers = object.spec.containers.map((container) => ({ image: 'lab', ...container }));
     const node = this.#lab.nodes[(Number(object.spec.nodeName.slice(1)) - 1) % this.#lab.nodes.length];
-    const spec = { terminationGracePeriodSeconds: 0, nodeName: node, containers };
+    const { hostNetwork } = object.spec;
+    const spec = { terminationGracePeriodSeconds: 0, nodeName: node, containers, hostNetwork };
     try {
       await this.#resource(kind).create({ metadata, spec } as KubeObject);
     } catch (error) {
@@ -177,7 +186,7 @@ export class PolicyCluster {
     }
   }
 
-  async #put(kind: 'Namespace' | 'NetworkPolicy', object: object): Promise<void> {
+  async #put(kind: Exclude<keyof typeof kinds, 'Pod'>, object: object): Promise<void> {
     const resource = this.#resource(kind);
     try {
       await resource.create(object as KubeObject);
@@ -188,7 +197,7 @@ export class PolicyCluster {
   }
 
   async #remove({ kind, namespace, name }: Removal): Promise<void> {
-    if (kind === 'Service') return;
+    if (kind === 'Service' || kind === 'Node') return;
     this.#present.delete(keyOf(kind, namespace, name));
     if (kind === 'Namespace')
       for (const [key, object] of this.#present) if (object.metadata.namespace === name) this.#present.delete(key);
@@ -226,13 +235,23 @@ export class PolicyCluster {
         `pod ${namespace}/${name} is Ready`,
         async () => {
           const pod = (await this.#resource('Pod').find({ namespace, name })) as (RunningPod & KubeObject) | undefined;
-          return pod !== undefined && isReady(pod) ? placedPod(pod) : (pod?.status.phase ?? 'does not exist');
+          return pod !== undefined && isReady(pod)
+            ? await this.#placedPod(pod)
+            : (pod?.status.phase ?? 'does not exist');
         },
         30_000,
       );
       this.#pods.set(`${namespace}/${name}`, placed);
     }
     if (changed) this.#netns = await this.#lab.podNamespaces();
+  }
+
+  /** A pod in its node's network is the node: packets to it go by the router to the node's port. */
+  async #placedPod(pod: RunningPod & KubeObject): Promise<PlacedPod> {
+    const placed = placedPod(pod);
+    if (placed.logicalSwitch !== '') return placed;
+    const mac = await this.#lab.nbctl('--bare', 'get', 'Logical_Router_Port', 'ovn-cluster_ovn-default', 'mac');
+    return { ...placed, mac: mac.trim().replaceAll('"', ''), logicalPort: `node_${pod.spec.nodeName ?? ''}` };
   }
 
   #resource(kind: keyof typeof kinds): Resource<KubeObject> {
@@ -244,6 +263,9 @@ const objectKey = ({ kind, metadata }: FixtureObject): string => keyOf(kind, met
 const labelsOf = ({ metadata }: FixtureObject): Labels => metadata.labels ?? {};
 const sameLabels = (a: Labels, b: Labels): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value);
+
+const clusterPolicies: readonly string[] = ['AdminNetworkPolicy', 'BaselineAdminNetworkPolicy', 'ClusterNetworkPolicy'];
+const isClusterPolicy = (kind: string): kind is keyof typeof kinds => clusterPolicies.includes(kind);
 
 function placedPod(pod: RunningPod & KubeObject): PlacedPod {
   const { namespace, name, annotations = {} } = pod.metadata;

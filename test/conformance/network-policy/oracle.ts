@@ -179,6 +179,10 @@ export function applyObject(state: OracleState, object: FixtureObject, address?:
     case 'NetworkPolicy':
       state.policies = [...state.policies.filter((policy) => !isPolicy(policy, namespace, name)), object];
       break;
+    case 'AdminNetworkPolicy':
+    case 'BaselineAdminNetworkPolicy':
+    case 'ClusterNetworkPolicy':
+    case 'Node':
     case 'Service':
       break;
   }

@@ -1,14 +1,12 @@
 import { type Probe, probeAll, type Verdict } from '@ovenbird/deploy';
 import type { Case, Expectation, Fixture } from './case.ts';
 import type { PolicyCluster } from './cluster.ts';
-import { expectationOf, replay, retarget } from './oracle.ts';
+import { retarget } from './oracle.ts';
 import { type TracedFlow, traceAll } from './tracer.ts';
 
 /** What is probed, and for how long reality may differ from what is expected. */
 export interface RunOptions {
   readonly families: readonly (4 | 6)[];
-  /** Of the recorded ports, `TCP/80` ... */
-  readonly ports: readonly string[];
   /** Milliseconds for one step to take effect. */
   readonly deadline: number;
 }
@@ -35,8 +33,23 @@ interface Cell {
   readonly flow?: TracedFlow;
 }
 
+/** What the cases of a suite mean. */
+export interface PolicySuite {
+  readonly cases: (pattern?: string) => readonly Case[];
+  readonly fixture: (name: string) => Fixture;
+  /** Of the recorded ports, those that are probed: `TCP/80` ... */
+  readonly ports: readonly string[];
+  /** The reachability after each step of a case. @param addresses of pods by `namespace/name`, of one family */
+  readonly expectations: (
+    item: Case,
+    fixture: Fixture,
+    addresses: ReadonlyMap<string, string>,
+  ) => readonly Expectation[];
+}
+
 /** Where cases run. */
 export interface Stage {
+  readonly suite: PolicySuite;
   readonly cluster: PolicyCluster;
   readonly fixture: Fixture;
   /** Socket of the southbound database. */
@@ -45,23 +58,25 @@ export interface Stage {
 
 /** Runs one case on a cluster, which is the bare fixture before and should be reset after. */
 export async function runCase(item: Case, stage: Stage, options: RunOptions): Promise<CaseResult> {
-  const { cluster, fixture } = stage;
+  const { cluster, fixture, suite } = stage;
   const start = performance.now();
   const failures: string[] = [];
   let cells = 0;
   let cleared = 0;
-  const blocks = JSON.stringify(item.steps).includes('"ipBlock"');
+  const blocks = (item.cidrVars ?? []).length > 0 || JSON.stringify(item.steps).includes('"ipBlock"');
   // Blocks are computed from addresses of one family, so such a case is run for each.
   for (const families of blocks ? options.families.map((family) => [family]) : [options.families]) {
     const addresses = cluster.addresses(families[0] ?? 4);
     const targeted = retarget(item, addresses);
-    const expectations: Expectation[] = [];
-    replay(targeted, fixture, addresses, (state) => expectations.push(expectationOf(state)));
+    const expectations = new Map(
+      families.map((family) => [family, suite.expectations(targeted, fixture, cluster.addresses(family))]),
+    );
     for (const [index, step] of targeted.steps.entries()) {
       await cluster.step(step);
-      const expected = expectations[index];
-      if (expected === undefined) continue;
-      const probes = families.flatMap((family) => cellsOf(expected, cluster, family, options.ports));
+      const probes = families.flatMap((family) => {
+        const expected = expectations.get(family)?.[index];
+        return expected === undefined ? [] : cellsOf(expected, cluster, family, suite.ports);
+      });
       cells += probes.length;
       const { wrong, cleared: times } = await converge(probes, stage, options.deadline);
       cleared += times;
@@ -84,7 +99,9 @@ function cellsOf(
     for (const key of keys.filter((candidate) => ports.includes(candidate))) {
       for (const [at, from] of expected.order.entries()) {
         for (const [column, to] of expected.order.entries()) {
-          const open = rows[at]?.[column] === '.';
+          const cell = rows[at]?.[column];
+          if (cell === '-') continue;
+          const open = cell === '.';
           const text = `${from} -> ${to} ${key} IPv${family}: ${open ? 'allowed' : 'blocked'}`;
           // A pod reaches itself within its own namespace: OVN is not asked.
           if (key.startsWith('SCTP') && from === to) continue;
