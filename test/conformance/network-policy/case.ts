@@ -149,10 +149,10 @@ export function loadFixture(name: string, suite = 'network-policy'): Fixture {
   return read(new URL(`fixtures/${name}.json`, folderOf(suite))) as Fixture;
 }
 
-/** Few cases that cover every tag of all: for each tag at least two, as far as there are so many, and `count` at least. */
-export function coveringCases(cases: readonly Case[], count: number): readonly Case[] {
+/** Few cases that cover every tag of all: for each tag at least `each`, as far as there are so many, and `count` at least. */
+export function coveringCases(cases: readonly Case[], count: number, each = 2): readonly Case[] {
   const left = new Map<string, number>();
-  for (const { tags } of cases) for (const tag of tags) left.set(tag, Math.min(2, (left.get(tag) ?? 0) + 1));
+  for (const { tags } of cases) for (const tag of tags) left.set(tag, Math.min(each, (left.get(tag) ?? 0) + 1));
   const chosen = new Set<Case>();
   while (chosen.size < Math.min(count, cases.length) || [...left.values()].some((missing) => missing > 0)) {
     const gain = ({ tags }: Case): number => tags.filter((tag) => (left.get(tag) ?? 0) > 0).length;
