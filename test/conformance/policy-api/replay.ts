@@ -41,7 +41,7 @@ export function expectationsOf(
       case 'AdminNetworkPolicy':
       case 'BaselineAdminNetworkPolicy':
       case 'ClusterNetworkPolicy':
-        putPolicy(state, object as ClusterPolicyObject);
+        putPolicy(state, object);
         break;
       case 'Pod': {
         const key = `${object.metadata.namespace}/${object.metadata.name}`;

@@ -72,8 +72,8 @@ describe('ACLs of policies on a real ovsdb-server', () => {
     [...writer.store.rows('ACL')]
       .map(([, row]) => {
         const owner = (row['external_ids'] as ReadonlyMap<string, string>).get('ovenbird/owner');
-        const tier = writer.store.hasColumn('ACL', 'tier') ? row['tier'] : '-';
-        return [owner, tier, row['priority'], row['action']].join(' ');
+        const tier = writer.store.hasColumn('ACL', 'tier') ? Number(row['tier']) : '-';
+        return [owner, tier, Number(row['priority']), row['action'] as string].join(' ');
       })
       .sort();
 
