@@ -17,7 +17,7 @@ describe('cluster policies: cases of every tag', () => {
     expect(tagsOf(chosen)).toEqual(tagsOf(all));
   });
 
-  testPolicyCases(chosen, policyApiSuite);
+  testPolicyCases(chosen, { turns: true, suite: policyApiSuite });
 });
 
 const file = new URL('../../deploy/lab/manifests/cluster-network-policies.yaml', import.meta.url);
