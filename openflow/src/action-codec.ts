@@ -50,10 +50,13 @@ export function readActions(r: Reader, version: Version, depth = 0): readonly Ac
       subtype = r.u16();
     }
     const read = code === EXPERIMENTER && vendor === 0 ? undefined : formOf(vendor, subtype)?.read;
-    if (read === undefined) {
+    const bound = r.end;
+    const action = read?.(r, context);
+    if (action === undefined) {
       r.pos = start;
+      r.end = bound;
       actions.push({ type: 'unknown_action', data: r.rest() });
-    } else actions.push(read(r, context));
+    } else actions.push(action);
     r.widen(end);
   }
   return actions;

@@ -24,8 +24,11 @@ export interface ActionForm<A> {
   readonly to: Version;
   /** Which values this form is for; undefined: all. */
   readonly suits?: ((action: A) => boolean) | undefined;
-  /** Reads what follows the header (standard: 4 bytes; experimenter's: 10, with the subtype), up to the end. */
-  readonly read?: (r: Reader, c: ActionContext) => Action;
+  /**
+   * Reads what follows the header (standard: 4 bytes; experimenter's: 10, with the subtype), up to the end. Undefined
+   * for what holds something unknown: it is kept as bytes.
+   */
+  readonly read?: (r: Reader, c: ActionContext) => Action | undefined;
   /** Writes what follows the header; padding to 8 bytes is added. Absent for forms that are only read. */
   readonly write?: (w: Writer, action: A, c: ActionContext) => void;
 }

@@ -7,11 +7,11 @@ export function hexDump(bytes: Uint8Array): string {
     const row = Array.from(bytes.subarray(at, at + ROW));
     const cells = Array.from({ length: ROW }, (_, place) => {
       const byte = row[place];
-      const separator = place === ROW / 2 && byte !== undefined ? '-' : ' ';
+      const separator = place === ROW / 2 && row.length >= ROW / 2 ? '-' : ' ';
       return separator + (byte === undefined ? '  ' : byte.toString(16).padStart(2, '0'));
     });
     const characters = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
-    lines.push(`${at.toString(16).padStart(8, '0')} ${cells.join('')} |${characters.padEnd(row.length)}|\n`);
+    lines.push(`${at.toString(16).padStart(8, '0')} ${cells.join('')} |${characters.padEnd(ROW)}|\n`);
   }
   return lines.join('');
 }

@@ -220,7 +220,9 @@ function hasUnmetPrerequisite(message: Message): boolean {
  * A match that lacks a prerequisite prints as the error that a switch would answer with.
  */
 export function formatMessage(version: Version, message: Message): string {
-  const label = `(OF${versionName(version)}) (xid=0x${message.xid.toString(16)}):`;
+  // The first version needs no name.
+  const name = version === OF10 ? '' : `(OF${versionName(version)}) `;
+  const label = `${name}(xid=0x${message.xid.toString(16)}):`;
   if (isUnknown(message)) {
     const number =
       message.type === 'unknown_message' ? `type=${message.messageType}` : `multipart type=${message.multipartType}`;
@@ -237,10 +239,17 @@ export function formatMessage(version: Version, message: Message): string {
 
 /** The text of a message in an error, which may be cut off: what cannot be decoded is printed as hex. */
 function formatBytes(bytes: Uint8Array): string {
+  if (bytes.length === 0) return 'OpenFlow message is empty\n';
+  const length = bytes.length < 4 ? 0 : readLength(bytes);
+  if (length > bytes.length) return `(***truncated to ${bytes.length} bytes from ${length}***)\n${hexDump(bytes)}`;
   try {
     const { version, message } = decodeMessage(bytes);
     return formatMessage(version, message);
   } catch {
-    return `(${bytes.length} bytes) ${Buffer.from(bytes.subarray(0, 64)).toString('hex')}`;
+    return `***decode error: OFPBRC_BAD_LEN***\n${hexDump(bytes)}`;
   }
+}
+
+function readLength(bytes: Uint8Array): number {
+  return ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
 }

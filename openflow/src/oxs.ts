@@ -12,12 +12,14 @@ export interface FlowCounters {
   flowCount?: number | undefined;
   packetCount?: bigint | undefined;
   byteCount?: bigint | undefined;
+  /** Fields that nobody knows, one behind the other with their headers, as they came. */
+  otherStats?: Uint8Array | undefined;
 }
 
 const OXS_CLASS = 0x8002;
 const FIELD = { duration: 0, idle: 1, flowCount: 3, packets: 4, bytes: 5 } as const;
 
-/** Reads `ofp_stats` and its padding. Fields it does not know are passed over. */
+/** Reads `ofp_stats` and its padding. Fields it does not know are kept as they are. */
 export function readCounters(r: Reader, into: FlowCounters): void {
   const start = r.pos;
   r.skip(2);
@@ -37,7 +39,11 @@ export function readCounters(r: Reader, into: FlowCounters): void {
     } else if (field === FIELD.flowCount && size === 4) into.flowCount = r.u32();
     else if (field === FIELD.packets && size === 8) into.packetCount = r.u64();
     else if (field === FIELD.bytes && size === 8) into.byteCount = r.u64();
-    else r.skip(size);
+    else {
+      r.pos -= 4;
+      const other = r.copy(4 + size);
+      into.otherStats = into.otherStats === undefined ? other : Uint8Array.from([...into.otherStats, ...other]);
+    }
   }
   r.widen(end);
   r.skip(Math.min((8 - ((r.pos - start) % 8)) % 8, r.left));
@@ -74,6 +80,7 @@ export function writeCounters(w: Writer, counters: FlowCounters): void {
     header(w, FIELD.flowCount, 4);
     w.u32(counters.flowCount);
   }
+  if (counters.otherStats !== undefined) w.bytes(counters.otherStats);
   w.patch16(start + 2, w.length - start);
   w.pad8(start);
 }

@@ -225,7 +225,7 @@ const CONTROLLER: ActionSpec<Controller> = {
           else if (kind === PROPERTY.userdata) into.userdata = r.rest();
           else if (kind === PROPERTY.pause) into.pause = true;
           else if (kind === PROPERTY.meter) into.meter = r.u32();
-          else throw r.malformed(`NXAST_CONTROLLER2 has no property ${kind}`);
+          else return undefined;
           r.widen(end);
           r.skip(Math.min((8 - ((r.pos - start) % 8)) % 8, r.left));
         }

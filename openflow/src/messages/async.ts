@@ -1,4 +1,5 @@
 /** Which asynchronous messages a connection gets (OpenFlow 1.5.1 §7.3.10), and requests of others (§7.4.6). */
+import type { FlagNames } from '../flags-text.ts';
 import type { Message } from '../message.ts';
 import {
   erase,
@@ -12,7 +13,7 @@ import {
 } from '../message-spec.ts';
 import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
-import { OF10, OF14 } from '../version.ts';
+import { OF10, OF13, OF14, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
 
 /** Reasons by bit: bit n stands for reason n. */
@@ -33,7 +34,8 @@ export interface GetAsyncRequest extends MessageBase {
 
 /** The configuration: to set, or as it is. */
 export interface AsyncConfig extends MessageBase {
-  readonly type: 'set_async' | 'get_async_reply';
+  /** The last two are Nicira's forms of `set_async`, for switches before 1.3; the second one has properties. */
+  readonly type: 'set_async' | 'get_async_reply' | 'nx_set_async' | 'nx_set_async2';
   /** As primary or equal. */
   readonly primary: AsyncMasks;
   readonly secondary: AsyncMasks;
@@ -90,24 +92,45 @@ function writeConfig(w: Writer, m: AsyncConfig, withProperties: boolean): void {
   writeRawProperties(w, m.properties);
 }
 
-function formatMasks(masks: AsyncMasks): string {
-  return KINDS.filter((kind) => masks[kind] !== undefined)
-    .map(
-      (kind) =>
-        `\n ${kind
-          .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
-          .toUpperCase()
-          .padStart(15)}: 0x${(masks[kind] ?? 0).toString(16)}`,
-    )
-    .join('');
+/** Label and reasons by bit, as ovs-ofctl lists them: all kinds, whether they were said or not. */
+const TEXTS: readonly (readonly [kind: (typeof KINDS)[number], label: string, reasons: FlagNames])[] = [
+  ['packetIn', 'PACKET_IN', bits(['no_match', 'action', 'invalid_ttl', 'action_set', 'group', 'packet_out'])],
+  ['portStatus', 'PORT_STATUS', bits(['add', 'delete', 'modify'])],
+  ['flowRemoved', 'FLOW_REMOVED', bits(['idle', 'hard', 'delete', 'group_delete', 'meter_delete', 'eviction'])],
+  ['roleStatus', 'ROLE_STATUS', bits(['primary_request', 'configuration_changed', 'experimenter_data_changed'])],
+  [
+    'tableStatus',
+    'TABLE_STATUS',
+    [
+      [1 << 3, 'vacancy_down'],
+      [1 << 4, 'vacancy_up'],
+    ],
+  ],
+  ['requestForward', 'REQUESTFORWARD', bits(['group_mod_request', 'meter_mod_request'])],
+];
+
+function bits(names: readonly string[]): FlagNames {
+  return names.map((name, at) => [1 << at, name] as const);
 }
 
-function config(type: AsyncConfig['type'], codes: readonly MessageCode[]): MessageSpec<AsyncConfig> {
+function formatMasks(masks: AsyncMasks): string {
+  return TEXTS.map(([kind, label, reasons]) => {
+    const mask = masks[kind] ?? 0;
+    const words = reasons.filter(([bit]) => (mask & bit) !== 0).map(([, word]) => ` ${word}`);
+    return `\n${label.padStart(16)}:${words.length === 0 ? ' (off)' : words.join('')}`;
+  }).join('');
+}
+
+function config(
+  type: AsyncConfig['type'],
+  codes: readonly MessageCode[],
+  withProperties: (version: Version) => boolean = hasProperties,
+): MessageSpec<AsyncConfig> {
   return {
     type,
     codes,
-    read: (r, c) => readConfig(r, hasProperties(c.version)),
-    write: (w, m, c) => writeConfig(w, m, hasProperties(c.version)),
+    read: (r, c) => readConfig(r, withProperties(c.version)),
+    write: (w, m, c) => writeConfig(w, m, withProperties(c.version)),
     format: ({ primary, secondary }) => `\n primary:${formatMasks(primary)}\n\n secondary:${formatMasks(secondary)}`,
   };
 }
@@ -125,14 +148,15 @@ const FORWARD: MessageSpec<RequestForward> = {
   codes: [standard('OFPT_REQUESTFORWARD', 32, { from: OF14 }), onft('ONFT_REQUESTFORWARD', 2350)],
   read: (r, c) => ({ request: c.readMessage(r.rest()) as Message }),
   write: (w, m, c) => c.writeMessage(w, m.request),
-  format: (m, c) => ` reason=${m.request.type}\n${c.formatMessage(m.request)}`,
+  // Of the request, what follows its name and number.
+  format: (m, c) => ` reason=${m.request.type}${c.formatMessage(m.request).replace(/^[^:]*:/, '')}`,
 };
 
 export const ASYNC_MESSAGES: readonly MessageSpec<MessageBase>[] = [
   erase(GET),
   erase(config('get_async_reply', [standard('OFPT_GET_ASYNC_REPLY', 27)])),
-  erase(
-    config('set_async', [standard('OFPT_SET_ASYNC', 28), nxt('NXT_SET_ASYNC_CONFIG', 19, { from: OF10, to: OF10 })]),
-  ),
+  erase(config('set_async', [standard('OFPT_SET_ASYNC', 28)])),
+  erase(config('nx_set_async', [nxt('NXT_SET_ASYNC_CONFIG', 19, { from: OF10, to: OF13 })], () => false)),
+  erase(config('nx_set_async2', [nxt('NXT_SET_ASYNC_CONFIG2', 27, { from: OF10, to: OF13 })], () => true)),
   erase(FORWARD),
 ];

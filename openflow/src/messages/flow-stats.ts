@@ -49,6 +49,8 @@ export interface FlowStats {
   /** Seconds since the last packet, where the switch says it (1.5). */
   readonly idleAge: number | undefined;
   readonly idleNsec: number | undefined;
+  /** Statistics that nobody knows (1.5): OXS fields as they came. */
+  readonly otherStats?: Uint8Array | undefined;
   readonly actions: readonly Action[];
 }
 
@@ -177,6 +179,7 @@ function readNewFlow(r: Reader, version: Version): FlowStats {
     byteCount: counters.byteCount ?? 0n,
     idleAge: counters.idleAge,
     idleNsec: counters.idleNsec,
+    otherStats: counters.otherStats,
     actions,
   };
 }

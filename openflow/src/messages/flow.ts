@@ -97,6 +97,8 @@ export interface FlowRemoved extends MessageBase {
   readonly packetCount: bigint;
   readonly byteCount: bigint;
   readonly match: Match;
+  /** Statistics that nobody knows (1.5): OXS fields as they came. */
+  readonly otherStats?: Uint8Array | undefined;
 }
 
 /** `send_flow_rem check_overlap `, with a space at the end. */
@@ -223,7 +225,7 @@ const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
     const match = readMatch(r);
     const counters: FlowCounters = {};
     readCounters(r, counters);
-    const { durationSec = 0, durationNsec = 0, packetCount = 0n, byteCount = 0n } = counters;
+    const { durationSec = 0, durationNsec = 0, packetCount = 0n, byteCount = 0n, otherStats } = counters;
     return {
       tableId,
       reason,
@@ -236,6 +238,7 @@ const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
       packetCount,
       byteCount,
       match,
+      otherStats,
     };
   },
   write: (w, m, c) => {
@@ -261,8 +264,7 @@ const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
     w.u16(m.hardTimeout);
     w.u64(m.cookie);
     writeMatch(w, c.version, m.match);
-    const { durationSec, durationNsec, packetCount, byteCount } = m;
-    writeCounters(w, { durationSec, durationNsec, packetCount, byteCount });
+    writeCounters(w, m);
   },
   format: (m) => {
     const table = m.tableId === ALL_TABLES ? '' : ` table_id=${m.tableId}`;

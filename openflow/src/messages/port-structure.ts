@@ -34,6 +34,24 @@ function readFeatures(r: Reader): Pick<Port, 'current' | 'advertised' | 'support
   return { current: r.u32(), advertised: r.u32(), supported: r.u32(), peer: r.u32() };
 }
 
+/** OpenFlow 1.0 has five of the bits elsewhere: from `OLD_SHIFTED` on they stand four places lower. */
+const OLD_SHIFTED = 1 << 7;
+const SHIFT = 4;
+
+function fromOldFeatures(features: number): number {
+  return (features & (OLD_SHIFTED - 1)) | ((features & ~(OLD_SHIFTED - 1)) << SHIFT);
+}
+
+function toOldFeatures(features: number): number {
+  return (features & (OLD_SHIFTED - 1)) | ((features >>> SHIFT) & ~(OLD_SHIFTED - 1));
+}
+
+/** Kilobits per second of the speeds that feature bits name: the highest one; OpenFlow 1.0 has no number for it. */
+function speedOf(features: number): number {
+  const SPEEDS = [10_000, 10_000, 100_000, 100_000, 1_000_000, 1_000_000, 10_000_000];
+  return SPEEDS.reduce((best, speed, bit) => ((features & (1 << bit)) === 0 ? best : Math.max(best, speed)), 0);
+}
+
 const NO_FEATURES = { current: 0, advertised: 0, supported: 0, peer: 0, currentSpeed: 0, maxSpeed: 0 };
 
 /** Reads one port. */
@@ -44,7 +62,16 @@ export function readPort(r: Reader, version: Version): Port {
     const name = r.text(NAME_LENGTH);
     const config = r.u32();
     const state = r.u32();
-    return { port, hardwareAddress, name, config, state, ...readFeatures(r), currentSpeed: 0, maxSpeed: 0 };
+    const features = readFeatures(r);
+    const current = fromOldFeatures(features.current);
+    const supported = fromOldFeatures(features.supported);
+    return {
+      ...{ port, hardwareAddress, name, config, state, current, supported },
+      advertised: fromOldFeatures(features.advertised),
+      peer: fromOldFeatures(features.peer),
+      currentSpeed: speedOf(current),
+      maxSpeed: speedOf(supported),
+    };
   }
   const start = r.pos;
   const port = r.u32();
@@ -96,7 +123,7 @@ export function writePort(w: Writer, version: Version, port: Port): void {
     w.text(port.name, NAME_LENGTH);
     w.u32(port.config);
     w.u32(port.state);
-    writeFeatures(w, port);
+    for (const features of [port.current, port.advertised, port.supported, port.peer]) w.u32(toOldFeatures(features));
     return;
   }
   w.u32(port.port);

@@ -1,5 +1,6 @@
 /** Messages of the session: greeting, errors, echo, features, configuration, barriers, roles. */
 import { describeError } from '../error-names.ts';
+import { hexDump } from '../hex-dump.ts';
 import { type Body, layout, type Words } from '../layout.ts';
 import {
   erase,
@@ -219,7 +220,7 @@ function echo(type: Echo['type'], name: string, number: number): MessageSpec<Ech
     codes: [standard(name, number, { from: OF10 })],
     read: (r) => ({ data: r.rest() }),
     write: (w, { data }) => w.bytes(data),
-    format: ({ data }) => ` ${data.length} bytes of payload\n`,
+    format: ({ data }) => ` ${data.length} bytes of payload\n${hexDump(data)}`,
   };
 }
 
@@ -297,9 +298,19 @@ const FEATURES_REPLY: MessageSpec<FeaturesReply> = {
 
 /** Bits of the actions in a features reply of OpenFlow 1.0 (OFPAT10_). */
 const FIRST_ACTIONS: readonly (readonly [bit: number, name: string])[] = [
-  ...['output', 'mod_vlan_vid', 'mod_vlan_pcp', 'strip_vlan', 'mod_dl_src', 'mod_dl_dst', 'mod_nw_src', 'mod_nw_dst'],
-  ...['mod_nw_tos', 'mod_tp_src', 'mod_tp_dst', 'enqueue'],
-].map((name, bit): readonly [number, string] => [1 << bit, name]);
+  [1 << 0, 'output'],
+  [1 << 11, 'enqueue'],
+  [1 << 1, 'set_vlan_vid'],
+  [1 << 2, 'set_vlan_pcp'],
+  [1 << 3, 'strip_vlan'],
+  [1 << 4, 'mod_dl_src'],
+  [1 << 5, 'mod_dl_dst'],
+  [1 << 6, 'mod_nw_src'],
+  [1 << 7, 'mod_nw_dst'],
+  [1 << 8, 'mod_nw_tos'],
+  [1 << 9, 'mod_tp_src'],
+  [1 << 10, 'mod_tp_dst'],
+];
 
 const FRAGMENTS = ['normal', 'drop', 'reassemble', 'nx-match'];
 

@@ -142,7 +142,9 @@ function formatTableStats(tables: readonly TableStats[]): string {
     const last = dittos.at(-1);
     if (first !== undefined && last !== undefined) {
       text +=
-        first === last ? `  table ${first.tableId}: ditto\n` : `  tables ${first.tableId}...${last.tableId}: ditto\n`;
+        first === last
+          ? `\n  table ${first.tableId}: ditto\n`
+          : `\n  tables ${first.tableId}...${last.tableId}: ditto\n`;
     }
     dittos = [];
   };
