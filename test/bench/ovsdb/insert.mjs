@@ -6,7 +6,7 @@ import { SWITCHES, switchTransaction } from './population.ts';
 
 /** Through the typed builder, the replica following; so many transactions are in flight at once. */
 async function builder(remote) {
-  const window = Number(process.env.WINDOW ?? 8);
+  const window = 8;
   const db = connect({
     remotes: [remote],
     database: ovnNorthbound,
@@ -15,10 +15,10 @@ async function builder(remote) {
   });
   await db.synced();
   const start = performance.now();
-  const replies = [];
+  const replies = Array.from({ length: window }, () => undefined);
   for (let s = 0; s < SWITCHES; s += 1) {
-    if (s >= window) await replies[s - window];
-    replies.push(db.transact(switchTransaction(s)));
+    await replies[s % window];
+    replies[s % window] = db.transact(switchTransaction(s));
   }
   await Promise.all(replies);
   const elapsed = performance.now() - start;
