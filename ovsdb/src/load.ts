@@ -1,7 +1,7 @@
 /** From the rows of a message to changes of the replica, all of which take effect at once at the end. */
 import { OvsdbError } from './error.ts';
 import { isJsonObject, type Json } from './json.ts';
-import { type StoredRow, VALUES } from './row.ts';
+import { FOLD, FOLDED, type StoredRow, VALUES } from './row.ts';
 import { addRow, type TableContent, type TableStore } from './table-store.ts';
 import { applyModify, applyRowUpdate, checkedValues, type MonitorMethod, sameValues } from './update.ts';
 import { isUuid, type Ref } from './uuid.ts';
@@ -16,8 +16,11 @@ export interface StoredChange {
 
 /** Takes the rows of one message, and changes nothing that can be seen until `finish`. */
 export interface Load {
-  /** @throws OvsdbError `protocol_error` naming table, row and column; the load is then of no use. */
-  row(table: string, uuid: string, json: Json): void;
+  /**
+   * @param text what `json` was parsed from, where that is at hand.
+   * @throws OvsdbError `protocol_error` naming table, row and column; the load is then of no use.
+   */
+  row(table: string, uuid: string, json: Json, text?: string): void;
   /** Puts the rows in place. Returns what changed. */
   finish(): readonly StoredChange[];
 }
@@ -43,18 +46,25 @@ export class UpdateLoad implements Load {
   readonly #tables: ReadonlyMap<string, TableStore>;
   readonly #method: MonitorMethod;
   readonly #streamed: boolean;
+  readonly #fold: boolean;
   readonly #changes: StoredChange[] = [];
+  /** Texts of inserted rows, by their place in `#changes`. */
+  readonly #texts = new Map<number, string>();
   /** UUIDs so far by table. JSON.parse lets no key come twice, a reply that is cut by row could. */
   #seen: Map<string, Set<string>> | undefined;
 
-  /** @param streamed whether the rows come one by one, not out of `JSON.parse`. */
-  constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod, streamed: boolean) {
+  /**
+   * @param streamed whether the rows come one by one, not out of `JSON.parse`.
+   * @param fold whether nobody is going to read new rows at once: they are then kept as texts.
+   */
+  constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod, streamed: boolean, fold: boolean) {
     this.#tables = tables;
     this.#method = method;
     this.#streamed = streamed;
+    this.#fold = fold;
   }
 
-  row(table: string, uuid: string, json: Json): void {
+  row(table: string, uuid: string, json: Json, text?: string): void {
     const store = this.#tables.get(table);
     if (store === undefined) {
       throw unknownTable(table);
@@ -68,6 +78,9 @@ export class UpdateLoad implements Load {
       this.#seen.set(table, seen.add(uuid));
     }
     const old = store.get(uuid);
+    if (old === undefined && this.#fold && text !== undefined) {
+      this.#texts.set(this.#changes.length, text);
+    }
     this.#changes.push({ table, uuid: uuid as Ref<string>, old, new: readRow(store, this.#method, uuid, old, json) });
   }
 
@@ -89,6 +102,10 @@ export class UpdateLoad implements Load {
         this.#tables.get(table)?.add(after);
       }
     }
+    // Not before: the indexes have read them.
+    for (const [at, text] of this.#texts) {
+      changes[at]?.new?.[FOLD](text);
+    }
     return changes;
   }
 }
@@ -98,15 +115,18 @@ export class SnapshotLoad implements Load {
   readonly #tables: ReadonlyMap<string, TableStore>;
   readonly #method: MonitorMethod;
   readonly #contents: ReadonlyMap<string, TableContent>;
+  readonly #fold: boolean;
   readonly #changes: StoredChange[] = [];
 
-  constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod) {
+  /** @param fold whether nobody is going to read new rows at once: they are then kept as texts. */
+  constructor(tables: ReadonlyMap<string, TableStore>, method: MonitorMethod, fold: boolean) {
     this.#tables = tables;
     this.#method = method;
+    this.#fold = fold;
     this.#contents = new Map([...tables].map(([name, store]) => [name, store.emptyContent()]));
   }
 
-  row(table: string, uuid: string, json: Json): void {
+  row(table: string, uuid: string, json: Json, text?: string): void {
     const store = this.#tables.get(table);
     const content = this.#contents.get(table);
     if (store === undefined || content === undefined) {
@@ -120,11 +140,17 @@ export class SnapshotLoad implements Load {
       throw new OvsdbError('protocol_error', 'a snapshot holds a deletion', { table, row: uuid });
     }
     const old = store.get(uuid);
-    if (old !== undefined && sameValues(store.columns, old[VALUES], after[VALUES])) {
-      addRow(content, old);
-      return;
+    if (old !== undefined) {
+      const same = (text !== undefined && old[FOLDED](text)) || sameValues(store.columns, old[VALUES], after[VALUES]);
+      if (same) {
+        addRow(content, old);
+        return;
+      }
     }
     addRow(content, after);
+    if (this.#fold && text !== undefined) {
+      after[FOLD](text);
+    }
     this.#changes.push({ table, uuid: after._uuid, old, new: after });
   }
 

@@ -132,7 +132,7 @@ export async function startMonitor(
         begin: (leading) => {
           begin(leading[0] === true);
         },
-        row: (table, uuid, json) => begin(false).row(table, uuid, json),
+        row: (table, uuid, json, text) => begin(false).row(table, uuid, json, text),
       },
       onResult: (result) => {
         const reply =

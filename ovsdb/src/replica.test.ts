@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ovnNorthbound } from './gen/ovn-nb.ts';
+import { type OvnNorthbound, ovnNorthbound } from './gen/ovn-nb.ts';
 import { openVswitch } from './gen/vswitch.ts';
 import type { Json } from './json.ts';
 import { ReplicaStore } from './replica.ts';
@@ -235,6 +235,43 @@ describe('ReplicaStore', () => {
     expect(store.generation).toBe(2);
     store.reload('monitor_cond', {});
     expect([ports.size, store.size, ports.find('name', 'a').length]).toEqual([0, 0, 0]);
+  });
+
+  it('keeps rows of a dump that nobody reads as texts, which changes nothing to who reads them', () => {
+    const make = () => new ReplicaStore(ovnNorthbound, { Logical_Switch: true }, { Logical_Switch: [['name']] }, fail);
+    const json = { initial: { name: 'a', other_config: ['map', [['k', 'v']]], ports: ['uuid', B] } };
+    const feed = (store: ReplicaStore<OvnNorthbound>, following: boolean, update: Json = json): void => {
+      const load = store.load('monitor_cond_since', following);
+      const text = JSON.stringify(update);
+      load.row('Logical_Switch', A, JSON.parse(text) as Json, text);
+      store.commit(load, following);
+    };
+    for (const following of [false, true]) {
+      const store = make();
+      feed(store, following);
+      const table = store.table('Logical_Switch');
+      const [row] = table.find('name', 'a');
+      expect([row?.name, row?.ports, row?.other_config, row?.acls]).toEqual(['a', [B], new Map([['k', 'v']]), []]);
+      // Loaded again, it is the same row: by its text while it is folded, by its values after that.
+      feed(store, false);
+      expect(table.get(A)).toBe(row);
+      const unread = make();
+      feed(unread, following);
+      feed(unread, false);
+      unread.apply('monitor_cond', { Logical_Switch: { [A]: { modify: { name: 'b', ports: ['uuid', A] } } } });
+      expect(unread.table('Logical_Switch').find('name', 'a')).toEqual([]);
+      const [changed] = unread.table('Logical_Switch').find('name', 'b');
+      expect([changed?.ports.toSorted(), changed?.other_config.get('k')]).toEqual([[A, B].toSorted(), 'v']);
+      unread.apply('monitor_cond', { Logical_Switch: { [A]: { delete: null } } });
+      expect([unread.size, unread.table('Logical_Switch').find('name', 'b')]).toEqual([0, []]);
+    }
+    const listened = make();
+    const seen: unknown[] = [];
+    listened.table('Logical_Switch').onChange((changes) => seen.push(...changes.map((each) => each.new?.name)));
+    feed(listened, false);
+    feed(listened, false, { initial: { name: 'c' } });
+    expect(seen).toEqual(['a', 'c']);
+    expect(JSON.stringify([...listened.table('Logical_Switch').rows()])).toContain('"name":"c"');
   });
 
   it('applies a bad message not at all, and says where it is bad', () => {

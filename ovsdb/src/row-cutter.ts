@@ -6,8 +6,8 @@ import type { Json } from './json.ts';
 export interface RowSink {
   /** Before the first row: the elements that stand before the tables (`found` and `last-txn-id`), none in older dialects. */
   begin(leading: readonly unknown[]): void;
-  /** One row: `<row-update>` or `<row-update2>`, parsed and otherwise unchecked. */
-  row(table: string, uuid: string, json: Json): void;
+  /** One row: `<row-update>` or `<row-update2>`, parsed and otherwise unchecked, and its text where that is at hand. */
+  row(table: string, uuid: string, json: Json, text?: string): void;
 }
 
 const QUOTE = 0x22;
@@ -212,7 +212,8 @@ export class RowCutter {
     const value = from + UUID_LENGTH + 3;
     if (bytes[value - 2] === QUOTE && bytes[value - 1] === COLON && bytes[value] === OPEN_BRACE) {
       const uuid = bytes.toString('latin1', from + 1, value - 2);
-      this.#sink.row(this.#table, uuid, parse(bytes.toString('utf8', value, to)));
+      const text = bytes.toString('utf8', value, to);
+      this.#sink.row(this.#table, uuid, parse(text), text);
       return;
     }
     // A key that has blanks around it, or is no UUID: the sink judges it.

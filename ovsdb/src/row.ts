@@ -20,10 +20,24 @@ export interface StoredValues {
 /** Where a row keeps its values. Module-private to the replica: `index.ts` does not export it. */
 export const VALUES: unique symbol = Symbol('ovsdb row values');
 
+/** Key of the method that compares a row with a text. */
+export const FOLDED: unique symbol = Symbol('ovsdb row folded');
+
+/** Key of the method that gives a row's parsed values up for their text. */
+export const FOLD: unique symbol = Symbol('ovsdb row fold');
+
 /** A row; its columns are accessors of a class made for its table. */
 export interface StoredRow {
   readonly _uuid: Ref<string>;
   readonly [VALUES]: StoredValues;
+  /**
+   * Keeps `text`, which was parsed into these values, in their place until they are read again: one string instead of
+   * some thirty objects, which the garbage collector would copy around.
+   * @param text `{"initial": <row>}`, `{"insert": <row>}` or `{"new": <row>}`.
+   */
+  [FOLD](text: string): void;
+  /** Whether the row is folded with this text, and so has just these values. */
+  [FOLDED](text: string): boolean;
 }
 
 /** Makes rows of one table. */
@@ -37,7 +51,7 @@ export function rowClass(table: TableSpec, columns: ReadonlySet<string>): RowCon
   const RowOfTable = class implements StoredRow {
     readonly _uuid: Ref<string>;
     /** Private, so that printing or comparing a row does not show its encoding. */
-    readonly #values: StoredValues;
+    #values: StoredValues | string;
 
     constructor(uuid: Ref<string>, values: StoredValues) {
       this._uuid = uuid;
@@ -45,7 +59,18 @@ export function rowClass(table: TableSpec, columns: ReadonlySet<string>): RowCon
     }
 
     get [VALUES](): StoredValues {
+      if (typeof this.#values === 'string') {
+        this.#values = unfold(this.#values);
+      }
       return this.#values;
+    }
+
+    [FOLD](text: string): void {
+      this.#values = text;
+    }
+
+    [FOLDED](text: string): boolean {
+      return this.#values === text;
     }
 
     toJSON(): Record<string, unknown> {
@@ -75,6 +100,12 @@ export function rowClass(table: TableSpec, columns: ReadonlySet<string>): RowCon
     });
   }
   return RowOfTable;
+}
+
+/** The text has been parsed and checked before. */
+function unfold(text: string): StoredValues {
+  const json = JSON.parse(text) as { readonly [kind: string]: StoredValues | undefined };
+  return json['initial'] ?? json['insert'] ?? json['new'] ?? {};
 }
 
 function plain(

@@ -15,7 +15,7 @@ async function builder(remote) {
   });
   await db.synced();
   const start = performance.now();
-  const replies = Array.from({ length: window }, () => undefined);
+  const replies = Array.from({ length: window }, () => Promise.resolve());
   for (let s = 0; s < SWITCHES; s += 1) {
     await replies[s % window];
     replies[s % window] = db.transact(switchTransaction(s));
