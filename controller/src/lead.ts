@@ -200,9 +200,10 @@ export async function lead(options: LeadOptions): Promise<void> {
     writeFinalizer: (kind, name) => finalizers.enqueue(kind, name),
   };
   const live = readLive(db);
+  const tiers = db.hasColumn('ACL', 'tier');
   const brain = new Brain({
     state,
-    tiers: db.hasColumn('ACL', 'tier'),
+    tiers,
     rules: {
       defaultVpc: config.defaultVpc,
       defaultSubnet: config.defaultSubnet.name,
@@ -264,6 +265,11 @@ export async function lead(options: LeadOptions): Promise<void> {
   brain.run();
   const ownerOfPort = new Map(live.ports.map((port) => [port.uuid, port.owner]));
   db.replica.onChange((changes) => {
+    // Another OVN, or its database converted: every rule has another place.
+    if (db.hasColumn('ACL', 'tier') !== tiers)
+      options.onFatal(
+        new Error(`ACL tiers ${tiers ? 'are gone from' : 'came to'} the northbound schema: starting anew`),
+      );
     for (const { table, uuid, new: now } of changes) {
       const owner = table === 'Logical_Switch_Port' && now === undefined ? ownerOfPort.get(uuid) : undefined;
       if (owner === undefined) continue;

@@ -8,7 +8,7 @@ const rounds = 25;
 
 /** Random tests run with one seed in `npm test`; here each of them runs with many. `SEED=n` begins with that one. */
 it(`random tests hold for ${rounds} seeds`, () => {
-  const files = globSync('{crds,ovsdb,openflow,kube,controller,agent,deploy/lab}/src/**/*.test.ts', {
+  const files = globSync('{crds,ovsdb,openflow,kube,controller,agent,deploy/lab,test}/src/**/*.test.ts', {
     cwd: root,
   }).filter((file) => readFileSync(join(root, file), 'utf8').includes('fast-check'));
   expect(files.length).toBeGreaterThan(5);
