@@ -247,8 +247,7 @@ export class Brain {
         case 'IpRecord':
           this.#recordSeen(key);
           api.recordChanged(key);
-          if (isContainerRecord(state.get('IpRecord', key)) || state.get('AttachmentAddress', key) !== undefined)
-            this.#dirtyAttachments.add(key);
+          this.#attachmentSeen(key);
           break;
         case 'NetworkPolicy':
         case 'AdminNetworkPolicy':
@@ -425,6 +424,14 @@ export class Brain {
     // Not before the addresses in use are known: the northbound database goes first.
     if (this.#loading) return;
     for (const record of state.index('IpRecord', 'reservation', subnet)) api.recordChanged(record.name);
+  }
+
+  #attachmentSeen(name: Key): void {
+    const { state } = this.#options;
+    const record = state.get('IpRecord', name);
+    if (isContainerRecord(record) || state.get('AttachmentAddress', name) !== undefined)
+      this.#dirtyAttachments.add(name);
+    if (record !== undefined) this.attachments.recorded(record);
   }
 
   #retryAttachments(): void {

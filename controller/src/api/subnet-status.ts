@@ -68,9 +68,14 @@ function ready(subnet: Subnet, brain: Brain, state: State, held: string | undefi
     message,
   });
   if (subnet.deleting) {
-    const users = state.index('PodAddress', 'subnet', subnet.name);
+    const users = [
+      ...state.index('PodAddress', 'subnet', subnet.name),
+      ...state.index('AttachmentAddress', 'subnet', subnet.name),
+    ];
     const count = brain.allocator.usersOf(subnet.name);
-    const names = users.slice(0, 5).map((address) => address.owner.replace('Pod/', 'pod '));
+    const names = users
+      .slice(0, 5)
+      .map((address) => address.owner.replace('Pod/', 'pod ').replace('Attachment/', 'attachment '));
     const list = names.length === 0 ? '' : `: ${names.join(', ')}${count > names.length ? ', ...' : ''}`;
     return condition(
       'False',

@@ -3,9 +3,10 @@ import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { AllocError } from '../alloc/error.ts';
 import { ownerOf } from '../compile/names.ts';
 import { hasPort, reasons } from '../pod/life.ts';
-import type { Key, Pod } from '../store/model.ts';
+import type { IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import type { AttachmentAddress, NetworkSelection, WantedAttachment } from './model.ts';
+import { isIpamOnly } from './provider.ts';
 import { attachmentSubnets } from './subnets.ts';
 import { attachmentUid, podOfKey, selectionsOf, wantedByContainer, wantedByPod } from './wanted.ts';
 
@@ -73,6 +74,15 @@ export class AttachmentLife {
     if (pod === undefined) this.#effects.announceContainer(key);
     else this.#effects.announcePod(pod);
     this.#effects.recordChanged(address.owner);
+  }
+
+  /** An IP object was seen: an address without a port that it records may be announced. */
+  recorded({ attachment, namespace = '', podName, ownerUid }: IpRecord): void {
+    if (attachment === undefined || podName === undefined) return;
+    const key = `${namespace}/${podName}/${attachment.interface}`;
+    const address = this.#state.get('AttachmentAddress', key);
+    if (address === undefined || address.committed || !isIpamOnly(address.provider)) return;
+    if (address.uid === ownerUid) this.committed(key, address.uid);
   }
 
   #reconcileContainer(name: Key): void {
@@ -163,7 +173,9 @@ export class AttachmentLife {
         this.#waiting.delete(key);
         this.#state.set('AttachmentAddress', key, decided);
         this.#effects.committed(unitOf(key), () => {
-          this.committed(key, uid);
+          // An address without a port is durable when its IP object is.
+          if (isIpamOnly(provider)) this.#effects.recordChanged(owner);
+          else this.committed(key, uid);
           if (before !== undefined) this.#effects.freed(before.subnet);
         });
         return;
