@@ -86,7 +86,7 @@ export function renderPod(report: PodReport): string {
     problem(report.problem),
     window(report.windowSeconds),
     `pod ${report.pod}: sent ${sent.packets} packets, received ${received.packets}, dropped at the port ${sent.dropped + received.dropped}\n`,
-    '\nRules that this pod’s packets met (counted at its own port):\n',
+    "\nRules that this pod's packets met (counted at its own port):\n",
     met.length === 0 ? 'none\n' : rulesTable(met),
     shared.length === 0
       ? ''
