@@ -69,6 +69,11 @@ export class TestSwitch implements AsyncDisposable {
     return join(this.dir, 'db.sock');
   }
 
+  /** The process of ovs-vswitchd; undefined while it is stopped. */
+  get pid(): number | undefined {
+    return this.#vswitchd?.pid;
+  }
+
   /** What `connect` takes for a bridge. */
   remote(bridge: string): string {
     return `unix:${join(this.dir, `${bridge}.mgmt`)}`;
