@@ -26,9 +26,6 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 const MAX_64 = 0xffff_ffff_ffff_ffffn;
 const FLAGS: ReadonlyMap<string, number> = new Map(FLOW_FLAG_WORDS.map(([bit, word]) => [word, bit]));
 
-/** What dump-flows prints and a change has no place for. */
-const COUNTERS: ReadonlySet<string> = new Set(['duration', 'n_packets', 'n_bytes', 'idle_age', 'hard_age']);
-
 const COMMANDS: ReadonlySet<string> = new Set(['add', 'modify', 'modify_strict', 'delete', 'delete_strict']);
 
 /** A cookie or its mask; `-1` stands for all bits. */
@@ -36,12 +33,18 @@ function parseCookie(text: string): bigint {
   return text === '-1' ? MAX_64 : parseBigint(text, MAX_64, 'cookie');
 }
 
-interface Target extends Mutable<Omit<FlowFilter, 'match'>> {
-  priority?: number;
-  idleTimeout?: number;
-  hardTimeout?: number;
-  importance?: number;
-  flags?: number;
+/** The settings of a flow. All are there from the beginning, so that all objects are of one kind to the engine. */
+class Target implements Mutable<Omit<FlowFilter, 'match'>> {
+  tableId: number | undefined = undefined;
+  priority: number | undefined = undefined;
+  cookie: bigint | undefined = undefined;
+  cookieMask: bigint | undefined = undefined;
+  idleTimeout: number | undefined = undefined;
+  hardTimeout: number | undefined = undefined;
+  outPort: number | undefined = undefined;
+  outGroup: number | undefined = undefined;
+  flags: number | undefined = undefined;
+  importance: number | undefined = undefined;
 }
 
 /** Whether the command looks for flows by cookie; else the cookie is what the flow gets. */
@@ -68,35 +71,60 @@ function takeSetting(into: Target, key: string, value: string | undefined, use: 
     into.flags = (into.flags ?? 0) | bit;
     return true;
   }
-  switch (key) {
-    case 'table':
-      into.tableId = parseNumber(value, 255, key);
-      return true;
-    case 'priority':
-      into.priority = parseNumber(value, 0xffff, key);
-      return true;
-    case 'cookie':
-      takeCookie(into, value, use);
-      return true;
-    case 'idle_timeout':
-      into.idleTimeout = parseNumber(value, 0xffff, key);
-      return true;
-    case 'hard_timeout':
-      into.hardTimeout = parseNumber(value, 0xffff, key);
-      return true;
-    case 'importance':
-      into.importance = parseNumber(value, 0xffff, key);
-      return true;
-    case 'out_port':
-      into.outPort = parsePort(value);
-      return true;
-    case 'out_group':
-      into.outGroup = parseNumber(value, 0xffff_ffff, key);
-      return true;
-    default:
-      return COUNTERS.has(key);
-  }
+  const setting = SETTINGS.get(key);
+  if (setting === undefined) return false;
+  setting(into, value, use);
+  return true;
 }
+
+/** What each setting of a flow does with its value. */
+const SETTINGS: ReadonlyMap<string, (into: Target, value: string, use: CookieUse) => void> = new Map([
+  [
+    'table',
+    (into: Target, value: string): void => {
+      into.tableId = parseNumber(value, 255, 'table');
+    },
+  ],
+  [
+    'priority',
+    (into: Target, value: string): void => {
+      into.priority = parseNumber(value, 0xffff, 'priority');
+    },
+  ],
+  ['cookie', takeCookie],
+  [
+    'idle_timeout',
+    (into: Target, value: string): void => {
+      into.idleTimeout = parseNumber(value, 0xffff, 'idle_timeout');
+    },
+  ],
+  [
+    'hard_timeout',
+    (into: Target, value: string): void => {
+      into.hardTimeout = parseNumber(value, 0xffff, 'hard_timeout');
+    },
+  ],
+  [
+    'importance',
+    (into: Target, value: string): void => {
+      into.importance = parseNumber(value, 0xffff, 'importance');
+    },
+  ],
+  [
+    'out_port',
+    (into: Target, value: string): void => {
+      into.outPort = parsePort(value);
+    },
+  ],
+  [
+    'out_group',
+    (into: Target, value: string): void => {
+      into.outGroup = parseNumber(value, 0xffff_ffff, 'out_group');
+    },
+  ],
+  // What dump-flows prints and a change has no place for.
+  ...['duration', 'n_packets', 'n_bytes', 'idle_age', 'hard_age'].map((name) => [name, (): void => undefined] as const),
+]);
 
 const COMMA = 44;
 const EQUALS = 61;
@@ -107,7 +135,7 @@ const CLOSE = 41;
 const isSeparator = (char: number): boolean => char === COMMA || char <= 32;
 
 /** Reads `key=value` after `key=value` up to `actions=`, and returns where the actions begin (-1: there are none). */
-function scan(text: string, start: number, take: (key: string, value: string | undefined) => void): number {
+function scan(text: string, start: number, into: Target, parser: MatchParser, use: CookieUse): number {
   let at = start;
   const { length } = text;
   while (at < length) {
@@ -130,8 +158,9 @@ function scan(text: string, start: number, take: (key: string, value: string | u
         if (key === 'actions' || key === 'action') return equals + 1;
       }
     }
-    if (equals < 0) take(text.slice(from, at), undefined);
-    else take(text.slice(from, equals), text.slice(equals + 1, at));
+    const key = text.slice(from, equals < 0 ? at : equals);
+    const value = equals < 0 ? undefined : text.slice(equals + 1, at);
+    if (!takeSetting(into, key, value, use) && !parser.take(key, value)) throw unknownPart(key, value);
   }
   return -1;
 }
@@ -164,22 +193,29 @@ function cachedActions(text: string): readonly Action[] {
 function parseFlowAt(text: string, start: number, command: FlowCommand): FlowChange {
   const isDelete = command === 'delete' || command === 'delete_strict';
   const parser = new MatchParser();
-  const into: Target = {};
+  const into = new Target();
   const use = command === 'add' ? 'set' : isDelete ? 'select' : 'either';
-  const at = scan(text, start, (key, value) => {
-    if (!takeSetting(into, key, value, use) && !parser.take(key, value)) throw unknownPart(key, value);
-  });
+  const at = scan(text, start, into, parser, use);
   if (at < 0 && !isDelete) throw new OpenFlowError('syntax', `"${text}" has no actions; write actions=drop for none`);
   if (at >= 0 && isDelete) throw new OpenFlowError('syntax', `"${text}": deleting flows takes no actions`);
   // As ovs-ofctl: without a table, deleting means all tables, adding and modifying the first one.
   into.tableId ??= isDelete ? ALL_TABLES : 0;
   // OpenFlow has no way to change a cookie: ovs-ofctl passes over one without a mask.
-  if (use === 'either' && into.cookieMask === undefined) delete into.cookie;
+  const isSet = use !== 'either' || into.cookieMask !== undefined;
   return {
     type: 'flow_mod',
     command,
+    tableId: into.tableId,
+    priority: into.priority,
     match: parser.finish(),
-    ...into,
+    cookie: isSet ? into.cookie : undefined,
+    cookieMask: into.cookieMask,
+    idleTimeout: into.idleTimeout,
+    hardTimeout: into.hardTimeout,
+    outPort: into.outPort,
+    outGroup: into.outGroup,
+    flags: into.flags,
+    importance: into.importance,
     actions: at < 0 ? [] : cachedActions(text.slice(at)),
   };
 }
@@ -236,10 +272,8 @@ export function parseFlowLine(line: string, command: FlowCommand): FlowChange {
  */
 export function parseFlowFilter(text: string): FlowFilter {
   const parser = new MatchParser();
-  const into: Target = {};
-  const at = scan(text, 0, (key, value) => {
-    if (!takeSetting(into, key, value, 'select') && !parser.take(key, value)) throw unknownPart(key, value);
-  });
+  const into = new Target();
+  const at = scan(text, 0, into, parser, 'select');
   if (at >= 0) throw new OpenFlowError('syntax', `"${text}": flows are not chosen by their actions`);
   const { tableId, outPort, outGroup, cookie, cookieMask } = into;
   return { tableId, outPort, outGroup, cookie, cookieMask, match: parser.finish() };

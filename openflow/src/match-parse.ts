@@ -2,7 +2,7 @@
 import { OpenFlowError } from './error.ts';
 import type { Field } from './field.ts';
 import { parseValue } from './field-text.ts';
-import { fieldNamed, findField, sizedField } from './fields.ts';
+import { FIELDS, fieldNamed, findField, sizedField } from './fields.ts';
 import { addField, finishMatch, type Match, type MatchField } from './match.ts';
 import { parseNumber } from './number-text.ts';
 import { parsePort } from './port.ts';
@@ -48,6 +48,15 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   gtpu_msgtype: 'tun_gtpu_msgtype',
 };
 
+/** Keys that name a field and nothing else. */
+const PLAIN: ReadonlyMap<string, Field> = new Map(
+  FIELDS.flatMap((field) =>
+    [field.name, ...field.aliases]
+      .filter((name) => name !== 'in_port' && !AMBIGUOUS.has(name))
+      .map((name) => [name, field] as const),
+  ),
+);
+
 /** Collects the parts of a match. */
 export class MatchParser {
   readonly #fields: MatchField[] = [];
@@ -70,6 +79,11 @@ export class MatchParser {
       if (field === undefined || field.fixedLength) return false;
       // A tunnel option that only has to be there.
       this.#fields.push({ field: sizedField(field, 0), value: 0, mask: undefined });
+      return true;
+    }
+    const plain = PLAIN.get(key);
+    if (plain !== undefined) {
+      this.#add(plain, value);
       return true;
     }
     if (AMBIGUOUS.has(key)) {

@@ -24,7 +24,7 @@ export function hexDigit(code: number): number {
 }
 
 /** The number of a text that holds digits and nothing else; -1 for others, and for very long ones. */
-function parsePlain(text: string): number {
+export function parsePlain(text: string): number {
   const { length } = text;
   let value = 0;
   if (length > 2 && text.charCodeAt(0) === 48 && (text.charCodeAt(1) | 32) === 120) {

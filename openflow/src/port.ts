@@ -1,4 +1,5 @@
 import { OpenFlowError } from './error.ts';
+import { parsePlain } from './number-text.ts';
 
 /** Reserved port numbers (OpenFlow 1.5.1 §7.2.1.2, `OFPP_`). */
 export const PORTS: {
@@ -33,6 +34,8 @@ export function formatPort(port: number): string {
 
 /** The number of a port's text: decimal, 0x hexadecimal or a reserved name in any case; undefined for other names. */
 export function findPort(text: string): number | undefined {
+  const plain = parsePlain(text);
+  if (plain >= 0 && plain < 0xfff7) return plain;
   if (/^(?:0x[0-9a-f]+|\d+)$/i.test(text)) {
     const port = Number(text);
     // The 16-bit numbers of OpenFlow 1.0 mean the same reserved ports.
