@@ -95,10 +95,11 @@ export interface Connection {
   connected(signal?: AbortSignal): Promise<void>;
   /**
    * Sends a request and waits for its reply; the parts of a multipart reply come joined, or one by one with `onPart`.
+   * A list is the parts of a multipart request that is too long for one message.
    * @throws OpenFlowError `switch_error`, `timeout`, `too_large`, `disconnected`, `outcome_unknown`, `unencodable` ...
    */
   request<T extends RequestType>(
-    message: RequestOf<T>,
+    message: RequestOf<T> | readonly RequestOf<T>[],
     options?: RequestOptions | PartsOptions<T>,
   ): Promise<ReplyOf<T>>;
   /**

@@ -104,7 +104,7 @@ class SwitchConnection implements Connection {
   }
 
   async request<T extends RequestType>(
-    message: RequestOf<T>,
+    message: RequestOf<T> | readonly RequestOf<T>[],
     options?: RequestOptions | PartsOptions<T>,
   ): Promise<ReplyOf<T>> {
     return this.#usable().request<T>(message, options);

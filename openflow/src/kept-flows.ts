@@ -36,6 +36,8 @@ export class KeptFlows {
   #actual = new Map<string, Flow>();
   /** Identities of which wanted and actual may differ. */
   readonly #dirty = new Set<string>();
+  /** Identities that were wanted in this run, while not all is said: whoever takes them away again means it. */
+  readonly #claimed = new Set<string>();
   #complete = false;
 
   /** @throws OpenFlowError `invalid_value` */
@@ -64,14 +66,17 @@ export class KeptFlows {
     for (const key of this.#wanted.keys()) if (!next.has(key)) this.#dirty.add(key);
     for (const [key, flow] of next) if (flowChange(this.#wanted.get(key), flow) !== undefined) this.#dirty.add(key);
     this.#wanted = next;
+    this.#claim(next.keys());
   }
 
   /** Adds wanted flows, in place of those of the same identity. @throws OpenFlowError `invalid_value`; nothing has changed then */
   put(flows: Iterable<KeptFlow>): void {
-    for (const [key, flow] of flowsByKey([...flows].map((kept) => this.#flowOf(kept)))) {
+    const added = flowsByKey([...flows].map((kept) => this.#flowOf(kept)));
+    for (const [key, flow] of added) {
       if (flowChange(this.#wanted.get(key), flow) !== undefined) this.#dirty.add(key);
       this.#wanted.set(key, flow);
     }
+    this.#claim(added.keys());
   }
 
   /** Takes wanted flows away, by their identity. */
@@ -86,6 +91,7 @@ export class KeptFlows {
   complete(): void {
     if (this.#complete) return;
     this.#complete = true;
+    this.#claimed.clear();
     for (const [key] of this.#actual) if (!this.#wanted.has(key)) this.#dirty.add(key);
   }
 
@@ -126,7 +132,7 @@ export class KeptFlows {
     for (const key of this.#dirty) {
       const actual = this.#actual.get(key);
       const wanted = this.#wanted.get(key);
-      const stays = wanted === undefined && actual !== undefined && this.#isInherited(actual);
+      const stays = wanted === undefined && actual !== undefined && this.#isInherited(key, actual);
       const change = stays ? undefined : flowChange(actual, wanted, { version, cookieMask: COMPARED_COOKIE });
       if (change === undefined) {
         this.#dirty.delete(key);
@@ -158,9 +164,14 @@ export class KeptFlows {
     return parts !== undefined && this.#categories.has(parts.category);
   }
 
+  #claim(keys: Iterable<string>): void {
+    if (!this.#complete) for (const key of keys) this.#claimed.add(key);
+  }
+
   /** Whether a flow nobody wants is to stay: from an earlier round, while not all is known of what is wanted. */
-  #isInherited(flow: Flow): boolean {
-    return !this.#complete && decodeCookie(flow.cookie ?? 0n)?.round !== this.#round;
+  #isInherited(key: string, flow: Flow): boolean {
+    if (this.#complete || this.#claimed.has(key)) return false;
+    return decodeCookie(flow.cookie ?? 0n)?.round !== this.#round;
   }
 
   #flowOf(kept: KeptFlow): Flow {

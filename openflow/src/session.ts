@@ -50,6 +50,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** A list of messages is written in pieces of about this many bytes. */
 const PIECE_BYTES = 128 * 1024;
+/** Of all parts of a request but the last. */
+const MORE = { more: true };
 const LAST_XID = 0xffff_0000;
 
 /** Requests after which the switch may need long before it says anything. */
@@ -135,14 +137,18 @@ export class Session {
 
   /**
    * Sends a request and waits for its reply; of a multipart reply for all parts, which come joined.
+   * @param message one message, or the parts of a multipart request that is too long for one
    * @throws OpenFlowError `switch_error`, `timeout`, `too_large`, `malformed`, why the session ended, or why the message
    * cannot be encoded
    */
   request<T extends RequestType>(
-    message: RequestOf<T>,
+    message: RequestOf<T> | readonly RequestOf<T>[],
     options: RequestOptions | PartsOptions<T> = {},
   ): Promise<ReplyOf<T>> {
-    const { type, control } = message as Outgoing & { readonly control?: string };
+    const parts = (Array.isArray(message) ? message : [message]) as readonly Outgoing[];
+    const [first] = parts;
+    if (first === undefined) return Promise.reject(new OpenFlowError('invalid_value', 'a request without parts'));
+    const { type, control } = first as Outgoing & { readonly control?: string };
     const { timeoutMs = SLOW.has(control ?? type) ? SLOW_SILENCE_MS : DEFAULT_TIMEOUT_MS } = options;
     const slow = timeoutMs >= SLOW_SILENCE_MS;
     const onPart = 'onPart' in options ? (options.onPart as (part: Message) => void) : undefined;
@@ -153,7 +159,9 @@ export class Session {
     this.#outbox.add(() => {
       if (!this.#pending.waits(xid)) return true;
       try {
-        this.#stream.write(encodeMessage(this.version, { ...message, xid }));
+        const last = parts.length - 1;
+        const written = parts.map((part, at) => encodeMessage(this.version, { ...part, xid, ...(at < last && MORE) }));
+        this.#stream.write(written.length === 1 ? written[0] : Buffer.concat(written));
         sent();
       } catch (error) {
         this.#pending.fail(xid, OpenFlowError.from(error));
