@@ -94,17 +94,17 @@ export class RowCutter {
           i += 1;
           continue;
         }
-        let byte = chunk[i];
-        while (byte !== QUOTE && byte !== BACKSLASH && i < end) {
-          i += 1;
-          byte = chunk[i];
-        }
-        if (i < end) {
+        // Never beyond the end: reading there would make every read slow.
+        while (i < end) {
+          const byte = chunk[i];
           i += 1;
           if (byte === QUOTE) {
             inString = false;
-          } else {
+            break;
+          }
+          if (byte === BACKSLASH) {
             escaped = true;
+            break;
           }
         }
         continue;
