@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { coveringCases } from '../conformance/network-policy/case.ts';
+import { type Case, coveringCases } from '../conformance/network-policy/case.ts';
 import { policyApiSuite } from '../conformance/policy-api/suite.ts';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
 import { namespace, pod } from '../src/objects.ts';
@@ -9,11 +9,13 @@ import { testPolicyCases } from '../src/policy-cases.ts';
 
 /** The rest is in test/long/cluster-policy.test.ts. */
 describe('cluster policies: cases of every tag', () => {
-  const all = policyApiSuite.cases();
+  // Short ones first: of two that show the same, the one with fewer steps is chosen.
+  const all = [...policyApiSuite.cases()].sort((a, b) => a.steps.length - b.steps.length);
   const chosen = coveringCases(all, 0, 1);
 
   it('are chosen', () => {
-    const tagsOf = (cases: typeof all): readonly string[] => [...new Set(cases.flatMap(({ tags }) => tags))].sort();
+    const tagsOf = (cases: readonly Case[]): readonly string[] =>
+      [...new Set(cases.flatMap(({ tags }) => tags))].sort();
     expect(tagsOf(chosen)).toEqual(tagsOf(all));
   });
 

@@ -1,10 +1,11 @@
+import type { ClusterPolicyObject } from '@ovenbird/kube';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Fence } from '../northbound/fence.ts';
 import { Northbound } from '../northbound/northbound.ts';
 import type { NbOp } from '../northbound/store.ts';
 import { ManualClock } from '../northbound/testing/manual-clock.ts';
 import { MemoryStore } from '../northbound/testing/memory-store.ts';
-import { projectNetworkPolicy } from '../store/projections.ts';
+import { projectClusterPolicy, projectNetworkPolicy } from '../store/projections.ts';
 import { clusterUid, makeNamespace, makePod, World } from '../testing/world.ts';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -146,4 +147,52 @@ describe('an event of a pod', () => {
       expect(deleted.transactions[0]?.filter((text) => !text.startsWith('delete'))).toEqual([]);
     },
   );
+
+  it.each([3, 150])('costs the same with %i policies of the whole cluster', async (count) => {
+    const controller = await Controller.start(ends.signal);
+    const { world } = controller;
+    const teamOf = (index: number): object => ({ namespaces: { matchLabels: { team: `n${index % count}` } } });
+    for (let index = 0; index < count; index += 1) {
+      const name = `n${index}`;
+      world.set('Namespace', { ...makeNamespace(name), labels: { team: name } });
+      world.set('Pod', makePod(name, 'first', 'node-1'));
+      const spec = {
+        tier: 'Admin',
+        priority: index,
+        subject: teamOf(index),
+        egress: [
+          { action: 'Pass', to: [teamOf(index + 2)], protocols: [{ udp: { destinationPort: { number: 53 } } }] },
+          { action: 'Deny', to: [teamOf(index + 1), teamOf(index + 2)] },
+        ],
+      };
+      const policy = { metadata: { name }, spec } as ClusterPolicyObject;
+      world.set('ClusterNetworkPolicy', projectClusterPolicy('ClusterNetworkPolicy', policy));
+    }
+    await controller.settle();
+
+    const created = await controller.costOf(() => world.set('Pod', makePod('n1', 'second', 'node-2')));
+    expect(created.compiled).toEqual(['Pod/n1/second', 'PodAddress/n1/second']);
+    expect(created.transactions).toEqual([
+      [
+        // One peer of two policies, in two families.
+        'insert 1 Address_Set.addresses',
+        'insert 1 Address_Set.addresses',
+        'insert 1 Logical_Switch.ports',
+        // The node's and the policy's.
+        'insert 1 Port_Group.ports',
+        'insert 1 Port_Group.ports',
+        'insert Logical_Switch_Port',
+      ],
+    ]);
+    const relabelled = await controller.costOf(() =>
+      world.set('Namespace', { ...makeNamespace('n1'), labels: { team: 'n2' } }),
+    );
+    // The pods of the namespace, no policy.
+    expect(relabelled.compiled).toEqual([
+      'Pod/n1/first',
+      'Pod/n1/second',
+      'PodAddress/n1/first',
+      'PodAddress/n1/second',
+    ]);
+  });
 });
