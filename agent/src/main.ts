@@ -9,7 +9,7 @@ import { Agent } from './agent.ts';
 import { handleCni } from './cni-server.ts';
 import { type AgentConfig, loadConfig } from './config.ts';
 import { AgentError } from './error.ts';
-import { flowService } from './flows/service.ts';
+import { lazyFlowService } from './flows/lazy.ts';
 import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
 import { Containers } from './pod/containers.ts';
 import { handleQuery } from './query-server.ts';
@@ -69,7 +69,7 @@ async function serve(config: AgentConfig): Promise<void> {
     nodeName: config.nodeName,
   });
   const agent = new Agent({ config, ovs, watches, containers, log, signal, lookup, warnNode });
-  const flows = flowService(config, ovs, log, signal);
+  const flows = lazyFlowService(config, ovs, log, signal);
   const answer: HttpHandler = (request, response) =>
     handleQuery({ status: () => agent.status(), unready: () => agent.unready(), flows }, request, response);
   const servers: Server[] = [];
