@@ -14,6 +14,7 @@ export {
 } from './bit-field.ts';
 export type { BundleOptions } from './bundle.ts';
 export { type Clock, systemClock } from './clock.ts';
+export { parseCtFlush, parsePacketOut, parseTlvMaps } from './command-text.ts';
 export { connect } from './connection.ts';
 export type * from './connection-api.ts';
 export { type Cookie, cookieFilter, decodeCookie, encodeCookie, nextRound } from './cookie.ts';
