@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   await lab.podsReady(ns);
   await policies.create(policyOf('label', 'label-ours', 'in'));
   const portOf = async (name: string): Promise<string> =>
-    (await nbctl.run('--bare', '--columns=_uuid', 'find', 'Logical_Switch_Port', `name=${name}.${ns}`)).trim();
+    (await nbctl.run('get', 'Logical_Switch_Port', `${name}.${ns}`, '_uuid')).trim();
   await nbctl.run(...createRows('label_ref', await portOf('label-ref')));
   await lab.nbctl('--wait=hv', 'sync');
 
