@@ -30,6 +30,8 @@ interface Contender {
 interface Times {
   readonly opened: number[];
   readonly closed: number[];
+  /** Until the change was accepted: by the API server, by the database. */
+  readonly accepted: number[];
 }
 
 const policyOf = (name: string, server: string, peer: string): NetworkPolicy => ({
@@ -141,15 +143,21 @@ async function compare(
   startOpen: boolean,
   sides: readonly [ours: Contender, reference: Contender],
 ): Promise<readonly Times[]> {
-  const pairs = sides.map((side) => ({ side, times: { opened: [] as number[], closed: [] as number[] } }));
+  const pairs = sides.map((side) => ({
+    side,
+    times: { opened: [] as number[], closed: [] as number[], accepted: [] as number[] },
+  }));
   for (const { stream } of sides) await arrivals.until(stream, startOpen);
   for (let round = -warmUp; round < rounds; round += 1) {
     for (const open of [!startOpen, startOpen]) {
       for (const { side, times } of round % 2 === 0 ? pairs : pairs.toReversed()) {
         const start = now();
         await (open ? side.open() : side.close());
+        const accepted = now() - start;
         const seconds = (await arrivals.until(side.stream, open)) - start;
-        if (round >= 0) times[open ? 'opened' : 'closed'].push(seconds * 1000);
+        if (round < 0) continue;
+        times[open ? 'opened' : 'closed'].push(seconds * 1000);
+        times.accepted.push(accepted * 1000);
       }
     }
   }
@@ -167,7 +175,7 @@ function report(name: string, sides: readonly Times[], judged: readonly (readonl
     const target = { kind: '<=', value: limits[figure] } as const;
     console.log(benchLine({ name, figure, value, unit: 'ms', reference: against, target }));
   }
-  for (const kind of ['opened', 'closed'] as const) {
+  for (const kind of ['opened', 'closed', 'accepted'] as const) {
     const figures = sides.flatMap((times, at) =>
       ([0.5, 0.99] as const).map(
         (share) =>
