@@ -5,7 +5,7 @@ import type { FlowMeaning, FlowRule, StageInfo } from './explainer.ts';
 
 /** A flow as the switch reports it, from the text of `ovs-ofctl dump-flows`: table, cookie, match, actions. */
 export function flowOf(text: string, counted: Partial<FlowStats> = {}): FlowStats {
-  const { match = [], priority = 0, tableId = 0, cookie = 0n, actions = [] } = parseFlow(text);
+  const { match, priority = 0, tableId = 0, cookie = 0n, actions } = parseFlow(text);
   return {
     tableId,
     priority,
