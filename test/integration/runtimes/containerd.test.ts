@@ -10,11 +10,9 @@ import { IMAGE } from './image.ts';
 
 const node = new NodeUnderTest();
 const containerd = new Containerd(node);
-const namespaces = (): string[] => readdirSync('/var/run/netns').filter((name) => name.startsWith('cni-'));
-let before: string[] = [];
+const namespaces = (): string[] => readdirSync(containerd.netnsDir);
 
 beforeAll(async () => {
-  before = namespaces();
   await node.start();
   containerd.prepare();
   await containerd.start();
@@ -77,7 +75,7 @@ describe('containerd', () => {
   test('the network becomes ready when the agent serves', async () => {
     showLogs();
     expect(await containerd.cri.networkReady()).toMatchObject({ status: false });
-    await node.startAgent({ netnsDirs: ['/run/netns', '/var/run/netns'] });
+    await node.startAgent({ netnsDirs: [containerd.netnsDir] });
     await until('NetworkReady', async () => (await containerd.cri.networkReady()).status);
   });
 
@@ -107,14 +105,14 @@ describe('containerd', () => {
     const count = (await leftovers(node)).links.length;
     await expect(containerd.cri.runSandbox(configOf(makePod(3)))).rejects.toThrow('pod default/p3 does not exist');
     expect((await leftovers(node)).links).toHaveLength(count);
-    expect(namespaces().filter((name) => !before.includes(name))).toHaveLength(2);
+    expect(namespaces()).toHaveLength(2);
   });
 
   test('pods keep their network over restarts of containerd and of the agent', async () => {
     showLogs();
     await containerd.stop('SIGKILL');
     await node.kill('agent');
-    await node.startAgent({ netnsDirs: ['/run/netns', '/var/run/netns'] });
+    await node.startAgent({ netnsDirs: [containerd.netnsDir] });
     await containerd.start();
     expect(await containerd.cri.sandbox(ids.one)).toEqual({ ready: true, ips: [one.ip4, one.ip6] });
     expect(await pings(two.ip4)).toBe(true);
@@ -133,7 +131,7 @@ describe('containerd', () => {
     await containerd.cri.removeSandbox(ids.two);
     await containerd.cri.removeSandbox(ids.one);
     expect(await leftovers(node)).toEqual({ ports: [], links: [] });
-    expect(namespaces().filter((name) => !before.includes(name))).toEqual([]);
+    expect(namespaces()).toEqual([]);
     const rules = await exec(node.inNode('iptables-save', '-t', 'nat'));
     expect(rules.stdout).not.toContain('18080');
   });

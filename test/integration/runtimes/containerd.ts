@@ -18,6 +18,11 @@ export class Containerd {
     return this.#node.path('containerd.sock');
   }
 
+  /** Where it keeps its pods' network namespaces: apart from those of other containerds on the machine. */
+  get netnsDir(): string {
+    return this.#node.path('containerd/state/io.containerd.grpc.v1.cri/netns');
+  }
+
   /** Puts the stock plugins where the agent will find `portmap`; call before the agent starts. */
   prepare(): void {
     mkdirSync(this.#node.path('bin'), { recursive: true });
@@ -34,6 +39,7 @@ state = "${this.#node.path('containerd/state')}"
   sandbox_image = "${IMAGE}"
   restrict_oom_score_adj = true
   disable_apparmor = true
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${this.#node.path('bin')}"
     conf_dir = "${this.#node.path('net.d')}"
