@@ -5,7 +5,7 @@ import { podPortName } from '../../controller/src/compile/names.ts';
 import type { ClusterPolicyKind } from '../../controller/src/policy/cluster-model.ts';
 import type { NamedContainerPort } from '../../controller/src/policy/model.ts';
 import { projectClusterPolicy, projectNetworkPolicy } from '../../controller/src/store/projections.ts';
-import { makeNamespace, makeNode, makePod, World } from '../../controller/src/testing/world.ts';
+import { makeNamespace, makeNode, makePod, makeSubnet, makeVpc, World } from '../../controller/src/testing/world.ts';
 import type { PolicyObject } from '../conformance/network-policy/case.ts';
 import type { OraclePod } from '../conformance/network-policy/oracle.ts';
 import { type End, endAddress, type TieredState, tieredAllowed } from '../conformance/policy-api/oracle.ts';
@@ -344,7 +344,41 @@ describe.each([
         const restarted = await both.world.restarted();
         expect(restarted.sink.content()).toEqual(both.world.sink.content());
       }),
-      { seed, numRuns: 100 },
+      { seed, numRuns: 60 },
     );
+  }, 120_000);
+
+  it('keep VPCs with the same addresses apart', async () => {
+    const { world } = new Both(tiers);
+    world.set('Vpc', makeVpc('island'));
+    world.set('Subnet', makeSubnet('beach', '10.16.0.0/16', { vpc: 'island', namespaces: ['y'] }));
+    const island = { annotations: { 'ovn.kubernetes.io/logical_switch': 'beach' } };
+    world.set('Pod', makePod('x', 'client', 'node-1'));
+    world.set('Pod', makePod('x', 'plain', 'node-1'));
+    world.set('Pod', makePod('y', 'client', 'node-1', island));
+    world.set('Pod', makePod('y', 'web', 'node-1', { ...island, labels: { app: 'web' } }));
+    const web = { pods: { podSelector: { matchLabels: { app: 'web' } } } };
+    const spec = {
+      tier: 'Admin',
+      priority: 1,
+      subject: { namespaces: {} },
+      egress: [
+        { action: 'Pass', to: [web], protocols: [{ udp: { destinationPort: { number: 53 } } }] },
+        { action: 'Deny', to: [web] },
+      ],
+    };
+    const object = { metadata: { name: 'p' }, spec } as ClusterPolicyObject;
+    world.set('ClusterNetworkPolicy', projectClusterPolicy('ClusterNetworkPolicy', object));
+    await world.settle();
+    const addressOf = (pod: string): string => world.state.get('PodAddress', pod)?.v4 ?? '';
+    expect(addressOf('y/web'), world.events.join('\n')).toBe(addressOf('x/plain'));
+    const reaches = (from: string, to: string, protocol: 'tcp' | 'udp', port: number): boolean => {
+      const [namespaceName = '', name = ''] = from.split('/');
+      const packet = { source: addressOf(from), destination: addressOf(to), protocol, port };
+      return new CompiledPolicies(world.sink).allows(podPortName(namespaceName, name), undefined, packet);
+    };
+    expect(reaches('y/client', 'y/web', 'tcp', 80)).toBe(false);
+    expect(reaches('y/client', 'y/web', 'udp', 53)).toBe(true);
+    expect(reaches('x/client', 'x/plain', 'tcp', 80)).toBe(true);
   });
 });
