@@ -75,7 +75,10 @@ describe('flows and ports', () => {
       ),
       flowOf('cookie=0x11111111,table=46,priority=3001,ip,metadata=0x1,actions=resubmit(,47)', { packetCount: 4n }),
     ];
-    const found = readings(flows, outAcl, new Map([['9cb95ae3.1', ruleOf('ingress/0', 'allow')]]));
+    const found = readings(
+      { stage: outAcl, flows, keys: flows.map(meaningKey) },
+      new Map([['9cb95ae3.1', ruleOf('ingress/0', 'allow')]]),
+    );
     expect(found).toHaveLength(1);
     expect(found[0]).toMatchObject({ packets: 9, bytes: 900, port: undefined, ports: new Set(['1.1', '1.2']) });
   });

@@ -55,26 +55,29 @@ export async function portCounters(source: FlowSource): Promise<readonly PortSta
   return (await source.request({ type: 'port_stats_request' })).ports;
 }
 
-/** The keys of flows whose meaning is to be asked for. */
-export function unexplained(flows: readonly FlowStats[], known: ReadonlyMap<string, FlowMeaning>): ReadonlySet<string> {
-  const keys = new Set<string>();
-  for (const flow of flows) {
-    const key = meaningKey(flow);
-    if (key !== undefined && !known.has(key)) keys.add(key);
-  }
-  return keys;
+/** One stage's table as it was read. */
+export interface TableReading {
+  readonly stage: StageInfo;
+  readonly flows: readonly FlowStats[];
+  /** Key of each flow's meaning. */
+  readonly keys: readonly (string | undefined)[];
+}
+
+/** Reads a stage's table: one statistics request. @throws OpenFlowError */
+export async function readTable(source: FlowSource, stage: StageInfo, tableId: number): Promise<TableReading> {
+  const flows = await source.dumpFlows({ tableId });
+  return { stage, flows, keys: flows.map(meaningKey) };
 }
 
 /** The flows of a stage's table that count something. Flows without a known meaning are left out, for the next time. */
 export function readings(
-  flows: readonly FlowStats[],
-  stage: StageInfo,
+  { stage, flows, keys }: TableReading,
   known: ReadonlyMap<string, FlowMeaning>,
 ): readonly FlowReading[] {
   const found: FlowReading[] = [];
   const conjunctions = conjunctionPorts(flows, stage.direction);
-  for (const flow of flows) {
-    const key = meaningKey(flow);
+  for (const [at, flow] of flows.entries()) {
+    const key = keys[at];
     const meaning = key === undefined ? undefined : known.get(key);
     if (meaning === undefined || meaning.stage !== stage.name) continue;
     const subjects = subjectsOf(flow, stage, meaning);

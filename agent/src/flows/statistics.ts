@@ -1,8 +1,16 @@
 import type { PortStats } from '@ovenbird/openflow';
-import { Accumulator, type Amount, type FlowReading, type Series } from './accumulator.ts';
+import { Accumulator, type Amount, type Series } from './accumulator.ts';
 import type { PortId } from './count.ts';
 import type { Explainer, FlowMeaning, StageInfo } from './explainer.ts';
-import { type FlowSource, logicalPorts, portCounters, readings, tableOf, unexplained } from './reader.ts';
+import {
+  type FlowSource,
+  logicalPorts,
+  portCounters,
+  readings,
+  readTable,
+  type TableReading,
+  tableOf,
+} from './reader.ts';
 import { Recent } from './recent.ts';
 
 /** What statistics need. */
@@ -132,16 +140,15 @@ export class FlowStatistics {
       const tableId = this.#tables.get(stage.name);
       return tableId === undefined ? [] : [{ stage, tableId }];
     });
-    const read: { readonly stage: StageInfo; readonly flows: Awaited<ReturnType<FlowSource['dumpFlows']>> }[] = [];
-    for (const { stage, tableId } of stages) read.push({ stage, flows: await source.dumpFlows({ tableId }) });
+    const tables: TableReading[] = [];
+    for (const { stage, tableId } of stages) tables.push(await readTable(source, stage, tableId));
     const endedAt = now();
-    await this.#explain(
-      explainer,
-      read.map(({ flows }) => unexplained(flows, this.#known)),
-    );
-    this.#forget(read.flatMap(({ flows }) => [...unexplained(flows, new Map())]));
-    this.#unexplained = read.reduce((sum, { flows }) => sum + unexplained(flows, this.#known).size, 0);
-    const all: FlowReading[] = read.flatMap(({ stage, flows }) => readings(flows, stage, this.#known));
+    const present = new Set(tables.flatMap(({ keys }) => keys.filter((key) => key !== undefined)));
+    // Meanings of flows that are gone are forgotten.
+    this.#known = new Map([...this.#known].filter(([key]) => present.has(key)));
+    await this.#explain(explainer, present);
+    this.#unexplained = present.size - this.#known.size;
+    const all = tables.flatMap((table) => readings(table, this.#known));
     this.#recent.push(endedAt, this.#accumulator.read(all, { startedAt, endedAt }));
   }
 
@@ -164,24 +171,14 @@ export class FlowStatistics {
     this.#stagesAt = now();
   }
 
-  async #explain(explainer: Explainer, unknown: readonly ReadonlySet<string>[]): Promise<void> {
-    const keys = unknown.flatMap((set) => [...set]);
+  async #explain(explainer: Explainer, present: ReadonlySet<string>): Promise<void> {
+    const keys = [...present].filter((key) => !this.#known.has(key));
     if (keys.length === 0) return;
     try {
       this.#known = new Map([...this.#known, ...(await explainer.flows(keys))]);
     } catch (error) {
       this.#problem = messageOf(error);
     }
-  }
-
-  /** Meanings of flows that are gone. */
-  #forget(present: readonly string[]): void {
-    const kept = new Map<string, FlowMeaning>();
-    for (const key of present) {
-      const meaning = this.#known.get(key);
-      if (meaning !== undefined) kept.set(key, meaning);
-    }
-    this.#known = kept;
   }
 }
 
