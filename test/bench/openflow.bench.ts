@@ -48,6 +48,32 @@ async function time(what: () => unknown): Promise<number> {
   return performance.now() - begin;
 }
 
+/** Milliseconds of CPU time, of the switch and of whoever talks to it: what a loaded machine does not change. */
+interface Cost {
+  readonly ms: number;
+  readonly cpu: number;
+}
+
+const TICK_MS = 10;
+
+/** What something takes in this process. */
+async function cost(what: () => unknown): Promise<Cost> {
+  const [begin, before] = [process.cpuUsage(), ticks()];
+  const ms = await time(what);
+  const { user, system } = process.cpuUsage(begin);
+  return { ms, cpu: (user + system) / 1000 + (ticks() - before) * TICK_MS };
+}
+
+/** What an ovs-ofctl command takes. */
+async function ofctlCost(...args: readonly string[]): Promise<Cost> {
+  const before = ticks();
+  const file = join(daemon.dir, 'time');
+  const command = ['-f', '%U %S', '-o', file, 'ovs-ofctl', '-O', 'OpenFlow15', ...args];
+  const ms = await time(() => run('/usr/bin/time', command, { maxBuffer: BUFFER }));
+  const [user = 0, system = 0] = (await readFile(file, 'utf8')).split(' ').map(Number);
+  return { ms, cpu: (user + system) * 1000 + (ticks() - before) * TICK_MS };
+}
+
 const ofctl = async (...args: readonly string[]): Promise<string> =>
   (await run('ovs-ofctl', ['-O', 'OpenFlow15', ...args], { maxBuffer: BUFFER })).stdout;
 
@@ -77,6 +103,14 @@ async function connected(): Promise<Connection> {
   const connection = connect({ remote });
   await connection.connected();
   return connection;
+}
+
+const walls = (costs: readonly Cost[]): readonly number[] => costs.map(({ ms }) => ms);
+
+/** The CPU time of both sides, which says what the wall clock would on a machine with nothing else to do. */
+function reportCpu(name: string, ours: readonly Cost[], theirs: readonly Cost[]): void {
+  const [value, reference] = [ours, theirs].map((costs) => median(costs.map(({ cpu }) => cpu)));
+  print(infoLine(`openflow_${name}_cpu`, { ours: [value ?? 0, 'ms'], ref: [reference ?? 0, 'ms'] }));
 }
 
 function report(name: string, ours: readonly number[], theirs: readonly number[], target: number): void {
@@ -118,23 +152,25 @@ async function codec(): Promise<void> {
 async function bundle(): Promise<void> {
   const typed = parseFlows(readFileSync(file, 'utf8'));
   const connection = await connected();
-  const fromText: number[] = [];
-  const fromTyped: number[] = [];
-  const theirs: number[] = [];
+  const fromText: Cost[] = [];
+  const fromTyped: Cost[] = [];
+  const theirs: Cost[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     await clear();
-    fromText.push(await time(async () => connection.bundle(flowLines(await readFile(file, 'utf8')))));
+    fromText.push(await cost(async () => connection.bundle(flowLines(await readFile(file, 'utf8')))));
     await count();
     await clear();
-    theirs.push(await time(() => ofctl('--bundle', 'add-flows', remote, file)));
+    theirs.push(await ofctlCost('--bundle', 'add-flows', remote, file));
     await count();
     await clear();
-    fromTyped.push(await time(() => connection.bundle(typed)));
+    fromTyped.push(await cost(() => connection.bundle(typed)));
     await count();
   }
   await connection.close();
-  report('text_to_commit_vs_add_flows', fromText, theirs, 1);
-  report('typed_to_commit_vs_add_flows', fromTyped, theirs, 0.6);
+  report('text_to_commit_vs_add_flows', walls(fromText), walls(theirs), 1);
+  reportCpu('text_to_commit', fromText, theirs);
+  report('typed_to_commit_vs_add_flows', walls(fromTyped), walls(theirs), 0.6);
+  reportCpu('typed_to_commit', fromTyped, theirs);
 }
 
 const withoutTimes = (text: string): string => text.replaceAll(/ duration=[\d.]+s,| idle_age=\d+,/g, '');
