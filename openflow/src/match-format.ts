@@ -180,9 +180,47 @@ function formatEntry(entry: MatchField, style: Style): string {
   return style.label + style.print(value, mask);
 }
 
+/** Texts of a match on their way into printing order. Kept from match to match: a dump has many. */
+class Parts {
+  readonly #ranks: number[] = [];
+  readonly #texts: string[] = [];
+  #count = 0;
+
+  /** Forgets what a match left that could not be printed to its end. */
+  clear(): void {
+    this.#count = 0;
+  }
+
+  /** Puts a text to its place: behind those of the same rank. */
+  add(rank: number, text: string): void {
+    let at = this.#count;
+    for (; at > 0 && (this.#ranks[at - 1] ?? 0) > rank; at -= 1) {
+      this.#ranks[at] = this.#ranks[at - 1] ?? 0;
+      this.#texts[at] = this.#texts[at - 1] ?? '';
+    }
+    this.#ranks[at] = rank;
+    this.#texts[at] = text;
+    this.#count += 1;
+  }
+
+  /** All of them, separated by commas; none are left. */
+  take(): string {
+    let text = this.#texts[0] ?? '';
+    if (this.#count === 0) return '';
+    for (let at = 1; at < this.#count; at += 1) text += `,${this.#texts[at]}`;
+    this.#count = 0;
+    return text;
+  }
+}
+
+const PARTS = new Parts();
+const VLAN_RANK = styleOf(VLAN_VID).rank;
+const ETH_TYPE_RANK = styleOf(ETH_TYPE).rank;
+const NW_PROTO_RANK = styleOf(NW_PROTO).rank;
+
 /** The text of a match; empty for one that every packet meets. */
 export function formatMatch(match: Match): string {
-  const parts: { rank: number; text: string }[] = [];
+  PARTS.clear();
   let type: MatchField | undefined;
   let protocol: MatchField | undefined;
   let vid: MatchField | undefined;
@@ -196,22 +234,19 @@ export function formatMatch(match: Match): string {
     else if (field === PACKET_TYPE && Number(entry.value) === 0) continue;
     else {
       const style = styleOf(field);
-      parts.push({ rank: style.rank, text: formatEntry(entry, style) });
+      PARTS.add(style.rank, formatEntry(entry, style));
     }
   }
-  if (vid !== undefined || pcp !== undefined) parts.push({ rank: styleOf(VLAN_VID).rank, text: formatVlan(vid, pcp) });
+  if (vid !== undefined || pcp !== undefined) PARTS.add(VLAN_RANK, formatVlan(vid, pcp));
   if (type !== undefined) {
     const known = WORDS.get(Number(type.value));
-    if (known === undefined) parts.push({ rank: styleOf(ETH_TYPE).rank, text: `dl_type=${paddedHex(type.value, 4)}` });
+    if (known === undefined) PARTS.add(ETH_TYPE_RANK, `dl_type=${paddedHex(type.value, 4)}`);
     else {
       const word = protocol === undefined ? undefined : known[1].get(Number(protocol.value));
-      parts.push({ rank: TYPE_RANK, text: word ?? known[0] });
+      PARTS.add(TYPE_RANK, word ?? known[0]);
       if (word !== undefined) protocol = undefined;
     }
   }
-  if (protocol !== undefined) parts.push({ rank: styleOf(NW_PROTO).rank, text: `nw_proto=${protocol.value}` });
-  parts.sort((a, b) => a.rank - b.rank);
-  let text = '';
-  for (const part of parts) text += text === '' ? part.text : `,${part.text}`;
-  return text;
+  if (protocol !== undefined) PARTS.add(NW_PROTO_RANK, `nw_proto=${protocol.value}`);
+  return PARTS.take();
 }
