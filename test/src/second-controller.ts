@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { managerOf, processOf } from '@ovenbird/deploy';
+import { managerOf, processOf, underlay } from '@ovenbird/deploy';
 import type { TestLab } from './lab.ts';
 import { ProcessLog } from './process-log.ts';
 
@@ -30,7 +30,9 @@ export class SecondController implements AsyncDisposable {
       argv: first.argv.map((argument) => (argument === own ? other : argument)),
       logFile: join(log, `${name}.log`),
       prepare: () => {
-        const changed = { ...settings, identity: 'second-controller', listen: '127.0.0.1:10661' };
+        // Both are in one namespace: the second one has ports of its own.
+        const lookupListen = `${underlay.ipv4}:${underlay.lookupPort + 1}`;
+        const changed = { ...settings, identity: 'second-controller', listen: '127.0.0.1:10661', lookupListen };
         writeFileSync(other, JSON.stringify(changed), { mode: 0o600 });
       },
     });
