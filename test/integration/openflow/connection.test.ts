@@ -112,6 +112,22 @@ describe.each([
 });
 
 describe('a connection', () => {
+  it('gives tables names, by a request in several parts', async () => {
+    const sw = await open();
+    const { tables } = await sw.request<'table_features_request'>({ type: 'table_features_request', tables: [] });
+    expect(tables).toHaveLength(254);
+    const named = tables.map((table) => (table.tableId === 3 ? { ...table, name: 'Classifier' } : table));
+    const parts = Array.from({ length: 32 }, (_, at) => named.slice(at * 8, at * 8 + 8)).filter(
+      (part) => part.length > 0,
+    );
+    await sw.request<'table_features_request'>(
+      parts.map((part) => ({ type: 'table_features_request', tables: part }) as const),
+    );
+    await sw.send([{ type: 'flow_mod', tableId: 3, match: [], actions: [] }]);
+    expect(await ovs.ofctl('br0', 'dump-flows', 'table=3', '--names')).toMatch(/table=Classifier/);
+    await sw.send([{ type: 'flow_mod', tableId: 3, command: 'delete', match: [], actions: [] }]);
+  });
+
   it('is made again after a restart of the switch', async () => {
     const sw = await open();
     await ovs.stopSwitch();
