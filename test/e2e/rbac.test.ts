@@ -54,6 +54,13 @@ describe('RBAC', () => {
     spec: { ...more, subject: { namespaces: { matchLabels: { nobody: 'rbac' } } } },
   }));
 
+  const ipPool = {
+    apiVersion: 'ovenbird.io/v1',
+    kind: 'IPPool',
+    metadata: { name: 'rbac' },
+    spec: { subnet: 'rbac', ips: ['10.47.0.200'] },
+  };
+
   // A scenario in which controller and agents use everything they may.
   beforeAll(async () => {
     lab = await openLab();
@@ -61,6 +68,7 @@ describe('RBAC', () => {
     await lab.apply(
       namespace(ns),
       subnet('rbac', { cidrBlock: '10.47.0.0/24', namespaces: [ns] }),
+      ipPool,
       pod(ns, 'events', { node: 'node-2', annotations: { 'ovn.kubernetes.io/egress_rate': 'much' } }),
       ...policies,
       ...many,
@@ -125,6 +133,7 @@ describe('RBAC', () => {
   }
   afterAll(async () => {
     await lab.delete([namespace(ns), ...policies], '--wait=true', '--timeout=60s');
+    await lab.delete([ipPool], '--wait=true', '--timeout=30s');
     await lab.kubectlAny(['delete', 'subnet', 'rbac', '--ignore-not-found', '--timeout=30s']);
   });
 
