@@ -8,18 +8,20 @@ import { Engine, type UnitSink } from './compile/engine.ts';
 import { ownerOf, splitOwner } from './compile/names.ts';
 import { allUnits } from './compile/units.ts';
 import { NodeLife } from './node/life.ts';
-import { bandwidthOf } from './pod/bandwidth.ts';
 import { PodLife } from './pod/life.ts';
+import { podProblems } from './pod/problems.ts';
 import type { ClusterPolicy, ClusterPolicyKind } from './policy/cluster-model.ts';
 import { PolicyLife } from './policy/life.ts';
 import type { NetworkPolicy } from './policy/model.ts';
 import { PoolLife } from './pool/life.ts';
 import { isDurable } from './records/ip-object.ts';
-import type { IpRecord, Key, Kind, Node, Pod } from './store/model.ts';
+import type { IpRecord, Key, Kind, Node, Pod, Vip } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
 import type { LiveSubnet } from './subnet/verdict.ts';
 import { Tick } from './tick.ts';
+import { VipLife } from './vip/life.ts';
+import { sharesVip } from './vip/members.ts';
 
 /** The northbound writer, as far as the brain sees it. */
 export interface RowSink extends UnitSink {
@@ -42,13 +44,13 @@ export interface ApiEffects {
   recordChanged(name: Key): void;
   event(
     object: {
-      kind: 'Pod' | 'Node' | 'IP' | 'NetworkPolicy' | ClusterPolicyKind;
-      object: Pod | Node | IpRecord | NetworkPolicy | ClusterPolicy;
+      kind: 'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | ClusterPolicyKind;
+      object: Pod | Node | Vip | IpRecord | NetworkPolicy | ClusterPolicy;
     },
     reason: string,
     message: string,
   ): void;
-  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind, name: string): void;
+  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip', name: string): void;
   writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
 }
 
@@ -76,6 +78,7 @@ export class Brain {
   readonly nodes: NodeLife;
   readonly subnets: SubnetLife;
   readonly pools: PoolLife;
+  readonly vips: VipLife;
   readonly attachments: AttachmentLife;
   readonly policies: PolicyLife;
   readonly engine: Engine;
@@ -83,6 +86,7 @@ export class Brain {
   readonly #tick: Tick;
   readonly #dirtyPods = new Set<Key>();
   readonly #dirtyNodes = new Set<Key>();
+  readonly #dirtyVips = new Set<Key>();
   /** Pods, and names of IP objects of containers outside of Kubernetes. */
   readonly #dirtyAttachments = new Set<Key>();
   #judge = true;
@@ -114,6 +118,12 @@ export class Brain {
     this.pools = new PoolLife(state, {
       changed: (subnet) => this.#poolsChanged(subnet),
       statusChanged: (pool) => api.writeStatus('IPPool', pool),
+    });
+    this.vips = new VipLife(state, this.allocator, {
+      committed,
+      freed: (subnet) => this.freed(subnet),
+      statusChanged: (vip) => api.writeStatus('Vip', vip),
+      warn: (vip, reason, message) => api.event({ kind: 'Vip', object: vip }, reason, message),
     });
     this.pods = new PodLife(state, this.allocator, rules, {
       committed,
@@ -170,6 +180,8 @@ export class Brain {
     this.pools.judgeAll();
     const result = loadAddresses(state, this.allocator, live.ports);
     this.#loading = false;
+    // Before the pods: a Vip's status is what it had, and nothing else tells of it when the database was emptied.
+    for (const key of this.#byAge('Vip')) this.vips.reconcile(key);
     for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
     for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
     for (const key of this.#byAge('Pod')) this.#dirtyAttachments.add(key);
@@ -183,6 +195,7 @@ export class Brain {
     const key = owner.slice(slash + 1);
     if (owner.startsWith('Pod/')) this.pods.portGone(key);
     else if (owner.startsWith('Node/')) this.nodes.portGone(key);
+    else if (owner.startsWith('Vip/')) this.vips.portGone(key);
     else if (owner.startsWith('Attachment/')) this.attachments.portGone(key);
     this.#tick.schedule();
   }
@@ -241,6 +254,10 @@ export class Brain {
         case 'StatefulSet':
           this.#setChanged(key);
           break;
+        case 'Vip':
+          this.#dirtyVips.add(key);
+          api.writeStatus('Vip', key);
+          break;
         case 'IPPool':
           this.pools.changed(key);
           break;
@@ -262,6 +279,7 @@ export class Brain {
         case 'Isolation':
         case 'UsableSubnet':
         case 'UsablePool':
+        case 'VipAddress':
         case 'PodAddress':
         case 'NodeAddress':
         case 'AttachmentAddress':
@@ -281,6 +299,7 @@ export class Brain {
     this.#reserve(subnet);
     for (const key of this.pods.waitingFor(subnet)) this.#dirtyPods.add(key);
     this.#retryAttachments();
+    for (const key of this.vips.waitingFor(subnet)) this.#dirtyVips.add(key);
     this.subnets.freed(subnet);
     this.#options.api.writeStatus('Subnet', subnet);
     this.#tick.schedule();
@@ -299,6 +318,8 @@ export class Brain {
     }
     for (const key of this.#dirtyNodes) this.nodes.reconcile(key);
     this.#dirtyNodes.clear();
+    for (const key of this.#dirtyVips) this.vips.reconcile(key);
+    this.#dirtyVips.clear();
     for (const key of this.#dirtyPods) this.pods.reconcile(key);
     this.#dirtyPods.clear();
     for (const key of this.#dirtyAttachments) this.attachments.reconcile(key);
@@ -370,9 +391,9 @@ export class Brain {
     }
     // Somebody else may have edited what was announced.
     this.#announceAgain('Pod', key);
-    for (const problem of bandwidthOf(pod.annotations).problems) {
-      api.event({ kind: 'Pod', object: pod }, 'InvalidAnnotation', problem);
-    }
+    for (const vip of state.index('Vip', 'namespace', pod.namespace))
+      if (sharesVip(pod, vip)) api.writeStatus('Vip', vip.name);
+    for (const { reason, message } of podProblems(pod, state)) api.event({ kind: 'Pod', object: pod }, reason, message);
   }
 
   #poolsChanged(subnet: string): void {
@@ -396,6 +417,7 @@ export class Brain {
   #subnetChanged(name: string): void {
     const { state, api, rules } = this.#options;
     this.pools.judge(name);
+    for (const key of this.vips.waitingFor(name)) this.#dirtyVips.add(key);
     this.#reserve(name);
     // Also those that wait for another subnet: this one may list their namespace, or hold the address they ask for.
     for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
@@ -438,7 +460,7 @@ export class Brain {
     for (const key of this.attachments.waiting()) this.#dirtyAttachments.add(key);
   }
 
-  #byAge(kind: 'Pod' | 'Node'): Key[] {
+  #byAge(kind: 'Pod' | 'Node' | 'Vip'): Key[] {
     const { state } = this.#options;
     return [...state.entries(kind)]
       .sort(([, a], [, b]) => (a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1))

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { IPS } from '@ovenbird/crds';
+import { IPS, VIPS } from '@ovenbird/crds';
 import {
   EventRecorder,
   type KubeClient,
@@ -81,11 +81,12 @@ export async function lead(options: LeadOptions): Promise<void> {
   log.info({ epoch }, 'leading');
   await ensureDefaults(client, config, signal);
 
-  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP' | 'NetworkPolicy' | ClusterPolicyKind, ResourceKind>> = {
+  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | ClusterPolicyKind, ResourceKind>> = {
     ...clusterPolicyResources,
     Pod: PODS,
     Node: NODES,
     IP: IPS,
+    Vip: VIPS,
     NetworkPolicy: NETWORKPOLICIES,
   };
   const state = new State();
@@ -245,6 +246,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     seenSubnet: (object) => board.seenSubnet(object),
     seenVpc: (object) => board.seenVpc(object),
     seenIpPool: (object) => board.seenIpPool(object),
+    seenVip: (object) => board.seenVip(object),
     seenClusterPolicy: (kind, object) => board.seenClusterPolicy(kind, object),
     onNotice: (kind, notice) => {
       if (notice.type === 'error' && notice.error.code === 'forbidden') {

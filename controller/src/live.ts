@@ -1,5 +1,6 @@
 import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
 import type { DurablePort } from './alloc/load.ts';
+import { ADDRESS_KEY } from './compile/names.ts';
 import { OWNER_KEY, VENDOR } from './northbound/rows.ts';
 import type { LiveSubnet } from './subnet/verdict.ts';
 
@@ -29,7 +30,8 @@ export function readLive(db: Client<OvnNorthbound>): Live {
     const owner = ids.get(OWNER_KEY);
     const uid = ids.get('ovenbird/uid');
     const subnet = ids.get('ovenbird/subnet');
-    const addresses = row.addresses[0];
+    // A virtual port has its address in external_ids: OVN must not answer for it by itself.
+    const addresses = row.addresses.find((text) => text !== 'unknown') ?? ids.get(ADDRESS_KEY);
     if (ids.get('vendor') !== VENDOR || owner === undefined || uid === undefined || subnet === undefined) continue;
     if (addresses === undefined) continue;
     const keepFor = ids.get('ovenbird/keep-for');

@@ -99,6 +99,10 @@ export const request = {
   portSecurity: 'ovn.kubernetes.io/port_security',
   /** Further addresses the port may use, separated by commas, where the namespace allows unsafe ports. */
   portVips: 'ovn.kubernetes.io/port_vips',
+  /** Names of Vips, separated by commas, whose address the pod may have. */
+  aaps: 'ovn.kubernetes.io/aaps',
+  /** Kube-OVN: name of the Vip whose address is the pod's own. Not built. */
+  vip: 'ovn.kubernetes.io/vip',
   /** `"true"`: accept frames for any MAC, where the namespace allows unsafe ports. */
   layer2Forward: 'ovn.kubernetes.io/layer2_forward',
 } as const;

@@ -55,4 +55,5 @@ export {
   statusCount,
 } from './subnet.ts';
 export { prefixLimits, protocolOf } from './subnet-rules.ts';
+export { VIPS, type Vip, type VipSpec, type VipStatus } from './vip.ts';
 export { VPCS, type Vpc, type VpcSpec, type VpcStatus } from './vpc.ts';

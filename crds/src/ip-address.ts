@@ -47,7 +47,8 @@ export interface IPStatus {
 /** An IP object. */
 export type IP = CustomResource<IPSpec, IPStatus>;
 
-const canonical = (family: 4 | 6, example: string): Rule<string> => ({
+/** An address in its shortest form; the empty string is as good as absent. */
+export const addressRule = (family: 4 | 6, example: string): Rule<string> => ({
   rule: `self == '' || (isIP(self) && ip(self).family() == ${family} && ip.isCanonical(self))`,
   message: `write an IPv${family} address in its shortest form, such as ${example}`,
   holds: (value) => value === '' || (isCanonicalIp(value) && ipFamily(value) === family),
@@ -65,7 +66,8 @@ const csvRule: Rule<string> = {
     return two === undefined || (ipFamily(one) === 4 && ipFamily(two) === 6);
   },
 };
-const macRule: Rule<string> = {
+/** A unicast MAC in lower case; the empty string is as good as absent. */
+export const macRule: Rule<string> = {
   rule: `self == '' || (self.matches('^[0-9a-f][02468ace](:[0-9a-f][0-9a-f]){5}$') && self != '00:00:00:00:00:00')`,
   message: 'write a unicast MAC in lower case, such as 02:00:00:00:00:01 (the second digit is even)',
   holds: (value) => value === '' || (isMac(value) && value === value.toLowerCase() && !value.includes('-')),
@@ -106,8 +108,8 @@ const spec = withRules(
         text('v4, v6 or v4,v6: the same as v4IpAddress and v6IpAddress together.', 64),
         csvRule,
       ).exactOptional(),
-      v4IpAddress: withRules(text('IPv4 address.', 15), canonical(4, '10.16.0.5')).exactOptional(),
-      v6IpAddress: withRules(text('IPv6 address.', 39), canonical(6, 'fd00:10:16::5')).exactOptional(),
+      v4IpAddress: withRules(text('IPv4 address.', 15), addressRule(4, '10.16.0.5')).exactOptional(),
+      v6IpAddress: withRules(text('IPv6 address.', 39), addressRule(6, 'fd00:10:16::5')).exactOptional(),
       macAddress: withRules(
         text('MAC address of the port; made by the controller when absent.', 17),
         macRule,

@@ -170,5 +170,6 @@ function bind(state: State, address: Address): void {
     const pod = state.get('Pod', key);
     if (hasPort(pod) && pod.uid === address.uid) state.set('PodAddress', key, address);
   } else if (kind === 'Attachment') bindAttachment(state, key, address);
+  else if (kind === 'Vip' && state.get('Vip', key)?.uid === address.uid) state.set('VipAddress', key, address);
   else if (kind === 'Node' && state.get('Node', key)?.uid === address.uid) state.set('NodeAddress', key, address);
 }

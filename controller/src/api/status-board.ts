@@ -3,6 +3,8 @@ import {
   type IPPool,
   SUBNETS,
   type Subnet as SubnetObject,
+  VIPS,
+  type Vip,
   VPCS,
   type Vpc as VpcObject,
 } from '@ovenbird/crds';
@@ -14,6 +16,7 @@ import { clusterPolicyResources } from '../store/watch.ts';
 import { clusterPolicyStatus } from './cluster-policy-status.ts';
 import { poolStatus } from './pool-status.ts';
 import { type HeldReason, subnetStatus, vpcStatus } from './subnet-status.ts';
+import { vipStatus } from './vip-status.ts';
 
 /** Counts may lag behind by this much: a burst of pods writes a Subnet's status a few times, not once per pod. */
 const coalesceMs = 500;
@@ -31,6 +34,7 @@ export class StatusBoard {
   readonly #subnets = new Map<string, SubnetObject>();
   readonly #vpcs = new Map<string, VpcObject>();
   readonly #pools = new Map<string, IPPool>();
+  readonly #vips = new Map<string, Vip>();
   /** By kind and name. */
   readonly #policies = new Map<string, ClusterPolicyObject>();
   readonly #due = new Set<string>();
@@ -58,6 +62,7 @@ export class StatusBoard {
     for (const name of this.#subnets.keys()) this.due('Subnet', name);
     for (const name of this.#vpcs.keys()) this.due('Vpc', name);
     for (const name of this.#pools.keys()) this.due('IPPool', name);
+    for (const name of this.#vips.keys()) this.due('Vip', name);
     for (const kind of clusterPolicyKinds) for (const name of this.#state.keys(kind)) this.due(kind, name);
   }
 
@@ -77,7 +82,11 @@ export class StatusBoard {
     this.#policies.set(clusterPolicyKey({ kind, name: object.metadata.name }), object);
   }
 
-  due(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind, name: string): void {
+  seenVip(object: Vip): void {
+    this.#vips.set(object.metadata.name, object);
+  }
+
+  due(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip', name: string): void {
     this.#due.add(`${kind}/${name}`);
     if (this.#brain === undefined || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -101,6 +110,7 @@ export class StatusBoard {
       const name = key.slice(key.indexOf('/') + 1);
       if (key.startsWith('Subnet/')) this.#writeSubnet(name, brain);
       else if (key.startsWith('IPPool/')) this.#writePool(name, brain);
+      else if (key.startsWith('Vip/')) this.#writeVip(name, brain);
       else if (key.startsWith('Vpc/')) this.#writeVpc(name);
       else for (const kind of clusterPolicyKinds) if (key.startsWith(`${kind}/`)) this.#writePolicy(kind, name);
     }
@@ -116,6 +126,17 @@ export class StatusBoard {
     }
     const { fields, conditions } = subnetStatus(subnet, brain, this.#state, this.#held);
     this.#writer.update(SUBNETS, object, { fields: { ...fields }, conditions });
+  }
+
+  #writeVip(name: string, brain: Brain): void {
+    const vip = this.#state.get('Vip', name);
+    const object = this.#vips.get(name);
+    if (vip === undefined || object === undefined) {
+      this.#vips.delete(name);
+      return;
+    }
+    const { fields, conditions } = vipStatus(vip, brain, this.#state, this.#held);
+    this.#writer.update(VIPS, object, { fields: { ...fields }, conditions });
   }
 
   #writePool(name: string, brain: Brain): void {

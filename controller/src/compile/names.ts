@@ -61,6 +61,12 @@ export const ipPoolSetName = (pool: string, family: 4 | 6): string => `ippool_${
 /** Addresses of nodes that cluster policies name as peers; `id` is a hash of the selectors, which external_ids tell in words. */
 export const nodeSetName = (id: string, family: 4 | 6): string => `nodeset_${id}_ip${family}`;
 
+/** Virtual port of a Vip; the IPv6 one of two has a name of its own, since a port has one virtual address. */
+export const vipPortName = (vip: string, family: 4 | 6, both: boolean): string =>
+  family === 6 && both ? `vip_${vip}_ip6` : `vip_${vip}`;
+/** external_ids of a virtual port: `MAC v4 v6`, as other ports have it in `addresses`. */
+export const ADDRESS_KEY = 'ovenbird/address';
+
 /** `ovenbird/owner` of a row: the object it was compiled from. */
 export const ownerOf = (kind: string, key: string): string => `${kind}/${key}`;
 

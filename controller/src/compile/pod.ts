@@ -1,5 +1,7 @@
 import { bandwidthOf } from '../pod/bandwidth.ts';
+import { portOptionsOf } from '../pod/port-options.ts';
 import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
+import { addressesOfVip, vipsOf } from '../vip/members.ts';
 import { bandwidthPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
@@ -20,6 +22,9 @@ export function podUnit(context: CompileContext): UnitDefinition {
       const rows = context.builder('Pod', key);
       const name = podPortName(pod.namespace, pod.name);
       const addresses = [address.mac, address.v4, address.v6].filter((part) => part !== undefined).join(' ');
+      const namespace = reader.get('Namespace', pod.namespace);
+      const options = portOptionsOf(pod.annotations, namespace);
+      const virtual = vipsOf(pod, subnet.name, reader).flatMap(addressesOfVip);
       const logicalSwitch = context.switch(subnet.name);
       // The UID is part of the key: a re-created pod of the same name is another port (delete + insert, one transaction).
       const port = rows.row(
@@ -27,8 +32,8 @@ export function podUnit(context: CompileContext): UnitDefinition {
         `${name}@${pod.uid}`,
         {
           name,
-          addresses: [addresses],
-          port_security: [addresses],
+          addresses: options.forward ? [addresses, 'unknown'] : [addresses],
+          port_security: options.secure ? [[addresses, ...options.vips, ...virtual].join(' ')] : [],
           // An old sandbox of the same name carries another iface-id-ver and cannot bind the port (ovn-nb(5)).
           options: new Map([
             ['iface-id-ver', pod.uid],
@@ -47,7 +52,6 @@ export function podUnit(context: CompileContext): UnitDefinition {
         rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
       }
       // With the port, so that a pod is under its policies from its first packet.
-      const namespace = reader.get('Namespace', pod.namespace);
       for (const bucket of namespace === undefined ? ownBuckets(pod) : allBuckets(pod, namespace)) {
         for (const set of reader.index('PodSet', 'ports', bucket))
           if (isMember(set, pod, namespace, context.customVpc(subnet.vpc)))

@@ -10,6 +10,7 @@ import { podUnit } from './pod.ts';
 import { podPeersUnit } from './pod-peers.ts';
 import { nodeBlockUnit, nodeSetUnit, podSetUnit } from './pod-set.ts';
 import { subnetUnit } from './subnet.ts';
+import { vipUnit } from './vip.ts';
 import { vpcUnit } from './vpc.ts';
 
 /** Every compile unit. A later feature is one file and one line here. */
@@ -26,6 +27,7 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
     networkPolicyUnit(context),
     ...clusterPolicyKinds.map((kind) => clusterPolicyUnit(context, kind)),
     podUnit(context),
+    vipUnit(context),
     attachmentUnit(context),
   ];
 }

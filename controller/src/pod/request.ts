@@ -32,6 +32,11 @@ export function requestOf(
 ): PodRequest {
   const own = (key: string): string | undefined => nonEmpty(pod.annotations[key]);
   const either = (key: string): string | undefined => own(key) ?? nonEmpty(namespace?.[key]);
+  if (own(request.vip) !== undefined)
+    throw new AllocError(
+      'invalid',
+      `annotation ${request.vip} is not built: ask for the address with ${request.ipAddress}, or share the Vip with ${request.aaps}`,
+    );
   const subnet = either(request.logicalSwitch);
   const family = familyOf(either(request.ipFamily));
   const mac = macOf(own(request.macAddress));

@@ -111,6 +111,20 @@ export interface UsablePool {
   readonly addressSet: boolean;
 }
 
+/** An address that pods share. */
+export interface Vip extends Meta {
+  readonly subnet: string;
+  /** Namespace of the pods that may have it. */
+  readonly namespace: string;
+  readonly v4?: string;
+  readonly v6?: string;
+  readonly mac?: string;
+  /** Labels, all of which a pod needs. */
+  readonly selector: readonly (readonly [key: string, value: string])[];
+  /** The address it had by its status. */
+  readonly had: { readonly v4?: string; readonly v6?: string };
+}
+
 /** The `IP` object: the durable record of an address, or a reservation made by hand. */
 export interface IpRecord extends Meta {
   readonly subnet: string;
@@ -181,6 +195,8 @@ export interface Tables {
   StatefulSet: StatefulSet;
   IpRecord: IpRecord;
   IPPool: IpPool;
+  Vip: Vip;
+  VipAddress: Address;
   UsablePool: UsablePool;
   PodAddress: Address;
   NodeAddress: Address;

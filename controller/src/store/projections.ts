@@ -1,4 +1,10 @@
-import type { IP as IpObject, IPPool as IpPoolObject, Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
+import type {
+  IP as IpObject,
+  IPPool as IpPoolObject,
+  Subnet as SubnetObject,
+  Vip as VipObject,
+  Vpc as VpcObject,
+} from '@ovenbird/crds';
 import { ipObject, isIp, multus, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
 import type {
   ClusterPolicyObject,
@@ -14,7 +20,7 @@ import { parseClusterPolicy } from '../policy/cluster-parse.ts';
 import type { NetworkPolicy } from '../policy/model.ts';
 import { namedPortsOf, parseNetworkPolicy } from '../policy/parse.ts';
 import { parseSelector } from '../policy/selector.ts';
-import type { IpPool, IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vpc } from './model.ts';
+import type { IpPool, IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vip, Vpc } from './model.ts';
 import { podKey } from './model.ts';
 
 /** Annotation prefixes that the controller reads; others come and go without waking it. */
@@ -149,6 +155,25 @@ export function projectIpPool({ metadata, spec }: IpPoolObject): IpPool {
     namespaces: spec.namespaces ?? [],
     addressSet: spec.enableAddressSet ?? false,
     generation: metadata.generation ?? 0,
+  };
+}
+
+export function projectVip({ metadata, spec, status }: VipObject): Vip {
+  const given = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+  const [v4, v6, mac] = [given(spec.v4ip), given(spec.v6ip), given(spec.macAddress)];
+  const [hadV4, hadV6] = [given(status?.v4ip), given(status?.v6ip)];
+  return {
+    ...metaOf(metadata),
+    subnet: spec.subnet,
+    namespace: spec.namespace,
+    ...(v4 === undefined ? {} : { v4 }),
+    ...(v6 === undefined ? {} : { v6 }),
+    ...(mac === undefined ? {} : { mac }),
+    selector: (spec.selector ?? []).map((entry) => {
+      const colon = entry.indexOf(':');
+      return [entry.slice(0, colon).trim(), entry.slice(colon + 1).trim()] as const;
+    }),
+    had: { ...(hadV4 === undefined ? {} : { v4: hadV4 }), ...(hadV6 === undefined ? {} : { v6: hadV6 }) },
   };
 }
 

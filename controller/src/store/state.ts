@@ -40,6 +40,7 @@ const indexFunctions: IndexFunctions = {
     provider: ({ provider }) => (provider === undefined ? [] : [provider]),
   },
   IPPool: { subnet: (pool) => [pool.subnet] },
+  Vip: { namespace: (vip) => [vip.namespace] },
   UsablePool: { subnet: (pool) => [pool.subnet], namespace: (pool) => pool.namespaces },
   /** Sets of pods by what their members have (policy/pod-set.ts). */
   PodSet: {

@@ -1,4 +1,15 @@
-import { type IP, IPPOOLS, type IPPool, IPS, SUBNETS, type Subnet, VPCS, type Vpc } from '@ovenbird/crds';
+import {
+  type IP,
+  IPPOOLS,
+  type IPPool,
+  IPS,
+  SUBNETS,
+  type Subnet,
+  VIPS,
+  type Vip,
+  VPCS,
+  type Vpc,
+} from '@ovenbird/crds';
 import {
   ADMINNETWORKPOLICIES,
   BASELINEADMINNETWORKPOLICIES,
@@ -29,6 +40,7 @@ import {
   projectPod,
   projectStatefulSet,
   projectSubnet,
+  projectVip,
   projectVpc,
 } from './projections.ts';
 import type { State } from './state.ts';
@@ -45,6 +57,7 @@ export interface WatchOptions {
   readonly seenSubnet: (object: Subnet) => void;
   readonly seenVpc: (object: Vpc) => void;
   readonly seenIpPool: (object: IPPool) => void;
+  readonly seenVip: (object: Vip) => void;
   readonly seenClusterPolicy: (kind: ClusterPolicyKind, object: ClusterPolicyObject) => void;
   readonly onNotice: (kind: Kind, notice: ReflectorNotice) => void;
 }
@@ -61,6 +74,10 @@ export async function watchAll(options: WatchOptions): Promise<void> {
       return projectSubnet(subnet, options.defaultVpc);
     }),
     watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, projectIp),
+    watch(options, 'Vip', VIPS, (vip) => {
+      options.seenVip(vip);
+      return projectVip(vip);
+    }),
     watch(options, 'IPPool', IPPOOLS, (pool) => {
       options.seenIpPool(pool);
       return projectIpPool(pool);

@@ -1,5 +1,6 @@
 import type { DurablePort } from '../alloc/load.ts';
 import type { RowSink } from '../brain.ts';
+import { ADDRESS_KEY } from '../compile/names.ts';
 import type { DesiredRow, Output } from '../northbound/rows.ts';
 import type { LiveSubnet } from '../subnet/verdict.ts';
 
@@ -84,7 +85,8 @@ export class MemorySink implements RowSink {
         owner: row.owner,
         uid,
         subnet: text(row, 'ovenbird/subnet') ?? '',
-        addresses: Array.isArray(addresses) ? String(addresses[0]) : '',
+        addresses:
+          Array.isArray(addresses) && addresses.length > 0 ? String(addresses[0]) : (text(row, ADDRESS_KEY) ?? ''),
         ...(keepFor === undefined ? {} : { keepFor }),
       });
     }

@@ -1,7 +1,19 @@
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { type ApiEffects, Brain } from '../brain.ts';
 import { IpRecords } from '../records/ip-records.ts';
-import type { IpPool, IpRecord, Key, Namespace, Node, Pod, StatefulSet, Subnet, Tables, Vpc } from '../store/model.ts';
+import type {
+  IpPool,
+  IpRecord,
+  Key,
+  Namespace,
+  Node,
+  Pod,
+  StatefulSet,
+  Subnet,
+  Tables,
+  Vip,
+  Vpc,
+} from '../store/model.ts';
 import { projectIp } from '../store/projections.ts';
 import { State } from '../store/state.ts';
 import { MemorySink } from './memory-sink.ts';
@@ -14,6 +26,7 @@ export const watched: readonly [
   'Vpc',
   'Subnet',
   'IPPool',
+  'Vip',
   'Namespace',
   'Node',
   'Pod',
@@ -28,6 +41,7 @@ export const watched: readonly [
   'Vpc',
   'Subnet',
   'IPPool',
+  'Vip',
   'Namespace',
   'Node',
   'Pod',
@@ -124,6 +138,15 @@ export const makePool = (name: string, subnet: string, ips: readonly string[], m
   ...more,
 });
 
+export const makeVip = (name: string, subnet: string, namespace: string, more: Partial<Vip> = {}): Vip => ({
+  ...meta(name),
+  subnet,
+  namespace,
+  selector: [],
+  had: {},
+  ...more,
+});
+
 /** A reservation by a person. */
 export const makeIp = (name: string, subnet: string, more: Partial<IpRecord> = {}): IpRecord => ({
   ...meta(name),
@@ -180,7 +203,10 @@ export class World {
   }
 
   set<K extends Watched>(kind: K, object: Tables[K]): void {
-    const key = 'namespace' in object && kind !== 'IpRecord' ? `${object.namespace}/${object.name}` : object.name;
+    const key =
+      'namespace' in object && kind !== 'IpRecord' && kind !== 'Vip'
+        ? `${object.namespace}/${object.name}`
+        : object.name;
     this.state.set(kind, key, object);
     this.brain.changed(kind, [key]);
   }

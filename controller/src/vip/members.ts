@@ -1,0 +1,49 @@
+import { request } from '@ovenbird/crds';
+import type { Address, Pod, Vip } from '../store/model.ts';
+import type { Reader } from '../store/state.ts';
+
+/** Names that the annotation `aaps` lists. */
+export const namedVips = (pod: Pick<Pod, 'annotations'>): readonly string[] =>
+  (pod.annotations[request.aaps] ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+
+/** Why a Vip that a pod names is not for it; undefined when it is. */
+export function vipProblem(pod: Pod, name: string, vip: Vip | undefined): string | undefined {
+  if (vip?.namespace === pod.namespace) return undefined;
+  const why = vip === undefined ? 'does not exist' : `is for namespace "${vip.namespace}"`;
+  return `Vip "${name}", named by ${request.aaps}, ${why}; name one whose spec.namespace is "${pod.namespace}"`;
+}
+
+/** Whether a pod may have the Vip's address: it is in its namespace, and names it or has its labels. */
+export function sharesVip(pod: Pod, vip: Vip): boolean {
+  if (pod.namespace !== vip.namespace) return false;
+  if (namedVips(pod).includes(vip.name)) return true;
+  return vip.selector.length > 0 && vip.selector.every(([key, value]) => pod.labels[key] === value);
+}
+
+/** Addresses of the Vips that a pod of this subnet may have. */
+export function vipsOf(pod: Pod, subnet: string, reader: Reader): readonly Address[] {
+  return reader
+    .index('Vip', 'namespace', pod.namespace)
+    .filter((vip) => vip.subnet === subnet && sharesVip(pod, vip))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map((vip) => reader.get('VipAddress', vip.name))
+    .filter((address) => address !== undefined);
+}
+
+export const addressesOfVip = ({ v4, v6 }: Address): readonly string[] =>
+  [v4, v6].filter((address) => address !== undefined);
+
+/** The pods that may have a Vip's address now, by `namespace/name`, sorted: those with a port on its switch. */
+export function podsOfVip(vip: Vip, reader: Reader): readonly Pod[] {
+  return reader
+    .index('Pod', 'namespace', vip.namespace)
+    .filter((pod) => sharesVip(pod, vip))
+    .filter((pod) => {
+      const address = reader.get('PodAddress', `${pod.namespace}/${pod.name}`);
+      return address?.uid === pod.uid && address.subnet === vip.subnet;
+    })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
