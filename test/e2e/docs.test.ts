@@ -139,6 +139,10 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     const printed = /^\$ ovenbird acls -n bank vault\n(.*?)^```$/ms.exec(page)?.[1] ?? '';
     expect(listed).toBe(printed);
   },
+  'vip.md': async (lab) => {
+    const parents = await lab.nbctl('get', 'Logical_Switch_Port', 'vip_lead', 'options:virtual-parents');
+    expect(parents.trim()).toBe('"gander.flock,goose.flock"');
+  },
   'names.md': async (lab) => {
     const pairs = readFileSync(`${folder}names.md`, 'utf8').matchAll(/^\| [^|]+ \| (\w+).* \| `([^`|]+)` \|$/gm);
     const names = Array.from(pairs, ([, table = '', name = '']) => ({ table, name }));
@@ -166,7 +170,7 @@ describe('examples of the documentation', () => {
   const created: Example[] = [];
   const remove = async (): Promise<void> => {
     // Namespaces first, so that the pods in them do not hold up the subnets; a deleted subnet waits for its last pod.
-    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'IPPool', 'Subnet', 'Vpc'];
+    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'IPPool', 'Vip', 'Subnet', 'Vpc'];
     const objects = created.splice(0).sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
     if (objects.length > 0) await lab.delete(objects, '--wait=true', '--timeout=60s');
   };
@@ -185,6 +189,7 @@ describe('examples of the documentation', () => {
       'names',
       'network-policy',
       'subnet',
+      'vip',
       'vpc',
     ])
       expect(names).toContain(`${page}.md`);
@@ -194,7 +199,9 @@ describe('examples of the documentation', () => {
     for (const objects of blocks) {
       created.push(...objects);
       await lab.apply(...objects);
-      const networks = objects.filter(({ kind }) => kind === 'Subnet' || kind === 'Vpc' || kind === 'IPPool');
+      const networks = objects.filter(
+        ({ kind }) => kind === 'Subnet' || kind === 'Vpc' || kind === 'IPPool' || kind === 'Vip',
+      );
       if (networks.length > 0) {
         const names = networks.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
         await lab.kubectl(['wait', '--for=condition=Ready', '--timeout=20s', ...names]);

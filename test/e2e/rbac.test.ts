@@ -54,12 +54,10 @@ describe('RBAC', () => {
     spec: { ...more, subject: { namespaces: { matchLabels: { nobody: 'rbac' } } } },
   }));
 
-  const ipPool = {
-    apiVersion: 'ovenbird.io/v1',
-    kind: 'IPPool',
-    metadata: { name: 'rbac' },
-    spec: { subnet: 'rbac', ips: ['10.47.0.200'] },
-  };
+  const addresses = [
+    { kind: 'IPPool', spec: { subnet: 'rbac', ips: ['10.47.0.200'] } },
+    { kind: 'Vip', spec: { subnet: 'rbac', namespace: ns } },
+  ].map((more) => ({ apiVersion: 'ovenbird.io/v1', metadata: { name: 'rbac' }, ...more }));
 
   // A scenario in which controller and agents use everything they may.
   beforeAll(async () => {
@@ -68,8 +66,8 @@ describe('RBAC', () => {
     await lab.apply(
       namespace(ns),
       subnet('rbac', { cidrBlock: '10.47.0.0/24', namespaces: [ns] }),
-      ipPool,
       pod(ns, 'events', { node: 'node-2', annotations: { 'ovn.kubernetes.io/egress_rate': 'much' } }),
+      ...addresses,
       ...policies,
       ...many,
     );
@@ -132,8 +130,7 @@ describe('RBAC', () => {
     );
   }
   afterAll(async () => {
-    await lab.delete([namespace(ns), ...policies], '--wait=true', '--timeout=60s');
-    await lab.delete([ipPool], '--wait=true', '--timeout=30s');
+    await lab.delete([namespace(ns), ...addresses, ...policies], '--wait=true', '--timeout=60s');
     await lab.kubectlAny(['delete', 'subnet', 'rbac', '--ignore-not-found', '--timeout=30s']);
   });
 

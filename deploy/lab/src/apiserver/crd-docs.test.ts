@@ -11,7 +11,7 @@ beforeAll(async () => {
   server = await createApiServer({
     listen: [{ host: '127.0.0.1', port: 0 }],
     tokens: [{ token: 'test', user: 'test', groups: ['system:masters'] }],
-    manifests: ['ippools', 'ips', 'subnets', 'vpcs'].map((plural) =>
+    manifests: ['ippools', 'ips', 'subnets', 'vips', 'vpcs'].map((plural) =>
       fileURLToPath(new URL(`crds/manifests/ovenbird.io_${plural}.yaml`, root)),
     ),
     onError: (error) => {
