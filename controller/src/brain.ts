@@ -1,6 +1,7 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
 import { type DurablePort, durableHolders, type LoadResult, loadAddresses, ownerOfRecord } from './alloc/load.ts';
+import type { ApiEffects } from './api-effects.ts';
 import { AttachmentLife } from './attachment/life.ts';
 import { isContainerRecord } from './attachment/wanted.ts';
 import { CompileContext } from './compile/context.ts';
@@ -10,12 +11,10 @@ import { allUnits } from './compile/units.ts';
 import { NodeLife } from './node/life.ts';
 import { PodLife } from './pod/life.ts';
 import { podProblems } from './pod/problems.ts';
-import type { ClusterPolicy, ClusterPolicyKind } from './policy/cluster-model.ts';
 import { PolicyLife } from './policy/life.ts';
-import type { NetworkPolicy } from './policy/model.ts';
 import { PoolLife } from './pool/life.ts';
 import { isDurable } from './records/ip-object.ts';
-import type { IpRecord, Key, Kind, Node, Pod, Vip } from './store/model.ts';
+import type { Key, Kind } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
 import type { LiveSubnet } from './subnet/verdict.ts';
@@ -27,31 +26,6 @@ import { sharesVip } from './vip/members.ts';
 export interface RowSink extends UnitSink {
   /** Resolves when what the unit emitted last is in the database (gone, when it emitted nothing). */
   committed(unit: string): Promise<void>;
-}
-
-/** Everything that follows from decisions and goes to the Kubernetes API; none of it is waited for. */
-export interface ApiEffects {
-  announcePod(key: Key): void;
-  announceNode(name: Key): void;
-  /** The IP object of a container outside of Kubernetes has to say what it got. */
-  announceContainer(name: Key): void;
-  /** The same, why it gets nothing. */
-  refuseContainer(name: Key, reason: string, message: string): void;
-  /** The IP object of an owner has to be brought up to date. */
-  writeRecord(owner: string): void;
-  /** The same without waiting for announcements: one waits for it. */
-  writeRecordNow(owner: string): void;
-  recordChanged(name: Key): void;
-  event(
-    object: {
-      kind: 'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | ClusterPolicyKind;
-      object: Pod | Node | Vip | IpRecord | NetworkPolicy | ClusterPolicy;
-    },
-    reason: string,
-    message: string,
-  ): void;
-  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip', name: string): void;
-  writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
 }
 
 export interface BrainOptions {

@@ -1,5 +1,6 @@
 import { type DurablePort, ownerOfRecord } from '../alloc/load.ts';
-import { type ApiEffects, Brain } from '../brain.ts';
+import type { ApiEffects } from '../api-effects.ts';
+import { Brain } from '../brain.ts';
 import type { Output } from '../northbound/rows.ts';
 import { isAnnounced, podAnnouncement } from '../pod/announcement.ts';
 import { IpRecords } from '../records/ip-records.ts';

@@ -1,5 +1,6 @@
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
-import { type ApiEffects, Brain } from '../brain.ts';
+import type { ApiEffects } from '../api-effects.ts';
+import { Brain } from '../brain.ts';
 import { IpRecords } from '../records/ip-records.ts';
 import type {
   IpPool,

@@ -8,7 +8,8 @@ const port = (world: World, name: string): ReadonlyMap<string, unknown> | undefi
     | undefined;
 const security = (world: World, name: string): string => {
   const row = world.sink.rows('Logical_Switch_Port').find((found) => found.columns['name'] === name);
-  return String((row?.columns['port_security'] as readonly string[])[0]);
+  const entries = row?.columns['port_security'];
+  return Array.isArray(entries) ? String(entries[0]) : '';
 };
 const withVip = (more: Parameters<typeof makeVip>[3] = {}): World => {
   const world = World.standard();
