@@ -36,11 +36,19 @@ function check() {
   }
 }
 
-function layer(name) {
+/** Runs layers side by side; a failure is told by their names. */
+function layer(...projects) {
+  const name = projects.join(' and ');
   process.stdout.write(`\n== ${name} tests\n`);
-  const report = join(reports, `${name}.json`);
+  const report = join(reports, `${projects.join('-')}.json`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const options = ['run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const options = [
+    'run',
+    ...projects.flatMap((project) => ['--project', project]),
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ];
   if (pattern.length > 0) options.push('--passWithNoTests');
   const started = Date.now();
   const result = spawnSync(join(bin, 'node'), [vitest, ...options, ...pattern], { stdio: 'inherit', env, cwd: root });
@@ -81,7 +89,9 @@ function layer(name) {
 
 try {
   if (pattern.length === 0) check();
-  for (const name of ['unit', 'integration', 'e2e', ...(all ? ['long'] : [])]) layer(name);
+  // Unit tests take processors, integration tests mostly wait for daemons: together they take less time.
+  layer('unit', 'integration');
+  for (const name of ['e2e', ...(all ? ['long'] : [])]) layer(name);
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }
