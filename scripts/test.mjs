@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // npm test [-- PATTERN] | npm run test:all: set-up, checks, then the test layers one after the other.
 // Ends with the plain line `N passed, N failed`. Starts on Node 20; the tests run on the pinned Node 24.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -36,22 +36,25 @@ function check() {
   }
 }
 
-/** Runs layers side by side; a failure is told by their names. */
-function layer(...projects) {
+/**
+ * Runs layers, those of one call in one test runner; a failure is told by their names.
+ * @param quiet print the output when they have ended, because something else prints meanwhile
+ */
+async function layer(projects, quiet = false) {
   const name = projects.join(' and ');
-  process.stdout.write(`\n== ${name} tests\n`);
+  if (!quiet) process.stdout.write(`\n== ${name} tests\n`);
   const report = join(reports, `${projects.join('-')}.json`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const options = [
-    'run',
-    ...projects.flatMap((project) => ['--project', project]),
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-  ];
+  const selected = projects.flatMap((project) => ['--project', project]);
+  const options = ['run', ...selected, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   if (pattern.length > 0) options.push('--passWithNoTests');
   const started = Date.now();
-  const result = spawnSync(join(bin, 'node'), [vitest, ...options, ...pattern], { stdio: 'inherit', env, cwd: root });
+  const stdio = quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit';
+  const child = spawn(join(bin, 'node'), [vitest, ...options, ...pattern], { stdio, env, cwd: root });
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => output.push(chunk));
+  const status = await new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)));
+  if (quiet) process.stdout.write(`\n== ${name} tests\n${Buffer.concat(output).toString()}`);
   process.stdout.write(`== ${name}: ${Math.round((Date.now() - started) / 1000)} s\n`);
   let summary;
   try {
@@ -60,7 +63,7 @@ function layer(...projects) {
     summary = undefined;
   }
   if (summary === undefined) {
-    if (result.status !== 0) {
+    if (status !== 0) {
       failed += 1;
       failures.push(`${name}: the test runner ended without a report`);
     }
@@ -81,17 +84,17 @@ function layer(...projects) {
       failures.push(`${name}: ${file.name.slice(root.length + 1)}: ${String(file.message).split('\n')[0]}`);
     }
   }
-  if (result.status !== 0 && named === 0) {
+  if (status !== 0 && named === 0) {
     failed += 1;
-    failures.push(`${name}: the test runner ended with exit ${result.status} (an error outside of a test)`);
+    failures.push(`${name}: the test runner ended with exit ${status} (an error outside of a test)`);
   }
 }
 
 try {
   if (pattern.length === 0) check();
-  // Unit tests take processors, integration tests mostly wait for daemons: together they take less time.
-  layer('unit', 'integration');
-  for (const name of ['e2e', ...(all ? ['long'] : [])]) layer(name);
+  // Unit tests take processors, the others mostly wait. Only what measures packets and rates wants the machine for itself.
+  await Promise.all([layer(['unit', 'integration']), layer(['policy'], true)]);
+  for (const name of ['e2e', ...(all ? ['long'] : [])]) await layer([name]);
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }
