@@ -127,3 +127,15 @@ export const conditions = (): z.ZodType<readonly Condition[]> =>
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['type'],
     });
+
+/** How many addresses, in a status; absent for a family that is not there. */
+export const addressCount = (description: string): z.ZodExactOptional<z.ZodInt> =>
+  z
+    .int()
+    .min(0)
+    .meta({ description: `${description} 9007199254740991 means at least that many.`, format: 'int64' })
+    .exactOptional();
+
+/** Which addresses, in a status. */
+export const addressRanges = (description: string): z.ZodExactOptional<z.ZodString> =>
+  z.string().meta({ description }).exactOptional();

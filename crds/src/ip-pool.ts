@@ -1,7 +1,7 @@
 /** IPPool: some addresses of a Subnet, set apart for the pods that name the pool or are in its namespaces. */
 import * as z from 'zod';
 import { from, ordered, to } from './cel-text.ts';
-import { conditions, flag, labelName, list, resourceName } from './fields.ts';
+import { addressCount, addressRanges, conditions, flag, labelName, list, resourceName } from './fields.ts';
 import type { IpRange } from './ip.ts';
 import { cidrRange, ipFamily, ipToBigint, isCidr, isIp, parseIpRange } from './ip.ts';
 import { defineKind, type Kind } from './kind.ts';
@@ -100,26 +100,17 @@ const spec = z
   })
   .meta({ description: 'Which addresses, and for whom.' });
 
-const count = (description: string): z.ZodExactOptional<z.ZodInt> =>
-  z
-    .int()
-    .min(0)
-    .meta({ description: `${description} 9007199254740991 means at least that many.`, format: 'int64' })
-    .exactOptional();
-const ranges = (description: string): z.ZodExactOptional<z.ZodString> =>
-  z.string().meta({ description }).exactOptional();
-
 const status = z
   .strictObject({
     conditions: conditions().exactOptional(),
-    v4AvailableIPs: count('Free IPv4 addresses.'),
-    v4AvailableIPRange: ranges('Free IPv4 addresses, as ranges.'),
-    v4UsingIPs: count('IPv4 addresses in use.'),
-    v4UsingIPRange: ranges('IPv4 addresses in use, as ranges.'),
-    v6AvailableIPs: count('Free IPv6 addresses.'),
-    v6AvailableIPRange: ranges('Free IPv6 addresses, as ranges.'),
-    v6UsingIPs: count('IPv6 addresses in use.'),
-    v6UsingIPRange: ranges('IPv6 addresses in use, as ranges.'),
+    v4AvailableIPs: addressCount('Free IPv4 addresses.'),
+    v4AvailableIPRange: addressRanges('Free IPv4 addresses, as ranges.'),
+    v4UsingIPs: addressCount('IPv4 addresses in use.'),
+    v4UsingIPRange: addressRanges('IPv4 addresses in use, as ranges.'),
+    v6AvailableIPs: addressCount('Free IPv6 addresses.'),
+    v6AvailableIPRange: addressRanges('Free IPv6 addresses, as ranges.'),
+    v6UsingIPs: addressCount('IPv6 addresses in use.'),
+    v6UsingIPRange: addressRanges('IPv6 addresses in use, as ranges.'),
   })
   .meta({ description: 'What the pool has left; written by the controller.' });
 

@@ -1,6 +1,18 @@
 /** Subnet: one logical switch. Field names and values are Kube-OVN's. */
 import * as z from 'zod';
-import { anyText, conditions, flag, labelName, labelSelector, list, notBuilt, resourceName, text } from './fields.ts';
+import {
+  addressCount,
+  addressRanges,
+  anyText,
+  conditions,
+  flag,
+  labelName,
+  labelSelector,
+  list,
+  notBuilt,
+  resourceName,
+  text,
+} from './fields.ts';
 import { defineKind, type Kind } from './kind.ts';
 import type { Condition, CustomResource } from './metadata.ts';
 import { portWordRule, type Rule, shortName, withRules, withTransitions } from './rule.ts';
@@ -280,29 +292,20 @@ const spec = withTransitions(
   ...subnetTransitions,
 );
 
-const count = (description: string): z.ZodExactOptional<z.ZodInt> =>
-  z
-    .int()
-    .min(0)
-    .meta({ description: `${description} 9007199254740991 means at least that many.`, format: 'int64' })
-    .exactOptional();
-const ranges = (description: string): z.ZodExactOptional<z.ZodString> =>
-  z.string().meta({ description }).exactOptional();
-
 const status = z
   .strictObject({
     conditions: conditions().exactOptional(),
     vpc: z.string().meta({ description: 'The Vpc it is in, the default filled in.' }).exactOptional(),
     protocol: z.enum(['IPv4', 'IPv6', 'Dual']).meta({ description: 'The families it has.' }).exactOptional(),
     gateway: z.string().meta({ description: 'The gateway in use, the default filled in.' }).exactOptional(),
-    v4availableIPs: count('Free IPv4 addresses.'),
-    v4usingIPs: count('IPv4 addresses in use.'),
-    v6availableIPs: count('Free IPv6 addresses.'),
-    v6usingIPs: count('IPv6 addresses in use.'),
-    v4availableIPrange: ranges('Free IPv4 addresses, as ranges.'),
-    v4usingIPrange: ranges('IPv4 addresses in use, as ranges.'),
-    v6availableIPrange: ranges('Free IPv6 addresses, as ranges.'),
-    v6usingIPrange: ranges('IPv6 addresses in use, as ranges.'),
+    v4availableIPs: addressCount('Free IPv4 addresses.'),
+    v4usingIPs: addressCount('IPv4 addresses in use.'),
+    v6availableIPs: addressCount('Free IPv6 addresses.'),
+    v6usingIPs: addressCount('IPv6 addresses in use.'),
+    v4availableIPrange: addressRanges('Free IPv4 addresses, as ranges.'),
+    v4usingIPrange: addressRanges('IPv4 addresses in use, as ranges.'),
+    v6availableIPrange: addressRanges('Free IPv6 addresses, as ranges.'),
+    v6usingIPrange: addressRanges('IPv6 addresses in use, as ranges.'),
   })
   .meta({ description: 'What the subnet is; written by the controller.' });
 

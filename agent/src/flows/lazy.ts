@@ -14,14 +14,11 @@ export function lazyFlowService(
   log: Logger,
   signal: AbortSignal,
 ): FlowService | undefined {
-  if (config.ovsRunDir === undefined) return undefined;
+  const { ovsRunDir } = config;
+  if (ovsRunDir === undefined) return undefined;
   let loading: Promise<FlowService> | undefined;
-  const load = async (): Promise<FlowService> => {
-    const { flowService } = await import('./service.ts');
-    const service = flowService(config, ovs, log, signal);
-    if (service === undefined) throw new Error('ovsRunDir is not configured');
-    return service;
-  };
+  const load = async (): Promise<FlowService> =>
+    (await import('./service.ts')).flowService(ovsRunDir, config, ovs, log, signal);
   const service = (): Promise<FlowService> => (loading ??= load());
   return {
     metrics: async () => await (await service()).metrics(),

@@ -29,11 +29,16 @@ function podPorts(ovs: Ovs): readonly PodPort[] {
 /**
  * Reads br-int by its management socket (ovs-vswitchd(8), `<run directory>/<bridge>.mgmt`). Sends statistics requests and
  * nothing else: br-int's flows belong to ovn-controller.
- * @returns undefined when the configuration does not say where the socket is
+ * @param ovsRunDir run directory of vswitchd
  */
-export function flowService(config: AgentConfig, ovs: Ovs, log: Logger, signal: AbortSignal): FlowService | undefined {
-  const { ovsRunDir, lookup, tlsKey: key, tlsCert: cert, tlsCa: ca } = config;
-  if (ovsRunDir === undefined) return undefined;
+export function flowService(
+  ovsRunDir: string,
+  config: AgentConfig,
+  ovs: Ovs,
+  log: Logger,
+  signal: AbortSignal,
+): FlowService {
+  const { lookup, tlsKey: key, tlsCert: cert, tlsCa: ca } = config;
   const isTrusted = key !== undefined && cert !== undefined && ca !== undefined;
   const explainer =
     lookup === undefined || !isTrusted ? undefined : httpsExplainer({ urls: lookup, tls: { key, cert, ca } });

@@ -23,7 +23,7 @@ export const rules: SubnetRules = { defaultVpc: 'ovn-cluster', defaultSubnet: 'o
 export const clusterUid = '11111111-2222-4333-8444-555555555555';
 
 /** Kinds that come from the API server. */
-export const watched: readonly [
+export const watched = [
   'Vpc',
   'Subnet',
   'IPPool',
@@ -38,22 +38,7 @@ export const watched: readonly [
   'AdminNetworkPolicy',
   'BaselineAdminNetworkPolicy',
   'ClusterNetworkPolicy',
-] = [
-  'Vpc',
-  'Subnet',
-  'IPPool',
-  'Vip',
-  'Namespace',
-  'Node',
-  'Pod',
-  'StatefulSet',
-  'IpRecord',
-  'NetworkPolicy',
-  'NetworkAttachment',
-  'AdminNetworkPolicy',
-  'BaselineAdminNetworkPolicy',
-  'ClusterNetworkPolicy',
-];
+] as const;
 export type Watched = (typeof watched)[number];
 
 export const serviceCidrs: readonly string[] = ['10.96.0.0/12', 'fd00:10:96::/112'];

@@ -1,12 +1,12 @@
 /** The programs in openflow/examples, from the sources and from the package as it would be published. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { type ExampleProcess, endExamples, startExample } from '../example-process.ts';
 import { tcp } from './support.ts';
 import { TestSwitch, until } from './switch.ts';
 
@@ -17,7 +17,6 @@ const NODE = process.execPath;
 
 let ovs: TestSwitch;
 let file: string;
-const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   ovs = await TestSwitch.start('br0');
@@ -30,12 +29,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
-  }
+  await endExamples();
   await ovs.ofctl('br0', 'del-flows');
 });
 
@@ -44,28 +38,8 @@ async function example(name: string, ...args: readonly string[]): Promise<readon
   return stdout.trim().split('\n');
 }
 
-/** Starts an example that goes on until it is interrupted. */
-function start(name: string, ...args: readonly string[]): { readonly lines: string[]; end: () => Promise<unknown> } {
-  const child = spawn(NODE, [join(examples, name), ovs.remote('br0'), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  children.push(child);
-  const exited = once(child, 'exit');
-  const lines: string[] = [];
-  let rest = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    const parts = (rest + chunk.toString()).split('\n');
-    rest = parts.pop() ?? '';
-    lines.push(...parts);
-  });
-  return {
-    lines,
-    end: async () => {
-      child.kill('SIGTERM');
-      return (await exited)[0] as unknown;
-    },
-  };
-}
+const start = (name: string, ...args: readonly string[]): ExampleProcess =>
+  startExample(join(examples, name), ovs.remote('br0'), ...args);
 
 async function says(lines: readonly string[], text: string): Promise<void> {
   await until(

@@ -1,12 +1,12 @@
 /** The programs in ovsdb/examples, from the sources and from the package as it would be published. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type ExampleProcess, endExamples, startExample } from '../example-process.ts';
 import { makeDir, TestServer, until } from './server.ts';
 
 const run = promisify(execFile);
@@ -16,7 +16,6 @@ const NODE = process.execPath;
 
 let dir: string;
 let server: TestServer;
-const children: ChildProcess[] = [];
 
 beforeEach(async () => {
   dir = await makeDir();
@@ -26,13 +25,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-    }
-  }
+  await endExamples();
   await server.stop('SIGKILL');
   await rm(dir, { recursive: true, force: true });
 });
@@ -42,26 +35,7 @@ async function example(name: string, ...args: readonly string[]): Promise<string
   return stdout.trim();
 }
 
-/** Starts an example that goes on until it is interrupted. Returns what it prints. */
-function start(name: string, ...args: readonly string[]): { readonly lines: string[]; end: () => Promise<unknown> } {
-  const child = spawn(NODE, [join(examples, name), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.push(child);
-  const exited = once(child, 'exit');
-  const lines: string[] = [];
-  let rest = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    const parts = (rest + chunk.toString()).split('\n');
-    rest = parts.pop() ?? '';
-    lines.push(...parts);
-  });
-  return {
-    lines,
-    end: async () => {
-      child.kill('SIGTERM');
-      return (await exited)[0] as unknown;
-    },
-  };
-}
+const start = (name: string, ...args: readonly string[]): ExampleProcess => startExample(join(examples, name), ...args);
 
 const says = (lines: readonly string[], text: string): Promise<void> =>
   until(text, () => lines.some((line) => line.includes(text)) || lines);
