@@ -36,6 +36,13 @@ function check() {
   }
 }
 
+/** What a failure said, seed included, without its stack: enough to repeat it when the output above is out of reach. */
+function excerpt(messages) {
+  const lines = messages.flatMap((message) => message.split('\n')).filter((line) => !/^\s+at /.test(line));
+  const text = lines.slice(0, 30).map((line) => `\n      ${line}`);
+  return text.join('').slice(0, 3_000);
+}
+
 /**
  * Runs layers, those of one call in one test runner; a failure is told by their names.
  * @param quiet print the output when they have ended, because something else prints meanwhile
@@ -75,7 +82,7 @@ async function layer(projects, quiet = false) {
   let named = 0;
   for (const file of summary.testResults) {
     const bad = file.assertionResults.filter((test) => test.status === 'failed');
-    for (const test of bad) failures.push(`${name}: ${test.fullName}`);
+    for (const test of bad) failures.push(`${name}: ${test.fullName}${excerpt(test.failureMessages)}`);
     named += bad.length;
     // A file that cannot be loaded, or whose hook failed, has no failed assertion of its own.
     if (bad.length === 0 && file.status === 'failed') {

@@ -33,6 +33,18 @@ describe('desired state', () => {
     expect(desired.set('Pod/default/a', toAtoms(outputs))?.inferred).toBe(false);
   });
 
+  it('keeps the unit that came back under the name of one it has forgotten', () => {
+    const desired = new DesiredState();
+    const old = desired.set('A', toAtoms([switchRow('s')]));
+    if (old === undefined) throw new Error('no unit');
+    desired.set('A', toAtoms([]));
+    desired.written(old, old.version);
+    desired.set('A', toAtoms([switchRow('s')]));
+    // The forgotten one was still in a queue, and was compared once more.
+    desired.written(old, old.version);
+    expect(desired.get('A')?.atoms.rows.size).toBe(1);
+  });
+
   it('refuses a row that another unit emits', () => {
     const desired = new DesiredState();
     desired.set('A', toAtoms([switchRow('s')]));

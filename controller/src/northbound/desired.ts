@@ -135,7 +135,9 @@ export class DesiredState {
     unit.staleRows.clear();
     unit.staleMembers.clear();
     unit.inferred = false;
-    if (unit.atoms.rows.size === 0 && unit.atoms.members.size === 0) this.#units.delete(unit.name);
+    if (unit.atoms.rows.size > 0 || unit.atoms.members.size > 0) return;
+    // Who was forgotten before, and compared once more, must not take along the unit that has its name by now.
+    if (this.#units.get(unit.name) === unit) this.#units.delete(unit.name);
   }
 
   #create(name: string): Unit {
