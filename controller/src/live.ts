@@ -35,6 +35,7 @@ export function readLive(db: Client<OvnNorthbound>): Live {
     if (ids.get('vendor') !== VENDOR || owner === undefined || uid === undefined || subnet === undefined) continue;
     if (addresses === undefined) continue;
     const keepFor = ids.get('ovenbird/keep-for');
+    const network = ids.get('ovenbird/network');
     ports.push({
       uuid: row._uuid,
       owner,
@@ -42,6 +43,7 @@ export function readLive(db: Client<OvnNorthbound>): Live {
       subnet,
       addresses,
       ...(keepFor === undefined ? {} : { keepFor }),
+      ...(network === undefined ? {} : { network }),
     });
   }
   return { subnets, ports };

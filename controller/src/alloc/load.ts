@@ -16,6 +16,8 @@ export interface DurablePort {
   readonly addresses: string;
   /** See `Address.keepFor`. */
   readonly keepFor?: Key;
+  /** Provider of the network, of an attachment. */
+  readonly network?: string;
 }
 
 export interface LoadResult {
@@ -92,7 +94,7 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
       ...parsed,
       ...(keepFor === undefined ? {} : { keepFor }),
     };
-    if (take(address, 'northbound port')) bind(state, address);
+    if (take(address, 'northbound port')) bind(state, address, port.network);
   }
   // What was decided comes before what people want; of their wishes the older goes first.
   const records = state
@@ -114,7 +116,7 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
       stale.push(address.owner);
       continue;
     }
-    if (take(address, `IP ${record.name}`)) bind(state, address);
+    if (take(address, `IP ${record.name}`)) bind(state, address, record.attachment?.network);
     else stale.push(address.owner);
   }
   return { adopted, conflicts, stale };
@@ -164,12 +166,12 @@ function isWanted(state: State, record: IpRecord, address: Address): boolean {
 }
 
 /** Makes an adopted address the current one of its pod or node, when that is still the same incarnation. */
-function bind(state: State, address: Address): void {
+function bind(state: State, address: Address, network: string | undefined): void {
   const [kind, key] = splitOwner(address.owner);
   if (kind === 'Pod') {
     const pod = state.get('Pod', key);
     if (hasPort(pod) && pod.uid === address.uid) state.set('PodAddress', key, address);
-  } else if (kind === 'Attachment') bindAttachment(state, key, address);
+  } else if (kind === 'Attachment') bindAttachment(state, key, address, network);
   else if (kind === 'Vip' && state.get('Vip', key)?.uid === address.uid) state.set('VipAddress', key, address);
   else if (kind === 'Node' && state.get('Node', key)?.uid === address.uid) state.set('NodeAddress', key, address);
 }

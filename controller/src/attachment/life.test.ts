@@ -39,6 +39,18 @@ describe('further interfaces of a pod', () => {
     return JSON.parse(wanted[announcement.interfaces] ?? '[]') as PodInterface[];
   };
 
+  test('a restart leaves an interface on its network when the list names another under its name by now', async () => {
+    const world = await build('missing,blue');
+    world.set('NetworkAttachment', definition('lan', 'lan.default'));
+    const pod = world.state.get('Pod', 'default/a');
+    if (pod === undefined) throw new Error('no pod');
+    world.set('Pod', { ...pod, annotations: { [multus.networks]: 'blue,lan' } });
+    await world.settle();
+    expect(portNames(world)).toContain('nic_a.default_net2');
+    const restarted = await world.restarted();
+    expect(restarted.sink.content()).toEqual(world.sink.content());
+  });
+
   test('each is a port, an IP object and an announcement', async () => {
     const world = await build('blue,blue@data');
     expect(portNames(world)).toEqual(expect.arrayContaining(['a.default', 'nic_a.default_net1', 'nic_a.default_data']));

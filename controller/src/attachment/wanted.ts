@@ -112,24 +112,24 @@ export function wantedByContainer(record: IpRecord): WantedAttachment {
   };
 }
 
-/** Makes an adopted address the current one of its attachment, when that is still the same incarnation. */
-export function bindAttachment(state: State, key: Key, address: Address): void {
+/**
+ * Makes an adopted address the current one of its attachment, when that is still the same incarnation.
+ * @param network provider that the address was decided for: the pod's list of networks, and the definitions that it
+ *   names, may have changed since, and what is attached stays
+ */
+export function bindAttachment(state: State, key: Key, address: Address, network: string | undefined): void {
   const uid = attachmentUid(state, key);
   if (uid === undefined || (address.uid !== uid && address.uid !== '')) return;
   const podKey = podOfKey(key);
   const record = podKey === undefined ? state.get('IpRecord', key) : undefined;
   const pod = podKey === undefined ? undefined : state.get('Pod', podKey);
   const ifname = podKey === undefined ? record?.attachment?.interface : key.slice(podKey.length + 1);
-  const selection =
-    pod === undefined ? undefined : readableSelections(pod)?.find((selected) => selected.ifname === ifname);
-  const definition = selection === undefined ? undefined : state.get('NetworkAttachment', selection.definition);
   const bound: AttachmentAddress = {
     ...address,
     uid,
     node: pod?.node ?? record?.nodeName ?? '',
     ifname: ifname ?? '',
-    // A definition that was deleted while no controller ran: the subnet says what is left to know.
-    provider: definition?.provider ?? state.get('UsableSubnet', address.subnet)?.provider ?? 'ovn',
+    provider: podKey === undefined ? 'ovn' : (network ?? 'ovn'),
     committed: false,
     ...(podKey === undefined ? {} : { pod: podKey }),
   };

@@ -42,6 +42,7 @@ export function attachmentUnit(context: CompileContext): UnitDefinition {
           'ovenbird/uid': address.uid,
           'ovenbird/subnet': subnet.name,
           'ovenbird/interface': address.ifname,
+          'ovenbird/network': address.provider,
         },
       );
       rows.member(context.switch(subnet.name), 'ports', port.uuid);

@@ -81,6 +81,7 @@ export class MemorySink implements RowSink {
       if (uid === undefined) continue;
       const addresses = row.columns['addresses'];
       const keepFor = text(row, 'ovenbird/keep-for');
+      const network = text(row, 'ovenbird/network');
       ports.push({
         owner: row.owner,
         uid,
@@ -88,6 +89,7 @@ export class MemorySink implements RowSink {
         addresses:
           Array.isArray(addresses) && addresses.length > 0 ? String(addresses[0]) : (text(row, ADDRESS_KEY) ?? ''),
         ...(keepFor === undefined ? {} : { keepFor }),
+        ...(network === undefined ? {} : { network }),
       });
     }
     return { subnets, ports };
