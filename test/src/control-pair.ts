@@ -15,18 +15,18 @@ export class ControlPair implements AsyncDisposable {
   readonly #lab: TestLab;
   readonly #ends: readonly { readonly node: string; readonly namespace: string; readonly nodeNamespace: string }[];
 
-  private constructor(lab: TestLab) {
+  private constructor(lab: TestLab, first: number) {
     this.#lab = lab;
-    this.#ends = lab.state.nodes.slice(0, 2).map(({ name, namespace }, index) => ({
+    this.#ends = lab.state.nodes.slice(first, first + 2).map(({ name, namespace }, index) => ({
       node: name,
       nodeNamespace: namespace,
       namespace: `${namespace.slice(0, -name.length)}control-${index + 1}`,
     }));
   }
 
-  /** Makes the pair in the lab's first two nodes. */
-  static async create(lab: TestLab): Promise<ControlPair> {
-    const pair = new ControlPair(lab);
+  /** Makes the pair in two nodes of the lab. @param first index of the first one, the second is the next */
+  static async create(lab: TestLab, first = 0): Promise<ControlPair> {
+    const pair = new ControlPair(lab, first);
     await pair.#remove();
     await lab.nbctl('ls-add', networkSwitch);
     for (const [index, { node, namespace, nodeNamespace }] of pair.#ends.entries()) {

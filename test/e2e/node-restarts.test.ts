@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ControlPair } from '../src/control-pair.ts';
+import { openLab, type TestLab } from '../src/lab.ts';
+import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+import { PacketStreams, type Stream, type StreamResult } from '../src/packet-stream.ts';
+
+/** Pods of one node keep their traffic while the node's daemons start again; the pair beside them is on other nodes. */
+describe("traffic while a node's daemons restart", () => {
+  let lab: TestLab;
+  const ns = 'restarts';
+  const nodeOf = { a: 'node-1', b: 'node-2', c: 'node-1', d: 'node-3' };
+  const pods = new Map<string, PodObject>();
+
+  beforeAll(async () => {
+    lab = await openLab();
+    await lab.apply(namespace(ns), ...Object.entries(nodeOf).map(([name, node]) => pod(ns, name, { node })));
+    await lab.podsReady(ns);
+    for (const name of Object.keys(nodeOf)) pods.set(name, await lab.get<PodObject>('pod', name, '-n', ns));
+  });
+  afterAll(async () => {
+    await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
+  });
+
+  /** Streams of pods, both families; those called `touched` have an end on node-1. */
+  const streams = async (): Promise<readonly Stream[]> => {
+    const netns = await lab.podNamespaces();
+    const pathOf = (name: string): string => netns.get(`${ns}/${name}`) ?? '';
+    const pairs = [
+      { label: 'touched-a-b', from: 'a', to: 'b' },
+      { label: 'touched-b-a', from: 'b', to: 'a' },
+      { label: 'touched-a-c', from: 'a', to: 'c' },
+      { label: 'others-d-b', from: 'd', to: 'b' },
+    ];
+    return pairs.flatMap(({ label, from, to }, index) =>
+      addressesOf(pods.get(to) as PodObject).map((address) => ({
+        name: `${label}-${address.includes(':') ? 'ipv6' : 'ipv4'}`,
+        from: pathOf(from),
+        to: pathOf(to),
+        address,
+        port: 9000 + index,
+      })),
+    );
+  };
+
+  const during = async (work: (sendMore: (count: number) => Promise<void>) => Promise<void>) => {
+    await using pair = await ControlPair.create(lab, 1);
+    await using running = await PacketStreams.start([...(await streams()), ...pair.streams()]);
+    await work(async (count) => {
+      const until = running.sent + count;
+      await lab.waitFor(`packet ${until}`, () => running.sent >= until || `${running.sent} sent`, 60_000);
+    });
+    const results = await running.stop();
+    const named = (prefix: string): readonly StreamResult[] => results.filter(({ name }) => name.startsWith(prefix));
+    const control = named('control');
+    expect(control).toHaveLength(4);
+    return {
+      touched: named('touched'),
+      others: named('others'),
+      allowed: Math.max(...control.map(({ lost }) => lost.length)),
+    };
+  };
+
+  it('loses nothing over restarts of ovn-controller, killed and in good order', async () => {
+    const { touched, others, allowed } = await during(async (sendMore) => {
+      await sendMore(100);
+      await lab.killProcess('node-1.ovn-controller');
+      await sendMore(100);
+      await lab.startProcess('node-1.ovn-controller');
+      await sendMore(400);
+      await lab.restartProcess('node-1.ovn-controller');
+      await sendMore(400);
+    });
+    for (const { name, sent, lost } of [...touched, ...others])
+      expect(lost.length, `${name}: of ${sent}, packets ${lost.join(',')} were lost`).toBeLessThanOrEqual(allowed);
+  });
+
+  it.each(['SIGKILL', 'SIGTERM'] as const)('comes back by itself after ovs-vswitchd ended (%s)', async (signal) => {
+    const { touched, others, allowed } = await during(async (sendMore) => {
+      await sendMore(100);
+      await lab.killProcess('node-1.vswitchd', signal);
+      await lab.startProcess('node-1.vswitchd');
+      await sendMore(1000);
+    });
+    for (const { name, sent, lost } of others)
+      expect(lost.length, `${name}: of ${sent}, packets ${lost.join(',')} were lost`).toBeLessThanOrEqual(allowed);
+    for (const { name, sent, lost } of touched) {
+      const gap = lost.length === 0 ? 0 : (lost.at(-1) ?? 0) - (lost[0] ?? 0) + 1;
+      console.log(
+        `INFO ${signal} of ovs-vswitchd: ${name} lost ${lost.length} of ${sent} packets of 10 ms, within ${gap}`,
+      );
+    }
+  });
+});
