@@ -3,7 +3,7 @@ import type { Change, Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
-import { installCni, removeStaleConflist } from './cni-install.ts';
+import { cniInstalled, installCni, removeStaleConflist, uninstallCni } from './cni-install.ts';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
@@ -12,6 +12,9 @@ import { applyNat, natPresent, natRuleset } from './host/nat.ts';
 import { followChains } from './host/nft-monitor.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
+import { conditionPatch, type NodeConditionInput, networkUnavailable } from './node/conditions.ts';
+import { Daemons } from './node/daemons.ts';
+import { Serving } from './node/serving.ts';
 import {
   commit,
   type InterfaceRow,
@@ -37,8 +40,10 @@ export interface AgentParts {
   readonly log: Logger;
   /** Reads one pod from the API server itself; undefined when it does not exist. */
   readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
-  /** Reports on the Node object (a warning Event). */
-  readonly warnNode: (reason: string, message: string) => void;
+  /** Reports on the Node object (an Event). */
+  readonly noteNode: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** Patches the status of this node's Node object (strategic merge). */
+  readonly patchNodeStatus: (patch: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Ends the agent. */
   readonly signal: AbortSignal;
 }
@@ -58,7 +63,7 @@ function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
   return gateway(old) !== undefined && gateway(now) !== undefined && gateway(old) !== gateway(now);
 }
 
-type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'install';
+type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'install' | 'conditions';
 
 /**
  * The agent of one node: loops that keep the host as it should be, each woken by what it depends on, and the attachments
@@ -74,8 +79,11 @@ export class Agent {
   #encapIp: string | undefined;
   #appliedNat = '';
   #forwarding: ForwardingReport = { opened: [], blocking: [] };
-  #serving = false;
-  #installed = false;
+  #listening = false;
+  readonly #daemons: Daemons;
+  readonly #serving: Serving;
+  /** What the Node object has to say, by type. */
+  readonly #conditions = new Map<string, NodeConditionInput>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -85,8 +93,26 @@ export class Agent {
     const { pods } = watches;
     const { containers } = parts;
     this.attachments = new Attachments({ config, ovs, pods, containers, lookup, mtuOf, dataplane, log });
+    this.#daemons = new Daemons({ config, log, signal, onChange: () => this.#trigger('bootstrap', 'install') });
+    this.#serving = new Serving({
+      installed: cniInstalled(config),
+      problem: () => this.notReady() ?? this.#daemons.problem()?.message,
+      graceMs: config.outOfServiceAfter,
+      install: () => installCni(config),
+      uninstall: () => uninstallCni(config),
+      again: () => this.#trigger('install'),
+      onChange: (reason) => this.#onService(reason),
+      log,
+      now: () => performance.now(),
+    });
     const loop = (name: LoopName, reconcile: (signal: AbortSignal) => Promise<void>): ReconcileLoop =>
-      startLoop({ name, reconcile, log, signal, onRun: () => name !== 'install' && this.#loops.install.trigger() });
+      startLoop({
+        name,
+        reconcile,
+        log,
+        signal,
+        onRun: () => name !== 'install' && name !== 'conditions' && this.#loops.install.trigger(),
+      });
     this.#loops = {
       bootstrap: loop('bootstrap', (signal) => this.#bootstrap(signal)),
       ovn0: loop('ovn0', (signal) => this.#hostPort(signal)),
@@ -94,7 +120,11 @@ export class Agent {
       forward: loop('forward', () => this.#forward()),
       collect: loop('collect', () => this.attachments.collectAbandoned()),
       gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
-      install: loop('install', () => this.#install()),
+      // Without API server nothing is decided anew: that is no fault of this node.
+      install: loop('install', async () => {
+        if (watches.pods.generation > 0) await this.#serving.reconcile();
+      }),
+      conditions: loop('conditions', () => this.#writeConditions()),
     };
   }
 
@@ -107,7 +137,7 @@ export class Agent {
     if (await removeStaleConflist(config)) log.info('removed the CNI configuration of before the boot');
     ovs.replica.onChange((changes) => this.#onOvsChange(changes));
     // Nothing tells of changes of the older iptables: each of the Node, which come every few minutes, is an occasion to look.
-    watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward'));
+    watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward', 'conditions', 'install'));
     watches.subnets.onChange(() => this.#trigger('ovn0', 'nat'));
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
@@ -117,6 +147,7 @@ export class Agent {
     watches.containers.onChange(() => this.#trigger('collect'));
     await ovs.synced(signal);
     await this.attachments.collectOrphanLinks();
+    this.#daemons.start();
     this.#trigger('bootstrap', 'forward', 'collect');
     void followChains((line) => this.#onChainChange(line), log, signal);
     void watches.synced
@@ -126,7 +157,7 @@ export class Agent {
 
   /** The CNI socket is served from now on; the runtime may be told. */
   markServing(): void {
-    this.#serving = true;
+    this.#listening = true;
     this.#trigger('install');
   }
 
@@ -139,7 +170,7 @@ export class Agent {
     if (bridge === undefined) return `the bridge br-int does not exist: ${this.#reason('bootstrap')}`;
     if (this.#encapIp === undefined) return `the chassis is not configured: ${this.#reason('bootstrap')}`;
     if ((interfaceNamed(ovs, 'br-int')?.ofport ?? -1) < 0) return 'ovs-vswitchd has not created br-int: is it running?';
-    if (!this.#serving) return 'the agent is starting';
+    if (!this.#listening) return 'the agent is starting';
     const node = watches.nodes.get(config.nodeName);
     if (node === undefined) return `the Node ${config.nodeName} does not exist`;
     if (this.#loops.ovn0.successes === 0)
@@ -183,6 +214,7 @@ export class Agent {
     return {
       node: config.nodeName,
       notReady: this.notReady() ?? null,
+      inService: this.#serving.serves ?? null,
       ovsdb: { state: ovs.state, remote: ovs.remote ?? null },
       encapIp: this.#encapIp ?? null,
       overlayMtu: this.#overlayMtu ?? null,
@@ -260,7 +292,11 @@ export class Agent {
       );
     }
     this.#overlayMtu = overlayMtu(await listLinks('address'), encapIp);
-    await commit(ovs, () => bootstrapTransaction(ovs, config, chassisSettings(config, encapIp)), signal);
+    await commit(
+      ovs,
+      () => bootstrapTransaction(ovs, config, chassisSettings(config, encapIp), this.#daemons.hasFlows),
+      signal,
+    );
     const isNew = this.#encapIp !== encapIp;
     this.#encapIp = encapIp;
     if (isNew) this.#trigger('ovn0', 'nat');
@@ -296,21 +332,35 @@ export class Agent {
   }
 
   async #forward(): Promise<void> {
-    const { log, warnNode } = this.#parts;
+    const { log, noteNode } = this.#parts;
     const before = new Set(this.#forwarding.blocking);
     this.#forwarding = await openForwarding();
     for (const message of this.#forwarding.blocking) {
       if (before.has(message)) continue;
       log.warn({ message }, 'a firewall drops traffic of pods');
-      warnNode('ForwardingBlocked', message);
+      noteNode('Warning', 'ForwardingBlocked', message);
     }
   }
 
-  async #install(): Promise<void> {
-    const { config, log } = this.#parts;
-    if (this.#installed || this.notReady() !== undefined) return;
-    await installCni(config);
-    this.#installed = true;
-    log.info('ready: pods can be attached');
+  #onService(reason: string | undefined): void {
+    const { noteNode } = this.#parts;
+    const condition = networkUnavailable(reason);
+    // A start is no news.
+    if (reason !== undefined) noteNode('Warning', 'OutOfService', `pods cannot be attached: ${reason}`);
+    else if (this.#conditions.get(condition.type)?.status === 'True')
+      noteNode('Normal', 'InService', 'pods can be attached again');
+    this.#say(condition);
+  }
+
+  #say(condition: NodeConditionInput): void {
+    this.#conditions.set(condition.type, condition);
+    this.#trigger('conditions');
+  }
+
+  async #writeConditions(): Promise<void> {
+    const node = this.#node();
+    if (node === undefined) return;
+    const patch = conditionPatch(node, [...this.#conditions.values()], Date.now());
+    if (patch !== undefined) await this.#parts.patchNodeStatus(patch);
   }
 }

@@ -10,6 +10,20 @@ export interface DataplaneProblem {
   readonly message: string;
 }
 
+type RunDirectories = Pick<AgentConfig, 'ovsRunDir' | 'ovnRunDir'>;
+
+/** ovs-vswitchd does not run. */
+export function vswitchdAbsent({ ovsRunDir = '' }: RunDirectories): DataplaneProblem {
+  const message = `ovs-vswitchd does not run on this node (no live control socket in ${ovsRunDir}): pods have no network until it is started`;
+  return { running: true, message };
+}
+
+/** ovn-controller does not run. */
+export function controllerAbsent({ ovnRunDir = '' }: RunDirectories): DataplaneProblem {
+  const message = `ovn-controller does not run on this node (no live control socket in ${ovnRunDir}): running pods keep their network, new ones get none until it is started`;
+  return { running: false, message };
+}
+
 /**
  * Whether ovs-vswitchd and ovn-controller run, and the latter has its southbound database.
  * @returns the worst problem; undefined when there is none, or when the configuration does not say where to look
@@ -22,14 +36,8 @@ export async function dataplaneProblem(
     ovsRunDir === undefined ? undefined : askDaemon(ovsRunDir, 'ovs-vswitchd', 'version'),
     ovnRunDir === undefined ? undefined : askDaemon(ovnRunDir, 'ovn-controller', 'connection-status'),
   ]);
-  if (vswitchd?.state === 'absent') {
-    const message = `ovs-vswitchd does not run on this node (no live control socket in ${ovsRunDir ?? ''}): pods have no network until it is started`;
-    return { running: true, message };
-  }
-  if (controller?.state === 'absent') {
-    const message = `ovn-controller does not run on this node (no live control socket in ${ovnRunDir ?? ''}): running pods keep their network, new ones get none until it is started`;
-    return { running: false, message };
-  }
+  if (vswitchd?.state === 'absent') return vswitchdAbsent(config);
+  if (controller?.state === 'absent') return controllerAbsent(config);
   if (controller?.state === 'answered' && controller.text === 'not connected') {
     const message = `ovn-controller is not connected to the southbound database ${config.ovnRemote}: running pods keep their network, new ones get none`;
     return { running: false, message };

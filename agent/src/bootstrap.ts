@@ -26,6 +26,8 @@ export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyM
  */
 const CHASSIS_DEFAULTS: ReadonlyMap<string, string> = new Map([['ovn-remote-probe-interval', '30000']]);
 
+const WAIT_BEFORE_CLEAR = 'ovn-ofctrl-wait-before-clear';
+
 /**
  * Whether ovn-controller has installed flows on this node before. Only then is there something that
  * `ovn-ofctrl-wait-before-clear` protects; on a node that starts from nothing it would merely delay the first pod.
@@ -40,18 +42,22 @@ function hasFlows(ovs: Ovs): boolean {
 /**
  * The transaction that brings the local database to what the agent needs: br-int and the chassis settings, or undefined
  * when both are right. br-int fails secure: without flows it forwards nothing instead of acting as a learning switch.
+ * @param keepFlows false when br-int lost its flows (ovs-vswitchd does not run, or has just started): then ovn-controller
+ *   has nothing to be careful with, and its waiting would only make the outage longer
  */
 export function bootstrapTransaction(
   ovs: Ovs,
   config: AgentConfig,
   settings: ReadonlyMap<string, string>,
+  keepFlows: boolean,
 ): Transaction<OpenVswitch> | undefined {
   const [root] = ovs.replica.table('Open_vSwitch').rows();
   if (root === undefined) return undefined;
   const transaction = newTransaction();
   let needed = false;
   const wanted = new Map(settings);
-  if (hasFlows(ovs)) wanted.set('ovn-ofctrl-wait-before-clear', String(config.ofctrlWaitBeforeClear));
+  if (!keepFlows) wanted.set(WAIT_BEFORE_CLEAR, '0');
+  else if (hasFlows(ovs)) wanted.set(WAIT_BEFORE_CLEAR, String(config.ofctrlWaitBeforeClear));
   const wrong = new Map([
     ...[...wanted].filter(([key, value]) => root.external_ids.get(key) !== value),
     ...[...CHASSIS_DEFAULTS].filter(([key]) => !root.external_ids.has(key)),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfig } from './config.ts';
 
@@ -48,6 +48,16 @@ export async function installCni(
     await writeFile(temporary, wanted, { mode: 0o644 });
     await rename(temporary, path);
   }
+}
+
+/** Whether a configuration of ours is where runtimes look. */
+export function cniInstalled({ cniConfDir }: Pick<AgentConfig, 'cniConfDir'>): boolean {
+  return cniConfDir !== undefined && existsSync(join(cniConfDir, CONFLIST_NAME));
+}
+
+/** Removes the configuration: the runtime takes the node for not ready. The plugin stays, for DEL. */
+export async function uninstallCni({ cniConfDir }: Pick<AgentConfig, 'cniConfDir'>): Promise<void> {
+  if (cniConfDir !== undefined) await rm(join(cniConfDir, CONFLIST_NAME), { force: true });
 }
 
 /** When the system booted, milliseconds since the epoch (proc(5), /proc/stat, btime). */

@@ -60,6 +60,11 @@ export interface AgentConfig {
   readonly announceTimeout: number;
   /** Milliseconds that an ADD waits for OVN to install the flows of the new port. */
   readonly installTimeout: number;
+  /**
+   * Milliseconds for which pods may not be attachable (a daemon restarts) before the node is taken out of service: the CNI
+   * configuration is removed and the Node's condition NetworkUnavailable becomes True.
+   */
+  readonly outOfServiceAfter: number;
   /** `https://address:port` of controllers that explain flows (their `lookupListen`); absent: rules are not counted. */
   readonly lookup?: readonly string[] | undefined;
   /** PEM files that prove who asks: key, certificate, and the authority of the controllers' certificates. */
@@ -121,6 +126,7 @@ const shape = z.strictObject({
   // Together below the 120 s after which the plugin gives up, which is below the 2 to 4 minutes of runtimes.
   announceTimeout: z.int().min(0).max(80_000).default(60_000),
   installTimeout: z.int().min(100).max(35_000).default(30_000),
+  outOfServiceAfter: z.int().min(0).max(600_000).default(15_000),
   lookup: z
     .array(z.string().regex(/^https:\/\/(\[[0-9a-fA-F:.]+\]|[^:/\s]+):\d+$/, 'must look like https://10.0.0.1:10661'))
     .min(1)
@@ -138,7 +144,14 @@ const shape = z.strictObject({
 });
 
 const LISTS = new Set(['netnsDirs', 'lookup']);
-const NUMBERS = new Set(['mtu', 'ofctrlWaitBeforeClear', 'announceTimeout', 'installTimeout', 'statisticsInterval']);
+const NUMBERS = new Set([
+  'mtu',
+  'ofctrlWaitBeforeClear',
+  'announceTimeout',
+  'installTimeout',
+  'outOfServiceAfter',
+  'statisticsInterval',
+]);
 const BOOLEANS = new Set(['monitorAll']);
 /** Checks that the two descriptions of a configuration agree. */
 const schema: z.ZodType<AgentConfig> = shape;

@@ -54,9 +54,14 @@ async function serve(config: AgentConfig): Promise<void> {
   });
   const watches = startWatches(client, config.nodeName, log, signal);
   const events = new EventRecorder({ client, component: 'ovenbird-agent', instance: config.nodeName, signal });
-  const warnNode = (reason: string, message: string): void => {
+  const noteNode = (type: 'Normal' | 'Warning', reason: string, message: string): void => {
     const node = watches.nodes.get(config.nodeName);
-    if (node !== undefined) events.record(NODES, node, { type: 'Warning', reason, message });
+    if (node !== undefined) events.record(NODES, node, { type, reason, message });
+  };
+  const nodes = client.resource(NODES);
+  const patchNodeStatus = async (patch: Readonly<Record<string, unknown>>): Promise<void> => {
+    const options = { type: 'strategic', fieldManager: 'ovenbird-agent', signal, timeoutMs: 10_000 } as const;
+    await nodes.patchStatus({ name: config.nodeName }, patch, options);
   };
   const pods = client.resource(PODS);
   // A list of one: the agent's role holds `list` on pods for its watch, and nothing more than that.
@@ -68,7 +73,7 @@ async function serve(config: AgentConfig): Promise<void> {
     node: () => watches.nodes.get(config.nodeName),
     nodeName: config.nodeName,
   });
-  const agent = new Agent({ config, ovs, watches, containers, log, signal, lookup, warnNode });
+  const agent = new Agent({ config, ovs, watches, containers, log, signal, lookup, noteNode, patchNodeStatus });
   const flows = lazyFlowService(config, ovs, log, signal);
   const answer: HttpHandler = (request, response) =>
     handleQuery({ status: () => agent.status(), unready: () => agent.unready(), flows }, request, response);

@@ -11,6 +11,7 @@ import {
   Store,
 } from '@ovenbird/kube';
 import type { Logger } from 'pino';
+import { OWN_CONDITIONS } from './node/conditions.ts';
 
 /** What the agent watches: its own pods, its Node, the Subnets. Nothing here grows with the number of nodes. */
 export interface Watches {
@@ -45,7 +46,12 @@ export function projectNode(node: Node): Node {
   const { name, uid, resourceVersion, annotations } = node.metadata;
   return {
     metadata: { name, uid, resourceVersion, annotations: ownAnnotations(annotations) },
-    status: { addresses: node.status?.addresses },
+    status: {
+      addresses: node.status?.addresses,
+      conditions: node.status?.conditions
+        ?.filter(({ type }) => OWN_CONDITIONS.has(type))
+        .map(({ type, status, reason, message }) => ({ type, status, reason, message })),
+    },
   };
 }
 

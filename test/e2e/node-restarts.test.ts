@@ -66,28 +66,29 @@ describe("traffic while a node's daemons restart", () => {
       await lab.killProcess('node-1.ovn-controller');
       await sendMore(100);
       await lab.startProcess('node-1.ovn-controller');
-      await sendMore(400);
+      await sendMore(300);
       await lab.restartProcess('node-1.ovn-controller');
-      await sendMore(400);
+      await sendMore(300);
     });
     for (const { name, sent, lost } of [...touched, ...others])
       expect(lost.length, `${name}: of ${sent}, packets ${lost.join(',')} were lost`).toBeLessThanOrEqual(allowed);
   });
 
-  it.each(['SIGKILL', 'SIGTERM'] as const)('comes back by itself after ovs-vswitchd ended (%s)', async (signal) => {
+  it('comes back by itself after ovs-vswitchd was killed', async () => {
     const { touched, others, allowed } = await during(async (sendMore) => {
       await sendMore(100);
-      await lab.killProcess('node-1.vswitchd', signal);
+      await lab.killProcess('node-1.vswitchd');
       await lab.startProcess('node-1.vswitchd');
-      await sendMore(1000);
+      await sendMore(600);
     });
     for (const { name, sent, lost } of others)
       expect(lost.length, `${name}: of ${sent}, packets ${lost.join(',')} were lost`).toBeLessThanOrEqual(allowed);
+    // About 1.5 s in the userspace datapath. Whatever it is: one gap, the same for all, and nothing lost after it.
     for (const { name, sent, lost } of touched) {
       const gap = lost.length === 0 ? 0 : (lost.at(-1) ?? 0) - (lost[0] ?? 0) + 1;
-      console.log(
-        `INFO ${signal} of ovs-vswitchd: ${name} lost ${lost.length} of ${sent} packets of 10 ms, within ${gap}`,
-      );
+      expect(gap - lost.length, `${name} of ${sent} lost ${lost.join(',')}`).toBeLessThanOrEqual(allowed);
+      expect(lost, `${name}: its last packets`).not.toContain(sent - 1);
     }
+    process.stdout.write(`kill of ovs-vswitchd: ${touched[0]?.lost.length} packets of 10 ms lost\n`);
   });
 });

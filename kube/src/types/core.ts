@@ -76,7 +76,12 @@ export interface Node extends KubeObject {
     | {
         readonly addresses?: readonly { readonly type: string; readonly address: string }[] | undefined;
         readonly conditions?:
-          | readonly { readonly type: string; readonly status: string; readonly reason?: string | undefined }[]
+          | readonly {
+              readonly type: string;
+              readonly status: string;
+              readonly reason?: string | undefined;
+              readonly message?: string | undefined;
+            }[]
           | undefined;
       }
     | undefined;

@@ -153,6 +153,8 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         ovsRunDir: files.run,
         ovnRunDir: files.run,
         netnsDirs: ['/run/netns'],
+        // Tests kill daemons on purpose and want to see what follows.
+        outOfServiceAfter: 3000,
         lookup: [`https://${underlay.ipv4}:${underlay.lookupPort}`],
         tlsKey: key,
         tlsCert: cert,

@@ -1,0 +1,50 @@
+import { type Node, toTime } from '@ovenbird/kube';
+
+/** A condition of the Node as the agent wants it (core/v1 NodeCondition, without its times). */
+export interface NodeConditionInput {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** CamelCase. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * Kubernetes' own: while it is True the node gets the taint `node.kubernetes.io/network-unavailable:NoSchedule`. Cloud
+ * providers set it on new nodes and leave it to the network to clear it.
+ */
+export const NETWORK_UNAVAILABLE = 'NetworkUnavailable';
+
+/** Every type that the agent writes. */
+export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
+  NETWORK_UNAVAILABLE,
+  'ovenbird.io/GatewayHealthy',
+  'ovenbird.io/TunnelsHealthy',
+]);
+
+/** {@link NETWORK_UNAVAILABLE}. @param reason why pods cannot be attached; undefined when they can */
+export function networkUnavailable(reason: string | undefined): NodeConditionInput {
+  return reason === undefined
+    ? { type: NETWORK_UNAVAILABLE, status: 'False', reason: 'OvenbirdServes', message: 'pods can be attached' }
+    : { type: NETWORK_UNAVAILABLE, status: 'True', reason: 'OvenbirdCannotServe', message: reason };
+}
+
+/**
+ * The strategic merge patch (conditions merge by type) that brings a Node's status to what is wanted; undefined when it is
+ * that.
+ * @param wallMs now, milliseconds since 1970
+ */
+export function conditionPatch(
+  node: Node,
+  wanted: readonly NodeConditionInput[],
+  wallMs: number,
+): Readonly<Record<string, unknown>> | undefined {
+  const now = toTime(wallMs);
+  const conditions = wanted.flatMap((input) => {
+    const old = node.status?.conditions?.find(({ type }) => type === input.type);
+    if (old?.status === input.status && old.reason === input.reason && old.message === input.message) return [];
+    const moved = old?.status === input.status ? {} : { lastTransitionTime: now };
+    return [{ ...input, lastHeartbeatTime: now, ...moved }];
+  });
+  return conditions.length === 0 ? undefined : { metadata: { uid: node.metadata.uid }, status: { conditions } };
+}

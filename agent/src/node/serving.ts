@@ -1,0 +1,78 @@
+import type { Logger } from 'pino';
+
+/** What {@link Serving} needs. */
+export interface ServingOptions {
+  /** Whether a configuration for the runtime stands there from before. */
+  readonly installed: boolean;
+  /** Why pods cannot be attached on this node now; undefined when they can. */
+  readonly problem: () => string | undefined;
+  /** How long a problem may last before the node is taken out of service, milliseconds. */
+  readonly graceMs: number;
+  /** Writes the configuration that makes the runtime take the node for ready. */
+  readonly install: () => Promise<void>;
+  readonly uninstall: () => Promise<void>;
+  /** Look again: the grace time has passed. */
+  readonly again: () => void;
+  /** The node serves, or (with the reason) serves no more. */
+  readonly onChange: (reason: string | undefined) => void;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly now: () => number;
+}
+
+/**
+ * Puts the node into service when pods can be attached, and out of service when that has not been so for a while: a restart
+ * of a daemon must not get pods moved elsewhere.
+ */
+export class Serving {
+  readonly #options: ServingOptions;
+  /** Undefined until the first decision. */
+  #serves: boolean | undefined;
+  /** The reason that was told last. */
+  #told: string | undefined;
+  #installed: boolean;
+  #since: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ServingOptions) {
+    this.#options = options;
+    this.#installed = options.installed;
+  }
+
+  /** Whether the node is in service; undefined until that is decided. */
+  get serves(): boolean | undefined {
+    return this.#serves;
+  }
+
+  /** Compares and acts. */
+  async reconcile(): Promise<void> {
+    const { problem, graceMs, install, uninstall, again, onChange, log, now } = this.#options;
+    clearTimeout(this.#timer);
+    const reason = problem();
+    if (reason === undefined) {
+      this.#since = undefined;
+      if (this.#serves === true) return;
+      await install();
+      this.#installed = true;
+      this.#serves = true;
+      this.#told = undefined;
+      log.info('ready: pods can be attached');
+      onChange(undefined);
+      return;
+    }
+    this.#since ??= now();
+    const left = this.#since + graceMs - now();
+    if (left > 0) {
+      this.#timer = setTimeout(again, left).unref();
+      return;
+    }
+    if (this.#installed) {
+      await uninstall();
+      this.#installed = false;
+    }
+    if (this.#serves === false && this.#told === reason) return;
+    this.#serves = false;
+    this.#told = reason;
+    log.warn({ reason }, 'out of service: pods cannot be attached');
+    onChange(reason);
+  }
+}
