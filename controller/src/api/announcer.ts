@@ -1,4 +1,4 @@
-import type { Route } from '@ovenbird/crds';
+import { multus, type Route } from '@ovenbird/crds';
 import {
   KubeError,
   type Node as KubeNode,
@@ -14,7 +14,7 @@ import { AllocError } from '../alloc/error.ts';
 import { interfacesAnnouncement } from '../attachment/announcement.ts';
 import { isAnnounced, nodeAnnouncement, podAnnouncement } from '../pod/announcement.ts';
 import { requestOf } from '../pod/request.ts';
-import type { Key, Kind, Node, Pod, Tables } from '../store/model.ts';
+import type { Address, Key, Kind, Namespace, Node, Pod, Tables, UsableSubnet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 
 export interface AnnouncerOptions {
@@ -30,6 +30,21 @@ export interface AnnouncerOptions {
   readonly onReport?: (report: WorkReport<string>) => void;
 }
 
+/** An announcement that was seen on its object. */
+interface Done {
+  readonly uid: string;
+  readonly text: string;
+  /** What it was made from, when that is all of it: the same again needs no second look. */
+  readonly from?: Source;
+}
+
+interface Source {
+  readonly annotations: Pod['annotations'];
+  readonly address: Address;
+  readonly subnet: UsableSubnet;
+  readonly namespace: Namespace | undefined;
+}
+
 /** Patches in flight. The API server is the bottleneck, not we; more than this only makes it queue. */
 const concurrency = 32;
 
@@ -43,7 +58,7 @@ export class Announcer {
   readonly #pods: Resource<KubePod>;
   readonly #nodes: Resource<KubeNode>;
   /** What was seen on each object: what differs from the same wish afterwards was edited by somebody else. */
-  readonly #done = new Map<string, { readonly uid: string; readonly text: string }>();
+  readonly #done = new Map<string, Done>();
   /** What was patched, and the object as it was then: nothing to do until the watch shows another one. */
   readonly #sent = new Map<string, { readonly object: Pod | Node; readonly text: string }>();
 
@@ -88,13 +103,21 @@ export class Announcer {
     }
     if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
     if (!this.#options.isPublished(owner, object.uid)) return;
+    const namespace = 'namespace' in object ? state.get('Namespace', object.namespace) : undefined;
+    const source: Source = { annotations: object.annotations, address, subnet, namespace };
+    const known = this.#done.get(owner);
+    if (known?.from !== undefined && known.uid === object.uid && isSame(known.from, source)) return;
     const further = 'hostNetwork' in object ? interfacesAnnouncement(state, object, address) : undefined;
     const annotations = isPod
       ? { ...podAnnouncement(address, subnet, this.#routes(object as Pod)), ...further?.wanted }
       : nodeAnnouncement(key, address, subnet);
     const text = JSON.stringify(annotations);
     if (isAnnounced(object, annotations)) {
-      this.#remember(owner, object.uid, text);
+      this.#remember(owner, {
+        uid: object.uid,
+        text,
+        ...(multus.networks in object.annotations ? {} : { from: source }),
+      });
       return;
     }
     const sent = this.#sent.get(owner);
@@ -126,11 +149,20 @@ export class Announcer {
     }
   }
 
-  #remember(owner: string, uid: string, text: string): void {
+  #remember(owner: string, seen: Done): void {
+    const { uid } = seen;
     const sent = this.#sent.get(owner)?.object.uid === uid;
     this.#sent.delete(owner);
     const done = this.#done.get(owner);
-    this.#done.set(owner, { uid, text });
+    this.#done.set(owner, seen);
     if (done?.uid !== uid && !sent) this.#options.announced(owner);
   }
+}
+
+function isSame(a: Source, b: Source): boolean {
+  if (a.address !== b.address || a.subnet !== b.subnet || a.namespace !== b.namespace) return false;
+  const keys = Object.keys(a.annotations);
+  return (
+    keys.length === Object.keys(b.annotations).length && keys.every((key) => a.annotations[key] === b.annotations[key])
+  );
 }

@@ -115,8 +115,8 @@ export class Northbound {
   }
 
   /**
-   * Replaces what a unit emitted before; `[]` = the unit is gone. Sent soon after {@link start}, together with what comes
-   * in the same turn of the event loop. Outputs that cannot be written are reported by `onHeld`; what the unit emitted
+   * Replaces what a unit emitted before; `[]` = the unit is gone. Sent soon after {@link start}, together with what else the
+   * caller sets before it returns, or with what came while a transaction was on its way. Outputs that cannot be written are reported by `onHeld`; what the unit emitted
    * before stays until better ones come.
    */
   setUnit(name: string, outputs: readonly Output[], options: UnitOptions = {}): void {
@@ -229,12 +229,14 @@ export class Northbound {
     this.audit();
     this.#scheduleAudit();
     while (!signal.aborted) {
-      // One turn of the event loop, so that a whole list or watch chunk becomes one batch.
+      // One turn of the event loop, so that what a reply sets off joins the next batch.
       await immediate();
       this.#inspect(this.#deferred.splice(0));
-      if (fence.state() === 'held' && !this.#stale && this.#queue.size === 0 && !this.#spentConfirmation) {
+      while (fence.state() === 'held' && !this.#stale && this.#queue.size === 0 && !this.#spentConfirmation) {
+        // Whoever wakes us has set all its units before we go on: a single change is sent at once.
         await this.#rest();
-        continue;
+        if (signal.aborted) return;
+        this.#inspect(this.#deferred.splice(0));
       }
       await store.synced(signal);
       if (fence.state() !== 'held') {

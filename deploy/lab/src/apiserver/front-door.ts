@@ -103,6 +103,8 @@ export class FrontDoor {
       presentation: presentation(request.headers.accept ?? '', info.query.get('includeObject')),
       agent: (request.headers['user-agent'] ?? 'unknown').split('/', 1)[0] ?? 'unknown',
     });
+    // Watchers first: their lines are written in this turn's nextTick queue, and what follows from a change begins there.
+    if (hasBody) await new Promise<void>((resolve) => process.nextTick(resolve));
     send(response, reply);
   }
 

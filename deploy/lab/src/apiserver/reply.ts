@@ -60,17 +60,23 @@ export function mediaType(request: IncomingMessage): string {
 }
 
 /** Reads the whole body. Throws 413 for one that is too large. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > BODY_LIMIT) {
-      throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${BODY_LIMIT} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+export function readBody(request: IncomingMessage): Promise<Buffer> {
+  // By events: the iterator of a stream takes several turns, and each write of the lab waits for them.
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= BODY_LIMIT) chunks.push(chunk);
+      else {
+        request.pause();
+        reject(new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${BODY_LIMIT} bytes`));
+      }
+    });
+    request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.once('error', reject);
+    request.once('close', () => reject(new ApiError(400, 'BadRequest', 'the request ended before its body')));
+  });
 }
 
 /** Parses a body by its media type: JSON, YAML, or protobuf for built-in kinds. Throws 400, 415. */
