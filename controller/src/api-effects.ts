@@ -23,6 +23,6 @@ export interface ApiEffects {
     reason: string,
     message: string,
   ): void;
-  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip', name: string): void;
+  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy', name: string): void;
   writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
 }

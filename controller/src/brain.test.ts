@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { podAnnouncement } from './pod/announcement.ts';
-import { makeNamespace, makePod, makeStatefulSet, makeSubnet, makeVpc, World } from './testing/world.ts';
+import { makeNamespace, makePod, makeQosPolicy, makeStatefulSet, makeSubnet, makeVpc, World } from './testing/world.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
@@ -210,6 +210,27 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       else if (extra !== undefined && !present) world.set('Subnet', { ...extra, deleting: true });
     }),
   ),
+  fc.record({ name: pick, rate: fc.constantFrom('', '30', 'much') }).map(({ name, rate }) =>
+    named(`rate ${rate} of ${name}`, (world) => {
+      const pod = world.state.get('Pod', `default/${name}`);
+      if (pod === undefined) return;
+      const annotations = { ...pod.annotations, 'ovn.kubernetes.io/egress_rate': rate };
+      world.set('Pod', { ...pod, annotations });
+    }),
+  ),
+  fc
+    .record({ name: fc.constantFrom('q0', 'q1'), shared: fc.boolean(), subnet: fc.constantFrom('extra', undefined) })
+    .map(({ name, shared, subnet }) =>
+      named(`policy ${name} shared ${shared} subnet ${subnet}`, (world) => {
+        if (world.state.get('QoSPolicy', name) !== undefined) {
+          world.delete('QoSPolicy', name);
+          return;
+        }
+        const target = { pods: [], ...(subnet === undefined ? {} : { subnets: [subnet] }) };
+        const egress = [{ rateKbit: 1000, cidrs: [], localPorts: [], remotePorts: [] }];
+        world.set('QoSPolicy', makeQosPolicy(name, { shared, egress, targets: [target] }));
+      }),
+    ),
   fc.constantFrom('extra', undefined).map((value) =>
     named(`namespace ${value}`, (world) => {
       world.set(

@@ -1,6 +1,6 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
-import { type DurablePort, durableHolders, type LoadResult, loadAddresses, ownerOfRecord } from './alloc/load.ts';
+import { durableHolders, type LoadResult, loadAddresses, ownerOfRecord } from './alloc/load.ts';
 import type { ApiEffects } from './api-effects.ts';
 import { AttachmentLife } from './attachment/life.ts';
 import { isContainerRecord } from './attachment/wanted.ts';
@@ -8,11 +8,13 @@ import { CompileContext } from './compile/context.ts';
 import { Engine, type UnitSink } from './compile/engine.ts';
 import { ownerOf, splitOwner } from './compile/names.ts';
 import { allUnits } from './compile/units.ts';
+import type { Known } from './live.ts';
 import { NodeLife } from './node/life.ts';
 import { PodLife } from './pod/life.ts';
 import { podProblems } from './pod/problems.ts';
 import { PolicyLife } from './policy/life.ts';
 import { PoolLife } from './pool/life.ts';
+import { QosLife } from './qos/life.ts';
 import { isDurable } from './records/ip-object.ts';
 import type { Key, Kind } from './store/model.ts';
 import { State } from './store/state.ts';
@@ -36,7 +38,7 @@ export interface BrainOptions {
   readonly clusterUid: string;
   readonly serviceCidrs: readonly string[];
   /** What the northbound database holds at start. */
-  readonly live: { readonly subnets: ReadonlyMap<string, LiveSubnet>; readonly ports: readonly DurablePort[] };
+  readonly live: Known;
   readonly sink: RowSink;
   readonly api: ApiEffects;
   readonly onError: (what: string, error: unknown) => void;
@@ -55,6 +57,7 @@ export class Brain {
   readonly vips: VipLife;
   readonly attachments: AttachmentLife;
   readonly policies: PolicyLife;
+  readonly qos: QosLife;
   readonly engine: Engine;
   readonly #options: BrainOptions;
   readonly #tick: Tick;
@@ -142,6 +145,9 @@ export class Brain {
         statusChanged: ({ kind, name }) => api.writeStatus(kind, name),
       },
     );
+    this.qos = new QosLife(state, options.live.bandwidths, {
+      statusChanged: (policy) => api.writeStatus('QoSPolicy', policy),
+    });
     state.onTouch(() => this.#tick.schedule());
   }
 
@@ -213,6 +219,8 @@ export class Brain {
         case 'Vpc':
           this.#judge = true;
           api.writeStatus(kind, key);
+          // They say which of the subnets that they name there is not.
+          if (kind === 'Subnet') for (const policy of state.keys('QoSPolicy')) api.writeStatus('QoSPolicy', policy);
           if (state.get(kind, key)?.deleting !== true) this.#finished.delete(`${kind}/${key}`);
           if (state.get(kind, key)?.deleting === false) api.writeFinalizer(kind, key);
           // Its list of namespaces may have changed.
@@ -231,6 +239,9 @@ export class Brain {
         case 'Vip':
           this.#dirtyVips.add(key);
           api.writeStatus('Vip', key);
+          break;
+        case 'QoSPolicy':
+          api.writeStatus('QoSPolicy', key);
           break;
         case 'IPPool':
           this.pools.changed(key);
@@ -251,6 +262,9 @@ export class Brain {
         case 'NodeBlock':
         case 'NamespaceVpc':
         case 'Isolation':
+        case 'PodQos':
+        case 'QosUse':
+        case 'PodBandwidth':
         case 'UsableSubnet':
         case 'UsablePool':
         case 'VipAddress':
@@ -299,6 +313,7 @@ export class Brain {
     for (const key of this.#dirtyAttachments) this.attachments.reconcile(key);
     this.#dirtyAttachments.clear();
     this.policies.run();
+    this.qos.run();
     this.engine.flush();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
   }

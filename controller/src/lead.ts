@@ -248,6 +248,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     seenVpc: (object) => board.seenVpc(object),
     seenIpPool: (object) => board.seenIpPool(object),
     seenVip: (object) => board.seenVip(object),
+    seenQosPolicy: (object) => board.seenQosPolicy(object),
     seenClusterPolicy: (kind, object) => board.seenClusterPolicy(kind, object),
     onNotice: (kind, notice) => {
       if (notice.type === 'error' && notice.error.code === 'forbidden') {
@@ -298,7 +299,9 @@ export async function lead(options: LeadOptions): Promise<void> {
   function statusOf(unit: string): void {
     const slash = unit.indexOf('/');
     const kind = unit.slice(0, slash);
-    const known = (['Subnet', 'Vpc', 'IPPool', ...clusterPolicyKinds] as const).find((one) => one === kind);
+    const known = (['Subnet', 'Vpc', 'IPPool', 'QoSPolicy', ...clusterPolicyKinds] as const).find(
+      (one) => one === kind,
+    );
     if (known !== undefined) board.due(known, unit.slice(slash + 1));
   }
 }

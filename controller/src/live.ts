@@ -2,6 +2,8 @@ import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
 import type { DurablePort } from './alloc/load.ts';
 import { ADDRESS_KEY } from './compile/names.ts';
 import { OWNER_KEY, VENDOR } from './northbound/rows.ts';
+import { bandwidthsOf, type QosRow } from './qos/live.ts';
+import type { PodBandwidth } from './qos/model.ts';
 import type { LiveSubnet } from './subnet/verdict.ts';
 
 /** A durable port, and the row it was read from. */
@@ -9,9 +11,16 @@ export interface LivePort extends DurablePort {
   readonly uuid: string;
 }
 
-/** What the northbound database says about subnets and addresses at start; it wins over every other record. */
-export interface Live {
+/** What the northbound database says about subnets, addresses and limits at start; it wins over every other record. */
+export interface Known {
   readonly subnets: ReadonlyMap<string, LiveSubnet>;
+  readonly ports: readonly DurablePort[];
+  /** Limits of pods by their annotations, by pod. */
+  readonly bandwidths: ReadonlyMap<string, PodBandwidth>;
+}
+
+/** The same with the rows. */
+export interface Live extends Known {
   readonly ports: readonly LivePort[];
 }
 
@@ -46,5 +55,12 @@ export function readLive(db: Client<OvnNorthbound>): Live {
       ...(network === undefined ? {} : { network }),
     });
   }
-  return { subnets, ports };
+  const limits: QosRow[] = [];
+  for (const { external_ids: ids, direction, bandwidth } of db.replica.table('QoS').rows()) {
+    const owner = ids.get(OWNER_KEY);
+    const uid = ids.get('ovenbird/uid');
+    if (ids.get('vendor') !== VENDOR || owner === undefined || uid === undefined) continue;
+    limits.push({ owner, uid, direction, bandwidth });
+  }
+  return { subnets, ports, bandwidths: bandwidthsOf(limits) };
 }

@@ -95,6 +95,8 @@ export const request = {
   ingressBurst: 'ovn.kubernetes.io/ingress_burst',
   /** Whole Mbit. */
   egressBurst: 'ovn.kubernetes.io/egress_burst',
+  /** Name of a QoSPolicy that allows the namespace; on a Pod or a Namespace. */
+  qosPolicy: 'ovenbird.io/qos-policy',
   /** `"false"` turns it off, where the namespace allows unsafe ports. */
   portSecurity: 'ovn.kubernetes.io/port_security',
   /** Further addresses the port may use, separated by commas, where the namespace allows unsafe ports. */

@@ -42,6 +42,17 @@ export { IPPOOLS, type IPPool, type IPPoolSpec, type IPPoolStatus, parsePoolEntr
 export type { CustomResourceDefinition, FieldProblem, Kind, PrinterColumn } from './kind.ts';
 export { isMac, type Mac, parseMac } from './mac.ts';
 export type { Condition, CustomResource, ObjectMeta } from './metadata.ts';
+export {
+  MAX_QOS_RULES,
+  parseBits,
+  QOSPOLICIES,
+  type QoSPolicy,
+  type QoSPolicySpec,
+  type QoSPolicyStatus,
+  type QoSPortRange,
+  type QoSRule,
+  type QoSTarget,
+} from './qos-policy.ts';
 export { parseRoutes, type Route } from './routes.ts';
 export type { KubernetesValidation } from './rule.ts';
 export type { StructuralSchema } from './structural.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLab, type TestLab } from '../src/lab.ts';
-import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+import { namespace, pod } from '../src/objects.ts';
+import { throughput } from '../src/throughput.ts';
 
 /** Pod bandwidth by NB QoS rows. A rate is a property of the data, not a duration: the bounds are those of the meter. */
 describe('bandwidth', () => {
@@ -27,46 +28,8 @@ describe('bandwidth', () => {
     await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
   });
 
-  /** Mbit/s that arrived, from `from` to `to`, without the first two seconds (the burst). */
-  async function measure(from: string, to: string, udp = false): Promise<number> {
-    const [address] = addressesOf(await lab.get<PodObject>('pod', to, '-n', ns));
-    const options = udp ? ['-u', '-b', '60M'] : ['-C', 'cubic'];
-    return await lab.waitFor(
-      `iperf3 from ${from} to ${to}`,
-      async () => {
-        const { stdout, stderr } = await lab.kubectlAny([
-          'exec',
-          '-n',
-          ns,
-          from,
-          '--',
-          'iperf3',
-          '-c',
-          address ?? '',
-          '-J',
-          '-t',
-          '4',
-          '-O',
-          '2',
-          '--connect-timeout',
-          '2000',
-          ...options,
-        ]);
-        const start = stdout.indexOf('{');
-        const report =
-          start < 0
-            ? undefined
-            : (JSON.parse(stdout.slice(start)) as {
-                error?: string;
-                end?: { sum_received?: { bits_per_second: number } };
-              });
-        if (report?.error !== undefined || report?.end === undefined) return report?.error ?? stderr;
-        const { sum_received: received } = report.end;
-        return received === undefined ? 'no result' : received.bits_per_second / 1e6;
-      },
-      40_000,
-    );
-  }
+  const measure = (from: string, to: string, udp = false): Promise<number> =>
+    throughput(lab, ns, { from, to, udp, seconds: 4 });
 
   it('limits TCP that a pod sends, and leaves its neighbour alone', async () => {
     const limited = await measure('limited', 'server');
@@ -104,6 +67,14 @@ describe('bandwidth', () => {
       async () => ((text) => text.includes('rate=50000') || text)(await bandwidth()),
       10_000,
     );
+    // Nonsense changes nothing, and there is an event.
+    await lab.kubectl(['annotate', 'pod', 'limited', '-n', ns, '--overwrite', 'ovn.kubernetes.io/egress_rate=50M']);
+    await lab.waitFor(
+      'an event',
+      async () => (await lab.kubectl(['get', 'events', '-n', ns])).includes('egress_rate: "50M"') || 'none',
+      10_000,
+    );
+    expect(await bandwidth()).toContain('rate=50000');
     await lab.kubectl(['annotate', 'pod', 'limited', '-n', ns, 'ovn.kubernetes.io/egress_rate-']);
     await lab.waitFor('no limit', async () => ((text) => text.trim() === '' || text)(await bandwidth()), 10_000);
   });

@@ -139,6 +139,16 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     const printed = /^\$ ovenbird acls -n bank vault\n(.*?)^```$/ms.exec(page)?.[1] ?? '';
     expect(listed).toBe(printed);
   },
+  'qos.md': async (lab) => {
+    const listed = await lab.waitFor(
+      'rows of the policies',
+      async () =>
+        ((text) => (text.includes('qos_delta_backup') ? { text } : text))(await lab.nbctl('qos-list', 'ovn-default')),
+      10_000,
+    );
+    const page = readFileSync(`${folder}qos.md`, 'utf8');
+    expect(listed.text).toBe(/^\$ ovn-nbctl qos-list ovn-default\n(.*?)^```$/ms.exec(page)?.[1]);
+  },
   'vip.md': async (lab) => {
     const parents = await lab.nbctl('get', 'Logical_Switch_Port', 'vip_lead', 'options:virtual-parents');
     expect(parents.trim()).toBe('"gander.flock,goose.flock"');
@@ -170,7 +180,7 @@ describe('examples of the documentation', () => {
   const created: Example[] = [];
   const remove = async (): Promise<void> => {
     // Namespaces first, so that the pods in them do not hold up the subnets; a deleted subnet waits for its last pod.
-    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'IPPool', 'Vip', 'Subnet', 'Vpc'];
+    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'IPPool', 'Vip', 'QoSPolicy', 'Subnet', 'Vpc'];
     const objects = created.splice(0).sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
     if (objects.length > 0) await lab.delete(objects, '--wait=true', '--timeout=60s');
   };
@@ -188,6 +198,7 @@ describe('examples of the documentation', () => {
       'isolation',
       'names',
       'network-policy',
+      'qos',
       'subnet',
       'vip',
       'vpc',
@@ -199,9 +210,7 @@ describe('examples of the documentation', () => {
     for (const objects of blocks) {
       created.push(...objects);
       await lab.apply(...objects);
-      const networks = objects.filter(
-        ({ kind }) => kind === 'Subnet' || kind === 'Vpc' || kind === 'IPPool' || kind === 'Vip',
-      );
+      const networks = objects.filter(({ kind }) => ['Subnet', 'Vpc', 'IPPool', 'Vip', 'QoSPolicy'].includes(kind));
       if (networks.length > 0) {
         const names = networks.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
         await lab.kubectl(['wait', '--for=condition=Ready', '--timeout=20s', ...names]);

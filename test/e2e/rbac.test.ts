@@ -57,6 +57,7 @@ describe('RBAC', () => {
   const addresses = [
     { kind: 'IPPool', spec: { subnet: 'rbac', ips: ['10.47.0.200'] } },
     { kind: 'Vip', spec: { subnet: 'rbac', namespace: ns } },
+    { kind: 'QoSPolicy', spec: { allowedNamespaces: [ns], egress: [{ dscp: 1 }] } },
   ].map((more) => ({ apiVersion: 'ovenbird.io/v1', metadata: { name: 'rbac' }, ...more }));
 
   // A scenario in which controller and agents use everything they may.
@@ -66,16 +67,16 @@ describe('RBAC', () => {
     await lab.apply(
       namespace(ns),
       subnet('rbac', { cidrBlock: '10.47.0.0/24', namespaces: [ns] }),
-      pod(ns, 'events', { node: 'node-2', annotations: { 'ovn.kubernetes.io/egress_rate': 'much' } }),
+      pod(ns, 'events', { node: 'node-2' }),
       ...addresses,
       ...policies,
       ...many,
     );
     await lab.podsReady(ns);
     // The same event of the same pod again is counted, not written anew.
-    for (const value of ['more', 'most']) {
-      await lab.kubectl(['annotate', 'pod', 'events', '-n', ns, '--overwrite', `ovn.kubernetes.io/note=${value}`]);
-      await counted('InvalidAnnotation', value === 'more' ? 2 : 3);
+    for (const [index, key] of ['egress_rate', 'note', 'other_note'].entries()) {
+      await lab.kubectl(['annotate', 'pod', 'events', '-n', ns, `ovn.kubernetes.io/${key}=much`]);
+      await counted('InvalidAnnotation', index + 1);
     }
     // Containers outside of Kubernetes: one, and one that is refused.
     await using one = await TestContainer.create(lab, 'node-1', 'rbac-one');

@@ -1,6 +1,8 @@
 import {
   IPPOOLS,
   type IPPool,
+  QOSPOLICIES,
+  type QoSPolicy,
   SUBNETS,
   type Subnet as SubnetObject,
   VIPS,
@@ -15,6 +17,7 @@ import type { State } from '../store/state.ts';
 import { clusterPolicyResources } from '../store/watch.ts';
 import { clusterPolicyStatus } from './cluster-policy-status.ts';
 import { poolStatus } from './pool-status.ts';
+import { qosStatus } from './qos-status.ts';
 import { type HeldReason, subnetStatus, vpcStatus } from './subnet-status.ts';
 import { vipStatus } from './vip-status.ts';
 
@@ -35,6 +38,7 @@ export class StatusBoard {
   readonly #vpcs = new Map<string, VpcObject>();
   readonly #pools = new Map<string, IPPool>();
   readonly #vips = new Map<string, Vip>();
+  readonly #qos = new Map<string, QoSPolicy>();
   /** By kind and name. */
   readonly #policies = new Map<string, ClusterPolicyObject>();
   readonly #due = new Set<string>();
@@ -63,6 +67,7 @@ export class StatusBoard {
     for (const name of this.#vpcs.keys()) this.due('Vpc', name);
     for (const name of this.#pools.keys()) this.due('IPPool', name);
     for (const name of this.#vips.keys()) this.due('Vip', name);
+    for (const name of this.#qos.keys()) this.due('QoSPolicy', name);
     for (const kind of clusterPolicyKinds) for (const name of this.#state.keys(kind)) this.due(kind, name);
   }
 
@@ -86,7 +91,11 @@ export class StatusBoard {
     this.#vips.set(object.metadata.name, object);
   }
 
-  due(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip', name: string): void {
+  seenQosPolicy(object: QoSPolicy): void {
+    this.#qos.set(object.metadata.name, object);
+  }
+
+  due(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy', name: string): void {
     this.#due.add(`${kind}/${name}`);
     if (this.#brain === undefined || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -111,6 +120,7 @@ export class StatusBoard {
       if (key.startsWith('Subnet/')) this.#writeSubnet(name, brain);
       else if (key.startsWith('IPPool/')) this.#writePool(name, brain);
       else if (key.startsWith('Vip/')) this.#writeVip(name, brain);
+      else if (key.startsWith('QoSPolicy/')) this.#writeQosPolicy(name);
       else if (key.startsWith('Vpc/')) this.#writeVpc(name);
       else for (const kind of clusterPolicyKinds) if (key.startsWith(`${kind}/`)) this.#writePolicy(kind, name);
     }
@@ -137,6 +147,17 @@ export class StatusBoard {
     }
     const { fields, conditions } = vipStatus(vip, brain, this.#state, this.#held);
     this.#writer.update(VIPS, object, { fields: { ...fields }, conditions });
+  }
+
+  #writeQosPolicy(name: string): void {
+    const policy = this.#state.get('QoSPolicy', name);
+    const object = this.#qos.get(name);
+    if (policy === undefined || object === undefined) {
+      this.#qos.delete(name);
+      return;
+    }
+    const { fields, conditions } = qosStatus(policy, this.#state, this.#held);
+    this.#writer.update(QOSPOLICIES, object, { fields: { ...fields }, conditions });
   }
 
   #writePool(name: string, brain: Brain): void {

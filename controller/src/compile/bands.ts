@@ -1,3 +1,5 @@
+import { MAX_QOS_RULES } from '@ovenbird/crds';
+
 /**
  * Priorities of everything Ovenbird writes, in one place, highest first; docs/acl-order.md is the page for people. OVN 23.03
  * has no ACL tiers, so all ACLs of a switch and its port groups share one number space (ovn-nb(5), ACL priority 0-32767).
@@ -67,5 +69,12 @@ export const policyPriority = {
   egress: 29_000,
 } as const;
 
-/** QoS priority of a pod's bandwidth limits (one row per direction, matches never overlap). */
+/** QoS priority of a pod's bandwidth annotations (one row per direction, matches never overlap): below all policies. */
 export const bandwidthPriority = 100;
+
+/**
+ * QoS priority of a rule of a QoSPolicy: by the policy's priority, then by its place in the list.
+ * @param priority of the policy, 0 to 1000
+ */
+export const qosPriority = (priority: number, index: number): number =>
+  1000 + priority * MAX_QOS_RULES + (MAX_QOS_RULES - 1 - index);

@@ -8,6 +8,7 @@ import {
   ownerOf,
   peerSetName,
   policyGroupName,
+  qosGroupName,
   routerName,
   subjectsGroupName,
   switchName,
@@ -72,6 +73,10 @@ export class CompileContext {
     const policy = set.group?.owner ?? ownerOf('NetworkPolicy', set.policy ?? '');
     const owner = set.holds === 'policy' ? policy : ownerOf('PodSet', set.id);
     return rowRef(this.clusterUid, 'Port_Group', this.podSetGroupName(set), owner);
+  }
+
+  qosGroup(policy: string): RowRef {
+    return rowRef(this.clusterUid, 'Port_Group', qosGroupName(policy), ownerOf('QoSPolicy', policy));
   }
 
   peerSet(id: string, family: 4 | 6): RowRef {

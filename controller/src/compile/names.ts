@@ -61,6 +61,9 @@ export const ipPoolSetName = (pool: string, family: 4 | 6): string => `ippool_${
 /** Addresses of nodes that cluster policies name as peers; `id` is a hash of the selectors, which external_ids tell in words. */
 export const nodeSetName = (id: string, family: 4 | 6): string => `nodeset_${id}_ip${family}`;
 
+/** The pods that share the limits of a QoSPolicy. */
+export const qosGroupName = (policy: string): string => `qos_${identifier(policy)}`;
+
 /** Virtual port of a Vip; the IPv6 one of two has a name of its own, since a port has one virtual address. */
 export const vipPortName = (vip: string, family: 4 | 6, both: boolean): string =>
   family === 6 && both ? `vip_${vip}_ip6` : `vip_${vip}`;

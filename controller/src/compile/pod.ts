@@ -1,11 +1,10 @@
-import { bandwidthOf } from '../pod/bandwidth.ts';
 import { portOptionsOf } from '../pod/port-options.ts';
 import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
 import { addressesOfVip, vipsOf } from '../vip/members.ts';
-import { bandwidthPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { podPortName } from './names.ts';
+import { bandwidthRows, policyRows } from './qos.ts';
 
 /** Pod → Logical_Switch_Port with its memberships and bandwidth, from the address that alloc decided. */
 export function podUnit(context: CompileContext): UnitDefinition {
@@ -57,18 +56,14 @@ export function podUnit(context: CompileContext): UnitDefinition {
           if (isMember(set, pod, namespace, context.customVpc(subnet.vpc)))
             rows.member(context.podSetGroup(set), 'ports', port.uuid);
       }
-      for (const limit of bandwidthOf(pod.annotations).limits) {
-        const qos = rows.row('QoS', limit.direction, {
-          direction: limit.direction,
-          priority: bandwidthPriority,
-          match: `${limit.direction === 'from-lport' ? 'inport' : 'outport'} == "${name}"`,
-          bandwidth: new Map([
-            ['rate', limit.rateKbit],
-            ['burst', limit.burstKbit],
-          ]),
-        });
-        rows.member(logicalSwitch, 'qos_rules', qos.uuid);
+      const limits = reader.get('PodBandwidth', key)?.limits ?? [];
+      const qos = [...bandwidthRows(rows, name, pod.uid, limits)];
+      for (const policyName of reader.get('PodQos', key)?.policies ?? []) {
+        const policy = reader.get('QoSPolicy', policyName);
+        if (policy?.shared === true) rows.member(context.qosGroup(policyName), 'ports', port.uuid);
+        else if (policy !== undefined) qos.push(...policyRows(rows, policy, { port: name }, limits));
       }
+      for (const { uuid } of qos) rows.member(logicalSwitch, 'qos_rules', uuid);
       return rows.outputs;
     },
   };

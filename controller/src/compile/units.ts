@@ -9,6 +9,7 @@ import { nodeUnit } from './node.ts';
 import { podUnit } from './pod.ts';
 import { podPeersUnit } from './pod-peers.ts';
 import { nodeBlockUnit, nodeSetUnit, podSetUnit } from './pod-set.ts';
+import { qosPolicyUnit } from './qos.ts';
 import { subnetUnit } from './subnet.ts';
 import { vipUnit } from './vip.ts';
 import { vpcUnit } from './vpc.ts';
@@ -19,6 +20,7 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
     vpcUnit(context),
     subnetUnit(context),
     ipPoolUnit(context),
+    qosPolicyUnit(context),
     nodeUnit(context),
     podSetUnit(context),
     nodeBlockUnit(context),

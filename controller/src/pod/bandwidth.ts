@@ -1,26 +1,34 @@
+type Direction = 'from-lport' | 'to-lport';
+
 /** One direction of a pod's bandwidth limit, in the units of ovn-nb(5) QoS.bandwidth. */
 export interface BandwidthLimit {
-  readonly direction: 'from-lport' | 'to-lport';
+  readonly direction: Direction;
   readonly rateKbit: number;
   readonly burstKbit: number;
 }
 
+/** What a pod's bandwidth annotations say. */
 export interface Bandwidth {
   readonly limits: readonly BandwidthLimit[];
-  /** What is wrong with the annotations, for the event; a bad value limits nothing. */
+  /** Directions about which they say nothing sensible. */
+  readonly refused: readonly Direction[];
+  /** What is wrong with them, for the event. */
   readonly problems: readonly string[];
 }
 
 /** ovn-nb(5): QoS.bandwidth values are at most 4,294,967,295 kbit. */
 const maxMbit = 4_294_967;
 
+/** Burst of a limit that names none, in the unit of its rate: half a second. Measured: less starves TCP, none lets a whole second's worth through. */
+export const defaultBurst = (rate: number): number => Math.max(1, Math.round(rate / 2));
+
 /**
  * Reads `ovn.kubernetes.io/{ingress,egress}_{rate,burst}`: whole Mbit/s and Mbit, from the pod's point of view (ingress = to
- * the pod = `to-lport`). Without a burst it is half a second of the rate: measured, less starves TCP and none lets a whole
- * second's worth through.
+ * the pod = `to-lport`).
  */
 export function bandwidthOf(annotations: Readonly<Record<string, string>>): Bandwidth {
   const limits: BandwidthLimit[] = [];
+  const refused: Direction[] = [];
   const problems: string[] = [];
   const read = (key: string, unit: string): number | undefined => {
     const text = annotations[`ovn.kubernetes.io/${key}`];
@@ -36,10 +44,14 @@ export function bandwidthOf(annotations: Readonly<Record<string, string>>): Band
     ['egress', 'from-lport'],
     ['ingress', 'to-lport'],
   ] as const) {
+    const known = problems.length;
     const rate = read(`${name}_rate`, 'Mbit/s');
     const burst = read(`${name}_burst`, 'Mbit');
-    if (rate === undefined) continue;
-    limits.push({ direction, rateKbit: rate * 1000, burstKbit: burst === undefined ? rate * 500 : burst * 1000 });
+    if (problems.length > known) refused.push(direction);
+    else if (rate !== undefined) {
+      const rateKbit = rate * 1000;
+      limits.push({ direction, rateKbit, burstKbit: burst === undefined ? defaultBurst(rateKbit) : burst * 1000 });
+    }
   }
-  return { limits, problems };
+  return { limits, refused, problems };
 }

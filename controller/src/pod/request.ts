@@ -1,6 +1,7 @@
 import { announcement, type Dual, isIp, parseMac, parseRoutes, type Route, request, splitDual } from '@ovenbird/crds';
 import { AllocError } from '../alloc/error.ts';
 import type { Pod } from '../store/model.ts';
+import { bandwidthOf } from './bandwidth.ts';
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -37,6 +38,9 @@ export function requestOf(
       'invalid',
       `annotation ${request.vip} is not built: ask for the address with ${request.ipAddress}, or share the Vip with ${request.aaps}`,
     );
+  const [badLimit] = bandwidthOf(pod.annotations).problems;
+  // A running pod keeps its limits; a new one would have none, to the harm of its neighbours.
+  if (badLimit !== undefined && !announced(pod)) throw new AllocError('invalid', badLimit);
   const subnet = either(request.logicalSwitch);
   const family = familyOf(either(request.ipFamily));
   const mac = macOf(own(request.macAddress));
@@ -44,8 +48,7 @@ export function requestOf(
   const address = own(request.ipAddress);
   const pool = either(request.ipPool);
   // What was announced to this very pod says which of the list it has.
-  const announced = pod.annotations[announcement.announcedUid] === pod.uid && pod.uid !== '';
-  const listed = pool === undefined || (announced && address !== undefined) ? undefined : listOf(pool);
+  const listed = pool === undefined || (announced(pod) && address !== undefined) ? undefined : listOf(pool);
   const choices = address === undefined ? choicesOf(listed, index) : [addressOf(address)];
   return {
     routes,
@@ -56,6 +59,10 @@ export function requestOf(
     ...(listed?.pools === undefined ? {} : { pools: listed.pools }),
   };
 }
+
+/** Whether this very pod was told what it got. */
+const announced = (pod: Pick<Pod, 'annotations' | 'uid'>): boolean =>
+  pod.annotations[announcement.announcedUid] === pod.uid && pod.uid !== '';
 
 const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 const quoted = (text: string): string => `"${text.slice(0, 100)}"`;

@@ -8,7 +8,7 @@ import { type Labels, requiredPairs, selects } from './selector.ts';
  * ask for labels it has, and those that ask for none.
  * NUL and `*`, `@` separate: they occur in no namespace and no label.
  */
-export function bucketsOf(set: PodSet): readonly string[] {
+export function bucketsOf(set: Pick<PodSet, 'namespace' | 'namespaces' | 'pods'>): readonly string[] {
   const byPod = requiredPairs(set.pods)?.map(pairText);
   if (set.namespace !== undefined) return byPod?.map((pair) => `${set.namespace}\0${pair}`) ?? [set.namespace];
   const byNamespace = requiredPairs(set.namespaces ?? [])?.map(pairText);

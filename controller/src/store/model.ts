@@ -15,6 +15,7 @@ import type {
   PortName,
 } from '../policy/model.ts';
 import type { Selector } from '../policy/selector.ts';
+import type { PodBandwidth, PodQos, QosPolicy, QosUse } from '../qos/model.ts';
 import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
@@ -197,6 +198,10 @@ export interface Tables {
   IPPool: IpPool;
   Vip: Vip;
   VipAddress: Address;
+  QoSPolicy: QosPolicy;
+  PodQos: PodQos;
+  QosUse: QosUse;
+  PodBandwidth: PodBandwidth;
   UsablePool: UsablePool;
   PodAddress: Address;
   NodeAddress: Address;

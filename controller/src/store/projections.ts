@@ -1,11 +1,14 @@
 import type {
   IP as IpObject,
   IPPool as IpPoolObject,
+  QoSPortRange,
+  QoSRule,
+  QoSPolicy as QosPolicyObject,
   Subnet as SubnetObject,
   Vip as VipObject,
   Vpc as VpcObject,
 } from '@ovenbird/crds';
-import { ipObject, isIp, multus, OVENBIRD_PREFIX, OVN_PREFIX, parseIp } from '@ovenbird/crds';
+import { ipObject, isIp, multus, OVENBIRD_PREFIX, OVN_PREFIX, parseBits, parseIp } from '@ovenbird/crds';
 import type {
   ClusterPolicyObject,
   Namespace as KubeNamespace,
@@ -20,6 +23,7 @@ import { parseClusterPolicy } from '../policy/cluster-parse.ts';
 import type { NetworkPolicy } from '../policy/model.ts';
 import { namedPortsOf, parseNetworkPolicy } from '../policy/parse.ts';
 import { parseSelector } from '../policy/selector.ts';
+import type { QosPolicy, QosRule } from '../qos/model.ts';
 import type { IpPool, IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vip, Vpc } from './model.ts';
 import { podKey } from './model.ts';
 
@@ -155,6 +159,37 @@ export function projectIpPool({ metadata, spec }: IpPoolObject): IpPool {
     namespaces: spec.namespaces ?? [],
     addressSet: spec.enableAddressSet ?? false,
     generation: metadata.generation ?? 0,
+  };
+}
+
+export function projectQosPolicy({ metadata, spec }: QosPolicyObject): QosPolicy {
+  return {
+    ...metaOf(metadata),
+    priority: spec.priority ?? 100,
+    shared: spec.shared ?? false,
+    targets: (spec.appliesTo ?? []).map(({ namespaces, namespaceSelector, podSelector, subnets }) => ({
+      pods: parseSelector(podSelector ?? {}),
+      ...(namespaces === undefined ? {} : { namespaces }),
+      ...(namespaceSelector === undefined ? {} : { namespaceSelector: parseSelector(namespaceSelector) }),
+      ...(subnets === undefined ? {} : { subnets }),
+    })),
+    allowedNamespaces: spec.allowedNamespaces ?? [],
+    ingress: (spec.ingress ?? []).map(qosRule),
+    egress: (spec.egress ?? []).map(qosRule),
+  };
+}
+
+function qosRule({ rate, burst, dscp, cidrs = [], protocol, localPorts = [], remotePorts = [] }: QoSRule): QosRule {
+  const ranges = (ports: readonly QoSPortRange[]): QosRule['localPorts'] =>
+    ports.map(({ port, endPort = port }) => ({ first: port, last: endPort }));
+  return {
+    cidrs,
+    localPorts: ranges(localPorts),
+    remotePorts: ranges(remotePorts),
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(rate === undefined ? {} : { rateKbit: parseBits(rate) }),
+    ...(burst === undefined ? {} : { burstKbit: parseBits(burst) }),
+    ...(dscp === undefined ? {} : { dscp }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { announcement } from '@ovenbird/crds';
 import { bucketsOf } from '../policy/pod-set.ts';
+import { namedPolicies, targetBuckets } from '../qos/binding.ts';
 import type { Key, Kind, Pod, Tables } from './model.ts';
 
 /** Names what was read: an object, a whole kind, or one bucket of an index. */
@@ -17,7 +18,16 @@ export interface Reader {
 type IndexFunctions = { readonly [K in Kind]?: Readonly<Record<string, (object: Tables[K]) => readonly string[]>> };
 
 const indexFunctions: IndexFunctions = {
-  Pod: { namespace: (pod) => [pod.namespace], node: (pod) => [pod.node] },
+  Pod: {
+    namespace: (pod) => [pod.namespace],
+    node: (pod) => [pod.node],
+    qosPolicy: (pod) => namedPolicies(pod.annotations),
+  },
+  Namespace: { qosPolicy: (namespace) => namedPolicies(namespace.annotations) },
+  /** By what their pods have (policy/pod-set.ts). */
+  QoSPolicy: { targets: targetBuckets },
+  PodQos: { policy: ({ policies }) => policies },
+  QosUse: { policy: ({ policy }) => [policy] },
   PodAddress: { subnet: (address) => [address.subnet] },
   AttachmentAddress: {
     subnet: (address) => [address.subnet],
@@ -107,6 +117,11 @@ export class State implements Reader {
     const index = this.#table(kind).indexes.get(name);
     if (index === undefined) throw new Error(`no index ${name} on ${kind}; declare it in store/state.ts`);
     return [...((index.get(value)?.values() ?? []) as Iterable<Tables[K]>)];
+  }
+
+  /** Keys of the objects in an index bucket. */
+  indexKeys(kind: Kind, name: string, value: string): readonly Key[] {
+    return [...(this.#table(kind).indexes.get(name)?.get(value)?.keys() ?? [])];
   }
 
   /** How many objects an index bucket holds, without copying it. */

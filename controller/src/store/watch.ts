@@ -3,6 +3,8 @@ import {
   IPPOOLS,
   type IPPool,
   IPS,
+  QOSPOLICIES,
+  type QoSPolicy,
   SUBNETS,
   type Subnet,
   VIPS,
@@ -38,6 +40,7 @@ import {
   projectNetworkPolicy,
   projectNode,
   projectPod,
+  projectQosPolicy,
   projectStatefulSet,
   projectSubnet,
   projectVip,
@@ -58,6 +61,7 @@ export interface WatchOptions {
   readonly seenVpc: (object: Vpc) => void;
   readonly seenIpPool: (object: IPPool) => void;
   readonly seenVip: (object: Vip) => void;
+  readonly seenQosPolicy: (object: QoSPolicy) => void;
   readonly seenClusterPolicy: (kind: ClusterPolicyKind, object: ClusterPolicyObject) => void;
   readonly onNotice: (kind: Kind, notice: ReflectorNotice) => void;
 }
@@ -81,6 +85,10 @@ export async function watchAll(options: WatchOptions): Promise<void> {
     watch(options, 'IPPool', IPPOOLS, (pool) => {
       options.seenIpPool(pool);
       return projectIpPool(pool);
+    }),
+    watch(options, 'QoSPolicy', QOSPOLICIES, (policy) => {
+      options.seenQosPolicy(policy);
+      return projectQosPolicy(policy);
     }),
     watch(options, 'Namespace', NAMESPACES, projectNamespace),
     watch(options, 'Node', NODES, projectNode),

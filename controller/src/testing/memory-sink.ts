@@ -1,7 +1,9 @@
 import type { DurablePort } from '../alloc/load.ts';
 import type { RowSink } from '../brain.ts';
 import { ADDRESS_KEY } from '../compile/names.ts';
+import type { Known } from '../live.ts';
 import type { DesiredRow, Output } from '../northbound/rows.ts';
+import { bandwidthsOf, type QosRow } from '../qos/live.ts';
 import type { LiveSubnet } from '../subnet/verdict.ts';
 
 const text = (row: DesiredRow, key: string): string | undefined => {
@@ -69,7 +71,7 @@ export class MemorySink implements RowSink {
   }
 
   /** What a restarted controller would read back. */
-  live(): { subnets: Map<string, LiveSubnet>; ports: DurablePort[] } {
+  live(): Known {
     const subnets = new Map<string, LiveSubnet>();
     for (const row of this.rows('Logical_Switch')) {
       const [vpc = '', cidr = '', gateway = ''] = ['vpc', 'cidr', 'gateway'].map((key) => text(row, key));
@@ -92,6 +94,11 @@ export class MemorySink implements RowSink {
         ...(network === undefined ? {} : { network }),
       });
     }
-    return { subnets, ports };
+    const limits = this.rows('QoS').flatMap((row) => {
+      const uid = text(row, 'ovenbird/uid');
+      const { direction, bandwidth } = row.columns as unknown as Pick<QosRow, 'direction' | 'bandwidth'>;
+      return uid === undefined ? [] : [{ owner: row.owner, uid, direction, bandwidth }];
+    });
+    return { subnets, ports, bandwidths: bandwidthsOf(limits) };
   }
 }

@@ -1,6 +1,7 @@
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import type { ApiEffects } from '../api-effects.ts';
 import { Brain } from '../brain.ts';
+import type { QosPolicy } from '../qos/model.ts';
 import { IpRecords } from '../records/ip-records.ts';
 import type {
   IpPool,
@@ -28,6 +29,7 @@ export const watched = [
   'Subnet',
   'IPPool',
   'Vip',
+  'QoSPolicy',
   'Namespace',
   'Node',
   'Pod',
@@ -133,6 +135,17 @@ export const makeVip = (name: string, subnet: string, namespace: string, more: P
   ...more,
 });
 
+export const makeQosPolicy = (name: string, more: Partial<QosPolicy> = {}): QosPolicy => ({
+  ...meta(name),
+  priority: 100,
+  shared: false,
+  targets: [],
+  allowedNamespaces: [],
+  ingress: [],
+  egress: [],
+  ...more,
+});
+
 /** A reservation by a person. */
 export const makeIp = (name: string, subnet: string, more: Partial<IpRecord> = {}): IpRecord => ({
   ...meta(name),
@@ -158,7 +171,7 @@ export class World {
   /** @param tiers OVN has ACL tiers */
   constructor(live?: ReturnType<MemorySink['live']>, tiers = false) {
     this.#tiers = tiers;
-    this.brain = this.#makeBrain(live ?? { subnets: new Map(), ports: [] });
+    this.brain = this.#makeBrain(live ?? { subnets: new Map(), ports: [], bandwidths: new Map() });
     const put = (object: Parameters<typeof projectIp>[0]): Promise<void> => {
       const uid = this.state.get('IpRecord', object.metadata.name)?.uid ?? meta('').uid;
       this.set('IpRecord', projectIp({ ...object, metadata: { ...object.metadata, uid } }));

@@ -1,0 +1,97 @@
+import { type Bandwidth, type BandwidthLimit, bandwidthOf } from '../pod/bandwidth.ts';
+import { Counter } from '../policy/counter.ts';
+import type { Key, Pod } from '../store/model.ts';
+import type { State } from '../store/state.ts';
+import { candidates, naming, policiesOf } from './binding.ts';
+import type { PodBandwidth, QosUse } from './model.ts';
+
+/** What follows from the policies of pods. */
+export interface QosEffects {
+  /** Pods came to a policy or left it. */
+  statusChanged(policy: string): void;
+}
+
+/**
+ * Derives from pods and QoSPolicies which policies each pod has, on which switches each policy is in use, and what holds
+ * of the bandwidth annotations of pods.
+ */
+export class QosLife {
+  readonly #state: State;
+  readonly #effects: QosEffects;
+  readonly #dirtyPods = new Set<Key>();
+  readonly #dirtyPolicies = new Set<Key>();
+  readonly #uses: Counter<QosUse>;
+  /** Limits that the northbound database had at start, of pods not looked at yet. */
+  readonly #live: Map<Key, PodBandwidth>;
+
+  /** @param live limits of pods by the northbound database at start */
+  constructor(state: State, live: ReadonlyMap<Key, PodBandwidth>, effects: QosEffects) {
+    this.#state = state;
+    this.#effects = effects;
+    this.#live = new Map(live);
+    this.#uses = new Counter(
+      (key, use) => state.set('QosUse', key, use),
+      (key) => state.delete('QosUse', key),
+    );
+    state.onTouch((kind, key) => {
+      if (kind === 'Pod' || kind === 'PodAddress') this.#dirtyPods.add(key);
+      else if (kind === 'QoSPolicy') this.#dirtyPolicies.add(key);
+      else if (kind === 'Namespace')
+        for (const pod of state.index('Pod', 'namespace', key)) this.#dirtyPods.add(`${key}/${pod.name}`);
+    });
+  }
+
+  /** Brings the derived objects up to date. Synchronous; call `Engine.flush` afterwards. */
+  run(): void {
+    for (const name of this.#dirtyPolicies) this.#policyChanged(name);
+    this.#dirtyPolicies.clear();
+    for (const key of this.#dirtyPods) this.#reconcile(key);
+    this.#dirtyPods.clear();
+  }
+
+  #policyChanged(name: Key): void {
+    const state = this.#state;
+    const policy = state.get('QoSPolicy', name);
+    for (const key of state.indexKeys('PodQos', 'policy', name)) this.#dirtyPods.add(key);
+    for (const key of policy === undefined ? naming(name, state) : candidates(policy, state)) this.#dirtyPods.add(key);
+  }
+
+  #reconcile(key: Key): void {
+    const state = this.#state;
+    const address = state.get('PodAddress', key);
+    const found = state.get('Pod', key);
+    const pod = found !== undefined && address?.uid === found.uid ? found : undefined;
+    this.#limit(key, pod);
+    const namespace = pod === undefined ? undefined : state.get('Namespace', pod.namespace);
+    const policies =
+      pod === undefined || address === undefined || namespace === undefined
+        ? []
+        : policiesOf(pod, namespace, address.subnet, state).map(({ name }) => name);
+    const before = state.get('PodQos', key)?.policies ?? [];
+    if (policies.length === 0 || address === undefined) state.delete('PodQos', key);
+    else state.set('PodQos', key, { policies, subnet: address.subnet });
+    const subnet = address?.subnet ?? '';
+    this.#uses.set(key, new Map(policies.map((policy) => [`${policy}/${subnet}`, { policy, subnet }])));
+    for (const policy of new Set([...before, ...policies]))
+      if (!(before.includes(policy) && policies.includes(policy))) this.#effects.statusChanged(policy);
+  }
+
+  /** A direction whose annotations say nothing sensible keeps the limit it had. */
+  #limit(key: Key, pod: Pod | undefined): void {
+    if (pod === undefined) {
+      this.#state.delete('PodBandwidth', key);
+      return;
+    }
+    const before = this.#state.get('PodBandwidth', key) ?? this.#live.get(key);
+    this.#live.delete(key);
+    const known = before?.uid === pod.uid ? before.limits : [];
+    const limits = inForce(bandwidthOf(pod.annotations), known);
+    if (limits.length === 0) this.#state.delete('PodBandwidth', key);
+    else this.#state.set('PodBandwidth', key, { uid: pod.uid, limits });
+  }
+}
+
+function inForce({ limits, refused }: Bandwidth, before: readonly BandwidthLimit[]): readonly BandwidthLimit[] {
+  const kept = before.filter(({ direction }) => refused.includes(direction));
+  return [...limits, ...kept].sort((a, b) => (a.direction < b.direction ? -1 : 1));
+}

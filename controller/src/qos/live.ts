@@ -1,0 +1,24 @@
+import type { BandwidthLimit } from '../pod/bandwidth.ts';
+import type { Key } from '../store/model.ts';
+import type { PodBandwidth } from './model.ts';
+
+/** What is read of a row of a pod's bandwidth annotations. */
+export interface QosRow {
+  readonly owner: string;
+  readonly uid: string;
+  readonly direction: BandwidthLimit['direction'];
+  readonly bandwidth: ReadonlyMap<string, number>;
+}
+
+/** The limits of pods that rows tell of, by pod. */
+export function bandwidthsOf(rows: readonly QosRow[]): ReadonlyMap<Key, PodBandwidth> {
+  const found = new Map<Key, PodBandwidth>();
+  for (const { owner, uid, direction, bandwidth } of rows) {
+    const [rateKbit, burstKbit] = [bandwidth.get('rate'), bandwidth.get('burst')];
+    if (!owner.startsWith('Pod/') || rateKbit === undefined || burstKbit === undefined) continue;
+    const key = owner.slice('Pod/'.length);
+    const limits = found.get(key)?.limits ?? [];
+    found.set(key, { uid, limits: [...limits, { direction, rateKbit, burstKbit }] });
+  }
+  return found;
+}
