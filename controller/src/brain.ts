@@ -19,7 +19,6 @@ import { isDurable } from './records/ip-object.ts';
 import type { Key, Kind } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
-import type { LiveSubnet } from './subnet/verdict.ts';
 import { Tick } from './tick.ts';
 import { VipLife } from './vip/life.ts';
 import { sharesVip } from './vip/members.ts';
