@@ -1,4 +1,5 @@
-import { announcement } from '@ovenbird/crds';
+import { isDeepStrictEqual } from 'node:util';
+import { announcement, type Subnet } from '@ovenbird/crds';
 import type { Change, Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
@@ -61,6 +62,12 @@ function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined):
 function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
   const gateway = (pod: Pod | undefined): string | undefined => pod?.metadata.annotations?.[announcement.gateway];
   return gateway(old) !== undefined && gateway(now) !== undefined && gateway(old) !== gateway(now);
+}
+
+/** Whether the host may have to change: the counts in a Subnet's status, new every second while pods come, are nothing to it. */
+function subnetEdited({ old, new: now }: Change<Subnet>): boolean {
+  const read = (subnet: Subnet | undefined): unknown => subnet && [subnet.spec, subnet.status?.vpc];
+  return !isDeepStrictEqual(read(old), read(now));
 }
 
 type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'install' | 'conditions';
@@ -138,7 +145,9 @@ export class Agent {
     ovs.replica.onChange((changes) => this.#onOvsChange(changes));
     // Nothing tells of changes of the older iptables: each of the Node, which come every few minutes, is an occasion to look.
     watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward', 'conditions', 'install'));
-    watches.subnets.onChange(() => this.#trigger('ovn0', 'nat'));
+    watches.subnets.onChange((changes) => {
+      if (changes.some(subnetEdited)) this.#trigger('ovn0', 'nat');
+    });
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
       if (changes.some(gatewayMoved)) this.#trigger('gateways');

@@ -35,6 +35,32 @@ describe('RecordGate', () => {
     expect(released.at(-1)).toEqual(['d']);
   });
 
+  it('waits for the end of a burst, also when no announcement is under way for a moment', async () => {
+    const { clock, gate: records, finish, released } = gate();
+    finish();
+    const names = (from: number): string[] => Array.from({ length: 50 }, (_, index) => `pod-${from + index}`);
+    for (const from of [0, 50, 100]) {
+      for (const owner of names(from)) records.add(owner);
+      clock.advance(300);
+      await settle();
+      expect(released).toEqual([]);
+    }
+    clock.advance(300);
+    await settle();
+    expect(released.map((owners) => owners.length)).toEqual([150]);
+  });
+
+  it('writes records after a while in a burst without an end', async () => {
+    const { clock, gate: records, finish, released } = gate();
+    finish();
+    for (let index = 0; released.length === 0 && index < 1_000_000; index += 1) {
+      records.add(`pod-${index}`);
+      clock.advance(1);
+      if (index % 50 === 0) await settle();
+    }
+    expect(released[0]?.length).toBeGreaterThan(1_000);
+  });
+
   it('does not wait for ever for announcements that never end', async () => {
     const { clock, gate: records, released } = gate();
     records.add('a');

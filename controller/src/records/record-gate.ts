@@ -11,6 +11,8 @@ export interface RecordGateOptions {
 /** A trickle is written this soon; a burst of announcements is waited for this long at most. Milliseconds. */
 const trickleMs = 300;
 const patienceMs = 5_000;
+/** More announcements than this within `trickleMs` are a burst (100 a second): its end is waited for. */
+const burst = 30;
 
 /**
  * Holds the writes of IP objects back while pods wait for their announcement: both go to the same API server, and a pod
@@ -19,6 +21,8 @@ const patienceMs = 5_000;
 export class RecordGate {
   readonly #options: RecordGateOptions;
   #owners = new Set<string>();
+  /** Owners before the current period. */
+  #before = 0;
 
   constructor(options: RecordGateOptions) {
     this.#options = options;
@@ -27,8 +31,19 @@ export class RecordGate {
   add(owner: string): void {
     this.#owners.add(owner);
     if (this.#owners.size > 1) return;
+    this.#before = 0;
+    this.#watch(this.#options.clock.monotonicMs() + patienceMs);
+  }
+
+  #watch(latest: number): void {
     const { clock, announced } = this.#options;
     clock.schedule(trickleMs, () => {
+      const recent = this.#owners.size - this.#before;
+      this.#before = this.#owners.size;
+      if (recent > burst && clock.monotonicMs() < latest) {
+        this.#watch(latest);
+        return;
+      }
       let open = true;
       const pass = (): void => {
         if (!open) return;
