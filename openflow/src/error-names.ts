@@ -184,3 +184,23 @@ export function describeError(
       : `experimenter 0x${experimenter.toString(16)}, code ${code}`);
   return { name, errorType, code, experimenter };
 }
+
+const UNNAMED = /^type (\d+), code (\d+)$/;
+const UNNAMED_EXPERIMENTER = /^experimenter (0x[0-9a-f]+), code (\d+)$/;
+const EXPERIMENTER = 0xffff;
+
+/** The error of a name that `describeError` gave; undefined for names that the version has not. */
+export function findError(version: Version, name: string): Omit<SwitchError, 'name'> | undefined {
+  const [, type, code] = UNNAMED.exec(name) ?? [];
+  if (type !== undefined) return { errorType: Number(type), code: Number(code), experimenter: undefined };
+  const [, id, itsCode] = UNNAMED_EXPERIMENTER.exec(name) ?? [];
+  if (id !== undefined) return { errorType: EXPERIMENTER, code: Number(itsCode), experimenter: Number(id) };
+  for (const [key, known] of NAMES) {
+    if (known !== name) continue;
+    const [of, owner = 0, number = 0] = key.split(' ').map(Number);
+    if (of !== version) continue;
+    if (owner <= EXPERIMENTER) return { errorType: owner, code: number, experimenter: undefined };
+    return { errorType: EXPERIMENTER, code: number, experimenter: owner };
+  }
+  return undefined;
+}

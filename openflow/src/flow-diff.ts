@@ -6,7 +6,8 @@ import type { FlowChange } from './flow-text.ts';
 import { formatFlow } from './flow-text.ts';
 import { writeInstructions } from './instruction.ts';
 import { type Match, matchKey } from './match.ts';
-import { DEFAULT_PRIORITY, FLOW_FLAGS } from './messages/flow.ts';
+import { DEFAULT_PRIORITY } from './match-format.ts';
+import { FLOW_FLAGS } from './messages/flow.ts';
 import { OF14, OF15, type Version } from './version.ts';
 import { Writer } from './writer.ts';
 

@@ -1,7 +1,7 @@
 /** Flows by identity, without a string for each: a dump of 50,000 flows is compared with what should be in one go. */
 import type { FieldValue } from './field.ts';
 import type { Match, MatchField } from './match.ts';
-import { DEFAULT_PRIORITY } from './messages/flow.ts';
+import { DEFAULT_PRIORITY } from './match-format.ts';
 
 /** What a table cannot have two of (OpenFlow 1.5.1 §6.4). */
 export interface FlowIdentity {

@@ -3,17 +3,10 @@ import type { Action } from './action.ts';
 import { formatActions, parseActions } from './action-text.ts';
 import { OpenFlowError } from './error.ts';
 import { eachLine, inLine, linesOf } from './lines.ts';
-import { formatMatch } from './match-format.ts';
+import { DEFAULT_PRIORITY, formatMatch } from './match-format.ts';
 import { MatchParser } from './match-parse.ts';
 import type { MessageList } from './message.ts';
-import {
-  ALL_TABLES,
-  DEFAULT_PRIORITY,
-  FLOW_FLAG_WORDS,
-  type FlowCommand,
-  type FlowMod,
-  formatFlowFlags,
-} from './messages/flow.ts';
+import { ALL_TABLES, FLOW_FLAG_WORDS, type FlowCommand, type FlowMod, formatFlowFlags } from './messages/flow.ts';
 import type { FlowFilter } from './messages/flow-stats.ts';
 import { parseBigint, parseNumber } from './number-text.ts';
 import { parsePort } from './port.ts';

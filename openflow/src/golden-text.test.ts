@@ -6,9 +6,9 @@ import { type FlowChange, formatFlow, parseFlow } from './flow-text.ts';
 import { parseGroup } from './group-text.ts';
 import type { Message, MessageOf } from './message.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
+import { formatMessage } from './message-text.ts';
 import { formatFlowStats } from './messages/flow-stats.ts';
 import { formatGroup } from './messages/group.ts';
-import { formatMeter } from './messages/meter.ts';
 import { parseMeter } from './meter-text.ts';
 import { OF13, OF15, type Version } from './version.ts';
 
@@ -89,7 +89,9 @@ describe('every recorded command', () => {
     // And back from what is printed for it.
     let again: Omit<Message, 'xid'> | undefined;
     if (message.type === 'flow_mod') again = parseFlow(formatFlow(message), message.command);
-    if (message.type === 'meter_mod' && message.command !== 'delete') again = parseMeter(formatMeter(message));
+    if (message.type === 'meter_mod' && message.command !== 'delete') {
+      again = parseMeter(formatMessage(version, message).replace(/^.* ADD /, ''));
+    }
     if (message.type === 'group_mod' && message.command !== 'remove_bucket') {
       again = {
         ...parseGroup(formatGroup(message, version), message.command),
@@ -139,7 +141,7 @@ describe('what dumps print', () => {
     }
     for (const { version, message } of recorded('meter_config_reply')) {
       for (const meter of message.meters) {
-        const again = parseMeter(formatMeter(meter));
+        const again = parseMeter(formatMessage(version, { ...message, meters: [meter] }).replace(/^.*\n/, ''));
         expect(encode(version, again, 1)).toBe(encode(version, { ...again, ...meter }, 1));
       }
     }

@@ -39,17 +39,17 @@ export { type GroupChange, parseGroup, parseGroups } from './group-text.ts';
 export { FlowKeeper, type KeeperEvent, type KeeperOptions, type KeeperState } from './keeper.ts';
 export type { KeptFlow } from './kept-flows.ts';
 export { type Match, type MatchField, type MatchInput, match, matchKey, matchOn } from './match.ts';
-export { formatMatch } from './match-format.ts';
+export { DEFAULT_PRIORITY, formatMatch } from './match-format.ts';
 export { matchIncludes } from './match-includes.ts';
 export { parseMatch } from './match-parse.ts';
 export type * from './message.ts';
-export { type DecodedMessage, decodeMessage, encodeMessage, formatMessage, writeMessage } from './message-codec.ts';
+export { type DecodedMessage, decodeMessage, encodeMessage, writeMessage } from './message-codec.ts';
+export { formatMessage, parseMessage } from './message-text.ts';
 export type { AsyncConfig, AsyncMasks, GetAsyncRequest, RequestForward } from './messages/async.ts';
 export { BUNDLE_FLAGS, type BundleAdd, type BundleControl, type BundleControlType } from './messages/bundle.ts';
 export { type CtFlush, type CtTuple, mapIpv4 } from './messages/ct-flush.ts';
 export {
   ALL_TABLES,
-  DEFAULT_PRIORITY,
   FLOW_FLAGS,
   type FlowCommand,
   type FlowMod,
@@ -76,13 +76,12 @@ export type {
   Group as GroupEntry,
   GroupCommand,
   GroupDescReply,
-  GroupFeaturesReply,
-  GroupFeaturesRequest,
   GroupMod,
   GroupRequest,
   GroupStats,
   GroupStatsReply,
 } from './messages/group.ts';
+export type { GroupFeaturesReply, GroupFeaturesRequest } from './messages/group-features.ts';
 export { BUCKETS, type Bucket, GROUPS, type GroupType, type Selection } from './messages/group-structure.ts';
 export {
   METER_FLAGS,

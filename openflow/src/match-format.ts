@@ -250,3 +250,13 @@ export function formatMatch(match: Match): string {
   if (protocol !== undefined) PARTS.add(NW_PROTO_RANK, `nw_proto=${protocol.value}`);
   return PARTS.take();
 }
+
+/** ovs-ofctl's default priority. */
+export const DEFAULT_PRIORITY = 0x8000;
+
+/** The match with the priority in front, unless that is the default. */
+export function formatRule(match: Match, priority: number): string {
+  const text = formatMatch(match);
+  if (priority === DEFAULT_PRIORITY) return text;
+  return text === '' ? `priority=${priority}` : `priority=${priority},${text}`;
+}

@@ -1,10 +1,8 @@
 /** Messages on the wire: header, and what the declarations say (OpenFlow 1.5.1 §7.1). */
 import { OpenFlowError } from './error.ts';
-import { hexDump } from './hex-dump.ts';
 import type { Message, UnknownMessage, UnknownMultipart } from './message.ts';
 import type { MessageBase, MessageContext } from './message-spec.ts';
 import { entryOfCode, entryOfType, type MessageEntry } from './message-table.ts';
-import { unmetPrerequisite } from './prerequisite.ts';
 import { Reader } from './reader.ts';
 import { isVersion, OF10, type Version, versionName } from './version.ts';
 import { Writer } from './writer.ts';
@@ -42,8 +40,6 @@ function contextOf({ version, code }: MessageEntry): MessageContext {
     name: code.name,
     readMessage: (bytes) => readInner(version, bytes),
     writeMessage: (w, message, xid) => writeMessage(w, version, message as Message, xid),
-    formatBytes,
-    formatMessage: (message) => formatMessage(version, message as Message),
   };
 }
 
@@ -199,7 +195,8 @@ const UNKNOWN: ReadonlySet<string> = new Set([
   'unknown_multipart_reply',
 ]);
 
-function isUnknown(message: Message): message is UnknownMessage | UnknownMultipart {
+/** Whether a message is one that is kept as bytes. */
+export function isUnknown(message: Message): message is UnknownMessage | UnknownMultipart {
   return UNKNOWN.has(message.type);
 }
 
@@ -208,48 +205,4 @@ export function encodeMessage(version: Version, message: Message): Uint8Array<Ar
   const w = new Writer();
   writeMessage(w, version, message);
   return w.take();
-}
-
-/** The match of a message whose prerequisites a switch would check. */
-function hasUnmetPrerequisite(message: Message): boolean {
-  return message.type === 'flow_mod' && unmetPrerequisite(message.match) !== undefined;
-}
-
-/**
- * A message as `ovs-ofctl` prints it, without the line break at the end. Table features are shortened.
- * A match that lacks a prerequisite prints as the error that a switch would answer with.
- */
-export function formatMessage(version: Version, message: Message): string {
-  // The first version needs no name.
-  const name = version === OF10 ? '' : `(OF${versionName(version)}) `;
-  const label = `${name}(xid=0x${message.xid.toString(16)}):`;
-  if (isUnknown(message)) {
-    const number =
-      message.type === 'unknown_message' ? `type=${message.messageType}` : `multipart type=${message.multipartType}`;
-    return `${number} ${label} ${message.data.length} bytes`;
-  }
-  const entry = entryOfType(version, message.type);
-  if (entry === undefined) return `${message.type} ${label} (not in this version)`;
-  const head = `${entry.code.name} ${label}`;
-  if (hasUnmetPrerequisite(message)) {
-    return `${head} ***decode error: OFPBMC_BAD_PREREQ***\n${hexDump(encodeMessage(version, message))}`;
-  }
-  return head + entry.spec.format(message, contextFor(entry));
-}
-
-/** The text of a message in an error, which may be cut off: what cannot be decoded is printed as hex. */
-function formatBytes(bytes: Uint8Array): string {
-  if (bytes.length === 0) return 'OpenFlow message is empty\n';
-  const length = bytes.length < 4 ? 0 : readLength(bytes);
-  if (length > bytes.length) return `(***truncated to ${bytes.length} bytes from ${length}***)\n${hexDump(bytes)}`;
-  try {
-    const { version, message } = decodeMessage(bytes);
-    return formatMessage(version, message);
-  } catch {
-    return `***decode error: OFPBRC_BAD_LEN***\n${hexDump(bytes)}`;
-  }
-}
-
-function readLength(bytes: Uint8Array): number {
-  return ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
 }

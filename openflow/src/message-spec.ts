@@ -1,5 +1,7 @@
 /** How a message is declared: its codes in the versions, its body, its text. */
 import type { Reader } from './reader.ts';
+import type { TextContext } from './text.ts';
+import type { TextReader } from './text-reader.ts';
 import { NX, OF13, OF14, OF15, ONF, type Version } from './version.ts';
 import type { Writer } from './writer.ts';
 
@@ -33,9 +35,6 @@ export interface MessageContext {
   readonly readMessage: (bytes: Uint8Array) => unknown;
   /** @param xid by default the message's own */
   readonly writeMessage: (w: Writer, message: unknown, xid?: number) => void;
-  /** The text of a message in a message, given its bytes: they may be cut off. */
-  readonly formatBytes: (bytes: Uint8Array) => string;
-  readonly formatMessage: (message: unknown) => string;
 }
 
 /** A message without what the header says. */
@@ -47,9 +46,20 @@ export interface MessageSpec<M extends MessageBase> {
   readonly codes: readonly MessageCode[];
   readonly read: (r: Reader, c: MessageContext) => MessageBody<M>;
   readonly write: (w: Writer, message: M, c: MessageContext) => void;
-  /** What ovs-ofctl prints after `NAME (OF1.5) (xid=0x1):`. */
-  readonly format: (message: M, c: MessageContext) => string;
+  readonly text: MessageText<M>;
 }
+
+/** What ovs-ofctl prints after `NAME (OF1.5) (xid=0x1):`, and the way back. */
+export interface MessageText<M extends MessageBase> {
+  readonly format: (message: M, c: TextContext) => string;
+  readonly parse: (r: TextReader, c: TextContext) => MessageBody<M>;
+}
+
+/** The text of messages without a body. */
+export const NO_TEXT: { readonly format: () => string; readonly parse: () => object } = {
+  format: () => '',
+  parse: () => ({}),
+};
 
 interface Versions {
   readonly from?: Version;

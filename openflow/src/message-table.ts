@@ -7,6 +7,7 @@ import { FLOW_MESSAGES } from './messages/flow.ts';
 import { FLOW_MONITOR_MESSAGES } from './messages/flow-monitor.ts';
 import { FLOW_STATS_MESSAGES } from './messages/flow-stats.ts';
 import { GROUP_MESSAGES } from './messages/group.ts';
+import { GROUP_FEATURES_MESSAGES } from './messages/group-features.ts';
 import { METER_MESSAGES } from './messages/meter.ts';
 import { NICIRA_MESSAGES } from './messages/nicira.ts';
 import { PACKET_MESSAGES } from './messages/packet.ts';
@@ -22,6 +23,7 @@ export const MESSAGES: readonly MessageSpec<MessageBase>[] = [
   ...FLOW_STATS_MESSAGES,
   ...FLOW_MONITOR_MESSAGES,
   ...GROUP_MESSAGES,
+  ...GROUP_FEATURES_MESSAGES,
   ...METER_MESSAGES,
   ...PORT_MESSAGES,
   ...TABLE_MESSAGES,
@@ -40,6 +42,7 @@ export interface MessageEntry {
 }
 
 const VERSIONS: readonly Version[] = [OF10, OF13, OF14, OF15];
+const BY_NAME = new Map<string, MessageEntry>();
 const BY_CODE = new Map<string, MessageEntry>();
 const BY_TYPE: Readonly<Record<Version, Map<string, MessageEntry>>> = {
   [OF10]: new Map(),
@@ -58,6 +61,7 @@ for (const spec of MESSAGES) {
       if (version < code.from || version > code.to) continue;
       const entry = { spec, code, version };
       if (!BY_TYPE[version].has(spec.type)) BY_TYPE[version].set(spec.type, entry);
+      BY_NAME.set(`${version} ${code.name}`, entry);
       BY_CODE.set(key(version, code.kind, code.number, code.experimenter, code.subtype), entry);
     }
   }
@@ -72,6 +76,11 @@ export function entryOfCode(
   subtype?: number,
 ): MessageEntry | undefined {
   return BY_CODE.get(key(version, kind, number, experimenter, subtype));
+}
+
+/** The message that ovs-ofctl prints under a name in a version; undefined for unknown ones. */
+export function entryOfName(version: Version, name: string): MessageEntry | undefined {
+  return BY_NAME.get(`${version} ${name}`);
 }
 
 /** The message of a type in a version; undefined where the version lacks it. */

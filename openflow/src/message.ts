@@ -11,14 +11,8 @@ import type {
   FlowMonitorRequest,
 } from './messages/flow-monitor.ts';
 import type { AggregateReply, FlowStatsReply, FlowStatsRequest } from './messages/flow-stats.ts';
-import type {
-  GroupDescReply,
-  GroupFeaturesReply,
-  GroupFeaturesRequest,
-  GroupMod,
-  GroupRequest,
-  GroupStatsReply,
-} from './messages/group.ts';
+import type { GroupDescReply, GroupMod, GroupRequest, GroupStatsReply } from './messages/group.ts';
+import type { GroupFeaturesReply, GroupFeaturesRequest } from './messages/group-features.ts';
 import type {
   MeterConfigReply,
   MeterFeaturesReply,

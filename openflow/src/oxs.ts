@@ -84,11 +84,3 @@ export function writeCounters(w: Writer, counters: FlowCounters): void {
   w.patch16(start + 2, w.length - start);
   w.pad8(start);
 }
-
-/** `2s`, `2.787s`, `2.787654321s`: as many decimals as it takes. */
-export function formatDuration(seconds: number, nanoseconds: number): string {
-  if (nanoseconds === 0) return `${seconds}s`;
-  const decimals = String(nanoseconds).padStart(9, '0');
-  const text = decimals.endsWith('000000') ? decimals.slice(0, 3) : decimals.replace(/0+$/, '');
-  return `${seconds}.${text}s`;
-}

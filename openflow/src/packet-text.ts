@@ -1,8 +1,12 @@
 /** The headers of a packet as ovs-ofctl prints them below a packet-in: as a flow that matches all of them. */
-import { formatIpv4, formatIpv6, formatMac } from './address.ts';
+import { formatIpv4, formatIpv6, formatMac, parseIpv4, parseMac } from './address.ts';
+import { OpenFlowError } from './error.ts';
 import { formatFlags, TCP_FLAGS } from './flags-text.ts';
-import { paddedHex } from './number-text.ts';
+import { splitParts } from './match-parse.ts';
+import { paddedHex, parseNumber } from './number-text.ts';
 import { Reader } from './reader.ts';
+import type { TextReader } from './text-reader.ts';
+import { Writer } from './writer.ts';
 
 const VLAN_TYPES: readonly number[] = [0x8100, 0x88a8];
 
@@ -61,16 +65,56 @@ function formatIpv6Header(r: Reader, ethernet: string): string {
   return `${name},${ethernet},${addresses},ipv6_label=${paddedHex(first & 0xfffff, 5)},${number}nw_tos=${tos & 0xfc},nw_ecn=${tos & 3},nw_ttl=${ttl}${formatTransport(r, protocol, 58)}`;
 }
 
+/** Ethernet and IPv4: hardware 1, protocol 0x800, addresses of 6 and 4 bytes. */
+const ARP_OF_IPV4 = 0x0001_0800_0604;
+const ARP_LENGTH = 28;
+
 function formatArpBody(r: Reader, ethernet: string): string {
-  // A packet that ends before its ARP header prints as one of zeros.
-  const whole = r.left >= 28;
-  if (whole) r.skip(6);
+  // What is no whole ARP header of IPv4 prints as one of zeros.
+  const whole = r.left >= ARP_LENGTH && r.uint(6) === ARP_OF_IPV4;
   const operation = whole ? r.u16() : 0;
   const sha = whole ? r.uint(6) : 0;
   const spa = whole ? r.u32() : 0;
   const tha = whole ? r.uint(6) : 0;
   const tpa = whole ? r.u32() : 0;
-  return `${ethernet},arp_spa=${formatIpv4(spa)},arp_tpa=${formatIpv4(tpa)},arp_op=${operation},arp_sha=${formatMac(sha)},arp_tha=${formatMac(tha)}`;
+  return `${ethernet},arp_spa=${formatIpv4(spa)},arp_tpa=${formatIpv4(tpa)},arp_op=${operation > 0xff ? 0 : operation},arp_sha=${formatMac(sha)},arp_tha=${formatMac(tha)}`;
+}
+
+const ETHERNET_LENGTH = 14;
+const ETHERTYPE_ARP = 0x0806;
+
+/**
+ * Reads the line of a packet.
+ * @param length of the packet: the line says all of one that ends with its Ethernet header, or with its ARP header
+ * @throws OpenFlowError `syntax` when the packet has more bytes than the line says
+ */
+export function parsePacket(r: TextReader, length: number): Uint8Array {
+  if (length === 0) return new Uint8Array();
+  const parts = new Map(splitParts(r.take(/\s*\S*\s*/y) ?? ''));
+  const isArp = parts.has('arp');
+  const known = isArp && length > ETHERNET_LENGTH ? ETHERNET_LENGTH + ARP_LENGTH : ETHERNET_LENGTH;
+  const type = isArp ? ETHERTYPE_ARP : parseNumber(parts.get('dl_type') ?? '', 0xffff, 'dl_type');
+  if (length !== known || parts.get('vlan_tci') !== '0x0000') {
+    throw new OpenFlowError(
+      'syntax',
+      `the text of a packet of ${length} bytes says its headers only: it cannot be read back`,
+    );
+  }
+  const w = new Writer();
+  const mac = (key: string): void => w.uint(parseMac(parts.get(key) ?? ''), 6);
+  const ip = (key: string): void => w.u32(parseIpv4(parts.get(key) ?? ''));
+  mac('dl_dst');
+  mac('dl_src');
+  w.u16(type);
+  if (length > ETHERNET_LENGTH) {
+    w.uint(ARP_OF_IPV4, 6);
+    w.u16(parseNumber(parts.get('arp_op') ?? '', 0xff, 'arp_op'));
+    mac('arp_sha');
+    ip('arp_spa');
+    mac('arp_tha');
+    ip('arp_tpa');
+  }
+  return w.take();
 }
 
 /** The line for a packet, with its line break; empty for less than an Ethernet header. */

@@ -2,7 +2,8 @@
 import { OpenFlowError } from './error.ts';
 import { describeError } from './error-names.ts';
 import type { Message } from './message.ts';
-import { decodeMessage, formatMessage } from './message-codec.ts';
+import { decodeMessage } from './message-codec.ts';
+import { formatMessage } from './message-text.ts';
 import type { ErrorMessage } from './messages/session.ts';
 import type { Version } from './version.ts';
 

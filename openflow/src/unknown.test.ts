@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { decodeMessage, encodeMessage, formatMessage } from './message-codec.ts';
+import { decodeMessage, encodeMessage } from './message-codec.ts';
+import { formatMessage, parseMessage } from './message-text.ts';
 
 /** A frame with something in it that nobody knows. */
 interface Case {
@@ -25,9 +26,9 @@ const apply = (actions: string): string =>
   `0004${(8 + actions.length / 2).toString(16).padStart(4, '0')}00000000${actions}`;
 
 const CASES: readonly Case[] = [
-  { what: 'a message type', hex: frame('06', '63', '0102030405') },
-  { what: 'a message of an experimenter', hex: frame('04', '04', 'deadbeef0000000701020304') },
-  { what: "a message of Nicira's", hex: frame('06', '04', '000023200000ffff01020304') },
+  { what: 'a whole message', hex: frame('06', '63', '0102030405') },
+  { what: 'a whole message of an experimenter', hex: frame('04', '04', 'deadbeef0000000701020304') },
+  { what: "a whole message of Nicira's", hex: frame('06', '04', '000023200000ffff01020304') },
   { what: 'a multipart request', hex: frame('06', '12', '7777000000000000aabbccdd') },
   {
     what: 'a part of a multipart reply of an experimenter',
@@ -99,5 +100,12 @@ describe('what nobody knows', () => {
     const { version, message } = decodeMessage(bytes);
     expect(Buffer.from(encodeMessage(version, message)).toString('hex')).toBe(hex);
     expect(formatMessage(version, message)).not.toBe('');
+  });
+
+  it('is read from its text where that says it', () => {
+    for (const { hex } of CASES.filter(({ what }) => /whole message|multipart/.test(what))) {
+      const decoded = decodeMessage(Uint8Array.from(Buffer.from(hex, 'hex')));
+      expect(parseMessage(formatMessage(decoded.version, decoded.message))).toEqual(decoded);
+    }
   });
 });

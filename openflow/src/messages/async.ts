@@ -7,12 +7,15 @@ import {
   type MessageBase,
   type MessageCode,
   type MessageSpec,
+  NO_TEXT,
   nxt,
   onft,
   standard,
 } from '../message-spec.ts';
 import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
+import { incomplete, type Text } from '../text.ts';
+import type { TextReader } from '../text-reader.ts';
 import { OF10, OF13, OF14, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
 
@@ -121,6 +124,29 @@ function formatMasks(masks: AsyncMasks): string {
   }).join('');
 }
 
+/** Reads what `formatMasks` printed, of the kinds that this version has. */
+function parseMasks(r: TextReader, kinds: readonly string[]): AsyncMasks {
+  const masks: Masks = {};
+  for (const [kind, label, reasons] of TEXTS) {
+    r.expect(`\n${label}:`);
+    let mask = 0;
+    if (!r.accept(' (off)')) for (const [bit, word] of reasons) if (r.accept(` ${word}`)) mask |= bit;
+    if (kinds.includes(kind)) masks[kind] = mask;
+  }
+  return masks;
+}
+
+const TEXT: Text<Pick<AsyncConfig, 'primary' | 'secondary'>> = {
+  format: ({ primary, secondary }) => `\n primary:${formatMasks(primary)}\n\n secondary:${formatMasks(secondary)}`,
+  parse: (r, c) => {
+    const kinds = hasProperties(c.version) || c.name.endsWith('2') ? KINDS : OLD_KINDS;
+    r.expect('\n primary:');
+    const primary = parseMasks(r, kinds);
+    r.expect('\n secondary:');
+    return { primary, secondary: parseMasks(r, kinds) };
+  },
+};
+
 function config(
   type: AsyncConfig['type'],
   codes: readonly MessageCode[],
@@ -131,7 +157,7 @@ function config(
     codes,
     read: (r, c) => readConfig(r, withProperties(c.version)),
     write: (w, m, c) => writeConfig(w, m, withProperties(c.version)),
-    format: ({ primary, secondary }) => `\n primary:${formatMasks(primary)}\n\n secondary:${formatMasks(secondary)}`,
+    text: TEXT,
   };
 }
 
@@ -140,7 +166,7 @@ const GET: MessageSpec<GetAsyncRequest> = {
   codes: [standard('OFPT_GET_ASYNC_REQUEST', 26)],
   read: () => ({}),
   write: () => undefined,
-  format: () => '',
+  text: NO_TEXT,
 };
 
 const FORWARD: MessageSpec<RequestForward> = {
@@ -148,8 +174,11 @@ const FORWARD: MessageSpec<RequestForward> = {
   codes: [standard('OFPT_REQUESTFORWARD', 32, { from: OF14 }), onft('ONFT_REQUESTFORWARD', 2350)],
   read: (r, c) => ({ request: c.readMessage(r.rest()) as Message }),
   write: (w, m, c) => c.writeMessage(w, m.request),
-  // Of the request, what follows its name and number.
-  format: (m, c) => ` reason=${m.request.type}${c.formatMessage(m.request).replace(/^[^:]*:/, '')}`,
+  // Of the request, what follows its name and number: the number is lost.
+  text: incomplete(
+    'the number of the request',
+    (m, c) => ` reason=${m.request.type}${c.formatMessage(m.request).replace(/^[^:]*:/, '')}`,
+  ),
 };
 
 export const ASYNC_MESSAGES: readonly MessageSpec<MessageBase>[] = [

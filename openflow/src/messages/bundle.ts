@@ -1,9 +1,17 @@
 /** Bundles: messages that take effect together or not at all (OpenFlow 1.5.1 §7.3.9; ONF's extension for 1.3). */
 import { numberFor, type Words, wordFor } from '../layout.ts';
 import type { Message, Outgoing } from '../message.ts';
-import { erase, type MessageBase, type MessageCode, type MessageSpec, onft, standard } from '../message-spec.ts';
+import {
+  erase,
+  type MessageBase,
+  type MessageBody,
+  type MessageCode,
+  type MessageSpec,
+  onft,
+  standard,
+} from '../message-spec.ts';
+import { type BitNames, bits, hexadecimal, part, type Scalar, texts, word } from '../text.ts';
 import { OF14 } from '../version.ts';
-import { bitNames } from './session.ts';
 
 /** What a control message is about. */
 export type BundleControlType =
@@ -54,15 +62,16 @@ const codes = (name: string, number: number, subtype: number): readonly MessageC
   onft(`ONFT_${name}`, subtype),
 ];
 
-const flagNames = (flags: number): string =>
-  bitNames(
-    [
-      [1, 'atomic'],
-      [2, 'ordered'],
-    ],
-    flags,
-    ' ',
-  );
+const FLAG_NAMES: BitNames = [
+  [1, 'atomic'],
+  [2, 'ordered'],
+];
+
+const CONTROL_WORD: Scalar<BundleControlType> = word(
+  (Object.keys(TYPES) as BundleControlType[]).map((type) => [type, type.toUpperCase()] as const),
+);
+const control = texts<MessageBody<BundleControl>>();
+const add = texts<MessageBody<BundleAdd>>();
 
 const CONTROL: MessageSpec<BundleControl> = {
   type: 'bundle_control',
@@ -78,8 +87,7 @@ const CONTROL: MessageSpec<BundleControl> = {
     w.u16(numberFor(TYPES, control, 'control'));
     w.u16(flags);
   },
-  format: ({ bundleId, control, flags }) =>
-    `\n bundle_id=${bundleId === 0 ? '0' : `0x${bundleId.toString(16)}`} type=${control.toUpperCase()} flags=${flagNames(flags)}`,
+  text: control.text`\n bundle_id=${control.is('bundleId', hexadecimal)} type=${control.is('control', CONTROL_WORD)} flags=${control.is('flags', bits(FLAG_NAMES))}`,
 };
 
 const ADD: MessageSpec<BundleAdd> = {
@@ -106,8 +114,12 @@ const ADD: MessageSpec<BundleAdd> = {
     c.writeMessage(w, message, message.xid ?? xid);
     if (data !== undefined) w.bytes(data);
   },
-  format: ({ xid, bundleId, flags, message }, c) =>
-    `\n bundle_id=${bundleId === 0 ? '0' : `0x${bundleId.toString(16)}`} flags=${flagNames(flags)}\n${c.formatMessage({ xid, ...message })}`,
+  text: add.text`\n bundle_id=${add.is('bundleId', hexadecimal)} flags=${add.is('flags', bits(FLAG_NAMES))}\n${part(
+    (m, c) => c.formatMessage({ xid: (m as BundleAdd).xid, ...m.message }),
+    (r, into, c) => {
+      into['message'] = c.parseMessage(r);
+    },
+  )}`,
 };
 
 export const BUNDLE_MESSAGES: readonly MessageSpec<MessageBase>[] = [erase(CONTROL), erase(ADD)];

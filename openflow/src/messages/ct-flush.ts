@@ -1,8 +1,10 @@
 /** NXT_CT_FLUSH: forgets the connections of a tuple (Open vSwitch 3.1 and later). */
-import { formatIpv4, formatIpv6 } from '../address.ts';
+import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../address.ts';
 import { erase, type MessageBase, type MessageBody, type MessageSpec, nxt } from '../message-spec.ts';
 import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
+import { decimal, readScalar, type TextContext } from '../text.ts';
+import type { TextReader } from '../text-reader.ts';
 import { OF10 } from '../version.ts';
 import type { Writer } from '../writer.ts';
 
@@ -95,6 +97,35 @@ function formatTuple(tuple: CtTuple, ipProto: number, isIpv4: boolean): string {
   return `${addresses},ct_tp_src=${tuple.srcPort ?? 0},ct_tp_dst=${tuple.dstPort ?? 0}`;
 }
 
+function parseAddress(r: TextReader): bigint {
+  const text = r.take(/[0-9a-f:.]+/y) ?? '';
+  return text.includes(':') ? parseIpv6(text) : mapIpv4(parseIpv4(text));
+}
+
+const NUMBERS = [
+  ['icmp_id', 'icmpId'],
+  ['icmp_type', 'icmpType'],
+  ['icmp_code', 'icmpCode'],
+  ['ct_tp_src', 'srcPort'],
+  ['ct_tp_dst', 'dstPort'],
+] as const;
+
+/** Reads what `formatTuple` printed. */
+function parseTuple(r: TextReader, c: TextContext): CtTuple {
+  const into: Mutable<CtTuple> = {};
+  if (!r.accept('ct_nw_src=')) r.expect('ct_ipv6_src=');
+  const src = parseAddress(r);
+  if (!r.accept(',ct_nw_dst=')) r.expect(',ct_ipv6_dst=');
+  const dst = parseAddress(r);
+  if (src !== 0n) into.src = src;
+  if (dst !== 0n) into.dst = dst;
+  for (const [label, key] of NUMBERS) {
+    const value = r.accept(`,${label}=`) ? readScalar(r, decimal, c) : 0;
+    if (value !== 0) into[key] = value;
+  }
+  return into;
+}
+
 const CT_FLUSH: MessageSpec<CtFlush> = {
   type: 'ct_flush',
   codes: [nxt('NXT_CT_FLUSH', 32, { from: OF10 })],
@@ -124,11 +155,31 @@ const CT_FLUSH: MessageSpec<CtFlush> = {
     }
     writeRawProperties(w, properties);
   },
-  format: ({ ipProto = 0, original = {}, reply = {}, zone = 0 }) => {
-    const isIpv4 = [original.src, original.dst, reply.src, reply.dst].some(
-      (address) => address !== undefined && isMapped(address),
-    );
-    return ` zone=${zone} '${formatTuple(original, ipProto, isIpv4)},ct_nw_proto=${ipProto}' '${formatTuple(reply, ipProto, isIpv4)}'`;
+  text: {
+    format: ({ ipProto = 0, original = {}, reply = {}, zone = 0 }) => {
+      const isIpv4 = [original.src, original.dst, reply.src, reply.dst].some(
+        (address) => address !== undefined && isMapped(address),
+      );
+      return ` zone=${zone} '${formatTuple(original, ipProto, isIpv4)},ct_nw_proto=${ipProto}' '${formatTuple(reply, ipProto, isIpv4)}'`;
+    },
+    // Zero and "any" print alike: they are read as the latter.
+    parse: (r, c) => {
+      r.expect(' zone=');
+      const zone = readScalar(r, decimal, c);
+      r.expect(" '");
+      const original = parseTuple(r, c);
+      r.expect(',ct_nw_proto=');
+      const ipProto = readScalar(r, decimal, c);
+      r.expect("' '");
+      const reply = parseTuple(r, c);
+      r.expect("'");
+      return {
+        ipProto,
+        ...(Object.keys(original).length === 0 ? {} : { original }),
+        ...(Object.keys(reply).length === 0 ? {} : { reply }),
+        ...(zone === 0 ? {} : { zone }),
+      };
+    },
   },
 };
 

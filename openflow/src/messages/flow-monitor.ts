@@ -7,13 +7,22 @@ import { numberFor, type Words, wordFor } from '../layout.ts';
 import type { Match } from '../match.ts';
 import { readMatch, writeMatch } from '../match-codec.ts';
 import { formatMatch } from '../match-format.ts';
-import { erase, type MessageBase, type MessageSpec, multipart, onfst, onft } from '../message-spec.ts';
-import { formatPort, PORTS } from '../port.ts';
+import {
+  erase,
+  type MessageBase,
+  type MessageBody,
+  type MessageSpec,
+  multipart,
+  NO_TEXT,
+  onfst,
+  onft,
+} from '../message-spec.ts';
+import { PORTS } from '../port.ts';
 import type { Reader } from '../reader.ts';
+import { type BitNames, bits, decimal, hex32, matchText, part, port, readScalar, type Text, texts } from '../text.ts';
 import { OF14, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
 import { ALL_TABLES, ANY_GROUP, FLOW_REMOVED_REASONS, type FlowRemovedReason } from './flow.ts';
-import { bitNames } from './session.ts';
 
 /** OFPFMF_ bits: what to report and how. */
 export const MONITOR_FLAGS: {
@@ -80,7 +89,7 @@ export interface FlowMonitorPause extends MessageBase {
 }
 
 const COMMANDS: Words = { add: 0, modify: 1, delete: 2 };
-const FLAG_NAMES: readonly (readonly [bit: number, name: string])[] = [
+const FLAG_NAMES: BitNames = [
   [1, 'initial'],
   [2, 'add'],
   [4, 'delete'],
@@ -132,6 +141,10 @@ function writeOldRequest(w: Writer, version: Version, m: FlowMonitorRequest): vo
   w.patch16(at, w.length - start);
 }
 
+const requestText = texts<MessageBody<FlowMonitorRequest>>();
+const WATCHED: Text<MessageBody<FlowMonitorRequest>> =
+  requestText.text`flags=${requestText.is('flags', bits(FLAG_NAMES, ','))}${requestText.optional('outPort', ' out_port=', port, PORTS.ANY)}${requestText.optional('outGroup', ' out_group=', decimal, ANY_GROUP)}${requestText.optional('tableId', ' table=', decimal, ALL_TABLES)}`;
+
 const REQUEST: MessageSpec<FlowMonitorRequest> = {
   type: 'flow_monitor_request',
   codes: [multipart('OFPST_FLOW_MONITOR', 'request', 16, { from: OF14 }), onfst('ONFST_FLOW_MONITOR', 'request', 1870)],
@@ -159,15 +172,21 @@ const REQUEST: MessageSpec<FlowMonitorRequest> = {
     w.u8(numberFor(COMMANDS, m.command ?? 'add', 'command'));
     writeMatch(w, c.version, m.match ?? []);
   },
-  format: (m) => {
-    if (m.command === 'delete') return `\n id=${m.id} command=delete`;
-    let text = `\n id=${m.id} flags=${bitNames(FLAG_NAMES, m.flags, ',')}`;
-    if ((m.outPort ?? PORTS.ANY) !== PORTS.ANY) text += ` out_port=${formatPort(m.outPort ?? 0)}`;
-    if ((m.outGroup ?? ANY_GROUP) !== ANY_GROUP) text += ` out_group=${m.outGroup}`;
-    if ((m.tableId ?? ALL_TABLES) !== ALL_TABLES) text += ` table=${m.tableId}`;
-    const match = formatMatch(m.match ?? []);
-    return match === '' ? text : `${text} ${match}`;
-  },
+  text: requestText.text`\n id=${requestText.is('id', decimal)} ${part(
+    (m, c) => {
+      if (m.command === 'delete') return 'command=delete';
+      const match = formatMatch(m.match ?? []);
+      return `${WATCHED.format(m, c)}${match === '' ? '' : ` ${match}`}`;
+    },
+    (r, into, c) => {
+      if (r.accept('command=delete')) Object.assign(into, { command: 'delete', flags: 0 });
+      else {
+        Object.assign(into, { command: 'add' }, WATCHED.parse(r, c));
+        r.skipSpace();
+        into['match'] = readScalar(r, matchText, c);
+      }
+    },
+  )}`,
 };
 
 const EVENTS = ['initial', 'added', 'removed', 'modified', 'abbrev', 'paused', 'resumed'] as const;
@@ -260,10 +279,10 @@ function writeUpdate(w: Writer, version: Version, update: FlowUpdate): void {
 const EVENT_WORDS = { initial: 'INITIAL', added: 'ADDED', removed: 'DELETED', modified: 'MODIFIED' } as const;
 
 function formatUpdate(update: FlowUpdate): string {
-  if (update.event === 'abbrev') return `\n event=ABBREV xid=0x${update.xid.toString(16)}`;
-  if (update.event === 'paused' || update.event === 'resumed') return `\n event=${update.event.toUpperCase()}`;
+  if (update.event === 'abbrev') return `ABBREV xid=0x${update.xid.toString(16)}`;
+  if (update.event === 'paused' || update.event === 'resumed') return update.event.toUpperCase();
   const { event, reason, tableId, idleTimeout, hardTimeout, cookie, match, actions } = update;
-  let text = `\n event=${EVENT_WORDS[event]}${event === 'removed' ? ` reason=${reason}` : ''} table=${tableId}`;
+  let text = `${EVENT_WORDS[event]}${event === 'removed' ? ` reason=${reason}` : ''} table=${tableId}`;
   if (idleTimeout !== 0) text += ` idle_timeout=${idleTimeout}`;
   if (hardTimeout !== 0) text += ` hard_timeout=${hardTimeout}`;
   const rule = formatMatch(match);
@@ -271,6 +290,17 @@ function formatUpdate(update: FlowUpdate): string {
   if (actions.length === 0) return text;
   return `${text}${rule === '' ? '' : ' '}actions=${formatActions(actions)}`;
 }
+
+const UPDATE: Text<FlowUpdate> = {
+  format: formatUpdate,
+  parse: (r, c) => {
+    if (r.accept('PAUSED')) return { event: 'paused' };
+    if (r.accept('RESUMED')) return { event: 'resumed' };
+    if (r.accept('ABBREV xid=')) return { event: 'abbrev', xid: readScalar(r, hex32, c) };
+    throw new OpenFlowError('syntax', `the text of ${c.name} leaves out the priority of flows: it cannot be read back`);
+  },
+};
+const updatesText = texts<MessageBody<FlowMonitorReply>>();
 
 const REPLY: MessageSpec<FlowMonitorReply> = {
   type: 'flow_monitor_reply',
@@ -283,19 +313,21 @@ const REPLY: MessageSpec<FlowMonitorReply> = {
   write: (w, m, c) => {
     for (const update of m.updates) writeUpdate(w, c.version, update);
   },
-  format: ({ updates }) => updates.map(formatUpdate).join(''),
+  text: updatesText.text`${updatesText.each('updates', '\n event=', UPDATE)}`,
 };
+
+const cancelText = texts<MessageBody<FlowMonitorCancel>>();
 
 const CANCEL: MessageSpec<FlowMonitorCancel> = {
   type: 'flow_monitor_cancel',
   codes: [onft('ONFT_FLOW_MONITOR_CANCEL', 1870)],
   read: (r) => ({ id: r.u32() }),
   write: (w, { id }) => w.u32(id),
-  format: ({ id }) => ` id=${id}`,
+  text: cancelText.text` id=${cancelText.is('id', decimal)}`,
 };
 
 function pause(type: FlowMonitorPause['type'], name: string, subtype: number): MessageSpec<FlowMonitorPause> {
-  return { type, codes: [onft(name, subtype)], read: () => ({}), write: () => undefined, format: () => '' };
+  return { type, codes: [onft(name, subtype)], read: () => ({}), write: () => undefined, text: NO_TEXT };
 }
 
 export const FLOW_MONITOR_MESSAGES: readonly MessageSpec<MessageBase>[] = [

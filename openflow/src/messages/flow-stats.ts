@@ -1,17 +1,16 @@
 /** Dumping flows (OpenFlow 1.5.1 §7.3.5.2): the flows themselves, or their sum. */
 import type { Action } from '../action.ts';
-import { formatActions } from '../action-text.ts';
 import { readInstructions, writeInstructions } from '../instruction.ts';
 import type { Match } from '../match.ts';
 import { readMatch, writeMatch } from '../match-codec.ts';
-import { formatMatch } from '../match-format.ts';
-import { erase, type MessageBase, type MessageSpec, multipart } from '../message-spec.ts';
-import { type FlowCounters, formatDuration, readCounters, writeCounters } from '../oxs.ts';
-import { formatPort, PORTS } from '../port.ts';
+import { erase, type MessageBase, type MessageBody, type MessageSpec, multipart } from '../message-spec.ts';
+import { type FlowCounters, readCounters, writeCounters } from '../oxs.ts';
+import { PORTS } from '../port.ts';
 import type { Reader } from '../reader.ts';
+import { decimal, decimal64, hex64, matchText, NO_CONTEXT, port, type Text, texts } from '../text.ts';
 import { OF14, OF15, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
-import { ALL_TABLES, ANY_GROUP, formatFlowFlags, formatRule } from './flow.ts';
+import { ALL_TABLES, ANY_GROUP, FLOW_FLAG_WORDS } from './flow.ts';
 
 /** Which flows. */
 export interface FlowFilter {
@@ -70,11 +69,9 @@ export interface AggregateReply extends MessageBase {
   readonly flowCount: number;
 }
 
-function formatFilter(m: FlowStatsRequest): string {
-  const table = (m.tableId ?? ALL_TABLES) === ALL_TABLES ? '' : ` table=${m.tableId}`;
-  const port = (m.outPort ?? PORTS.ANY) === PORTS.ANY ? '' : ` out_port=${formatPort(m.outPort ?? 0)}`;
-  return `${table}${port} ${formatMatch(m.match ?? [])}`;
-}
+const filter = texts<MessageBody<FlowStatsRequest>>();
+const FILTER: Text<MessageBody<FlowStatsRequest>> =
+  filter.text`${filter.optional('tableId', ' table=', decimal, ALL_TABLES)}${filter.optional('outPort', ' out_port=', port, PORTS.ANY)} ${filter.is('match', matchText, [])}`;
 
 function request(type: FlowStatsRequest['type'], name: string, number: number): MessageSpec<FlowStatsRequest> {
   return {
@@ -100,7 +97,7 @@ function request(type: FlowStatsRequest['type'], name: string, number: number): 
       w.u64(m.cookieMask ?? 0n);
       writeMatch(w, c.version, m.match ?? []);
     },
-    format: formatFilter,
+    text: FILTER,
   };
 }
 
@@ -222,20 +219,16 @@ function writeFlow(w: Writer, version: Version, flow: FlowStats): void {
 /** Numbers that a switch does not know. */
 const UNKNOWN = 0xffff_ffff_ffff_ffffn;
 
+const shown = texts<FlowStats>();
+const FLOW: Text<FlowStats> = shown.text`cookie=${shown.is('cookie', hex64)}, duration=${shown.duration('durationSec', 'durationNsec')}, table=${shown.is('tableId', decimal)}, ${shown.optional('packetCount', 'n_packets=', decimal64, UNKNOWN, ', ')}${shown.optional('byteCount', 'n_bytes=', decimal64, UNKNOWN, ', ')}${shown.optional('idleTimeout', 'idle_timeout=', decimal, 0, ', ')}${shown.optional('hardTimeout', 'hard_timeout=', decimal, 0, ', ')}${shown.flags('flags', FLOW_FLAG_WORDS)}${shown.optional('importance', 'importance=', decimal, 0, ', ')}${shown.optional('idleAge', 'idle_age=', decimal, undefined, ', ')}${shown.rule('match', 'priority', ' ')}actions=${shown.actions('actions')}`;
+
 /** One flow as `ovs-ofctl dump-flows` prints it, without the space in front. */
 export function formatFlowStats(flow: FlowStats): string {
-  let text = `cookie=0x${flow.cookie.toString(16)}, duration=${formatDuration(flow.durationSec, flow.durationNsec)}, table=${flow.tableId}, `;
-  if (flow.packetCount !== UNKNOWN) text += `n_packets=${flow.packetCount}, `;
-  if (flow.byteCount !== UNKNOWN) text += `n_bytes=${flow.byteCount}, `;
-  if (flow.idleTimeout !== 0) text += `idle_timeout=${flow.idleTimeout}, `;
-  if (flow.hardTimeout !== 0) text += `hard_timeout=${flow.hardTimeout}, `;
-  if (flow.flags !== 0) text += formatFlowFlags(flow.flags);
-  if (flow.importance !== 0) text += `importance=${flow.importance}, `;
-  if (flow.idleAge !== undefined) text += `idle_age=${flow.idleAge}, `;
-  const rule = formatRule(flow.match, flow.priority);
-  if (rule !== '') text += `${rule} `;
-  return `${text}actions=${formatActions(flow.actions)}`;
+  return FLOW.format(flow, NO_CONTEXT);
 }
+
+const statsText = texts<MessageBody<FlowStatsReply>>();
+const sum = texts<MessageBody<AggregateReply>>();
 
 const FLOW_STATS_REPLY: MessageSpec<FlowStatsReply> = {
   type: 'flow_stats_reply',
@@ -248,7 +241,7 @@ const FLOW_STATS_REPLY: MessageSpec<FlowStatsReply> = {
   write: (w, m, c) => {
     for (const flow of m.flows) writeFlow(w, c.version, flow);
   },
-  format: ({ flows }) => flows.map((flow) => `\n ${formatFlowStats(flow)}`).join(''),
+  text: statsText.text`${statsText.each('flows', '\n ', FLOW)}`,
 };
 
 const AGGREGATE_REPLY: MessageSpec<AggregateReply> = {
@@ -275,8 +268,7 @@ const AGGREGATE_REPLY: MessageSpec<AggregateReply> = {
       w.zeros(4);
     } else writeCounters(w, { packetCount, byteCount, flowCount });
   },
-  format: ({ packetCount, byteCount, flowCount }) =>
-    ` packet_count=${packetCount} byte_count=${byteCount} flow_count=${flowCount}`,
+  text: sum.text` packet_count=${sum.is('packetCount', decimal64)} byte_count=${sum.is('byteCount', decimal64)} flow_count=${sum.is('flowCount', decimal)}`,
 };
 
 export const FLOW_STATS_MESSAGES: readonly MessageSpec<MessageBase>[] = [

@@ -1,14 +1,35 @@
 /** Flows: changing them, and hearing that they are gone (OpenFlow 1.5.1 §7.3.4.2, §7.4.2). */
 import type { Action } from '../action.ts';
-import { formatActions } from '../action-text.ts';
 import { readInstructions, writeInstructions } from '../instruction.ts';
 import { numberFor, type Words, wordFor } from '../layout.ts';
 import type { Match } from '../match.ts';
 import { readMatch, writeMatch } from '../match-codec.ts';
-import { formatMatch } from '../match-format.ts';
-import { erase, type MessageBase, type MessageSpec, standard } from '../message-spec.ts';
-import { type FlowCounters, formatDuration, readCounters, writeCounters } from '../oxs.ts';
-import { formatPort, PORTS } from '../port.ts';
+import { DEFAULT_PRIORITY } from '../match-format.ts';
+import {
+  erase,
+  type MessageBase,
+  type MessageBody,
+  type MessageSpec,
+  type MessageText,
+  standard,
+} from '../message-spec.ts';
+import { type FlowCounters, readCounters, writeCounters } from '../oxs.ts';
+import { PORTS } from '../port.ts';
+import {
+  type BitNames,
+  decimal,
+  decimal64,
+  hex32,
+  hex64,
+  part,
+  port,
+  readScalar,
+  type Scalar,
+  type TextItem,
+  texts,
+  word,
+  words,
+} from '../text.ts';
 import { OF13, OF14, OF15 } from '../version.ts';
 
 /** What to do. `_strict`: only to the flow of the same match and priority, else to all that the match includes. */
@@ -26,7 +47,7 @@ export const FLOW_FLAGS: {
 } = { sendFlowRem: 1, checkOverlap: 2, resetCounts: 4, noPacketCounts: 8, noByteCounts: 16 };
 
 /** The words of the flags, in the order in which they are printed. */
-export const FLOW_FLAG_WORDS: readonly (readonly [bit: number, word: string])[] = [
+export const FLOW_FLAG_WORDS: BitNames = [
   [1, 'send_flow_rem'],
   [2, 'check_overlap'],
   [4, 'reset_counts'],
@@ -36,8 +57,6 @@ export const FLOW_FLAG_WORDS: readonly (readonly [bit: number, word: string])[] 
 
 /** All tables, for deleting. */
 export const ALL_TABLES = 0xff;
-/** ovs-ofctl's default priority. */
-export const DEFAULT_PRIORITY = 0x8000;
 const NO_BUFFER = 0xffff_ffff;
 /** Any group, as a filter. */
 export const ANY_GROUP = 0xffff_ffff;
@@ -109,40 +128,35 @@ export function formatFlowFlags(flags: number): string {
     .join('');
 }
 
-/** The match with the priority in front, unless that is the default. */
-export function formatRule(match: Match, priority: number): string {
-  const text = formatMatch(match);
-  if (priority === DEFAULT_PRIORITY) return text;
-  return text === '' ? `priority=${priority}` : `priority=${priority},${text}`;
-}
-
-const COMMAND_WORDS: Readonly<Record<string, string>> = {
-  add: 'ADD',
-  modify: 'MOD',
-  modify_strict: 'MOD_STRICT',
-  delete: 'DEL',
-  delete_strict: 'DEL_STRICT',
-};
+const COMMAND: Scalar<FlowCommand> = word([
+  ['add', 'ADD'],
+  ['modify', 'MOD'],
+  ['modify_strict', 'MOD_STRICT'],
+  ['delete', 'DEL'],
+  ['delete_strict', 'DEL_STRICT'],
+]);
 
 const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
+const mod = texts<MessageBody<FlowMod>>();
 
-function formatFlowMod(m: FlowMod): string {
-  const { cookie = 0n, cookieMask = 0n, tableId = 0, outPort = PORTS.ANY, bufferId = NO_BUFFER } = m;
-  const command = m.command ?? 'add';
-  let text = ` ${COMMAND_WORDS[command] ?? `cmd:${command}`}`;
-  if (tableId !== 0) text += ` table:${tableId}`;
-  const rule = formatRule(m.match, m.priority ?? DEFAULT_PRIORITY);
-  text += rule === '' ? ' ' : ` ${rule} `;
-  // With a mask the cookie selects flows; without one it is what the flow gets.
-  if (cookieMask !== 0n) text += `cookie:0x${cookie.toString(16)}/0x${cookieMask.toString(16)} `;
-  else if (cookie !== 0n && cookie !== NO_COOKIE) text += `cookie:0x${cookie.toString(16)} `;
-  if ((m.idleTimeout ?? 0) !== 0) text += `idle:${m.idleTimeout} `;
-  if ((m.hardTimeout ?? 0) !== 0) text += `hard:${m.hardTimeout} `;
-  if ((m.importance ?? 0) !== 0) text += `importance:${m.importance} `;
-  if (bufferId !== NO_BUFFER) text += `buf:0x${bufferId.toString(16)} `;
-  if (outPort !== PORTS.ANY) text += `out_port:${formatPort(outPort)} `;
-  return `${text}${formatFlowFlags(m.flags ?? 0)}actions=${formatActions(m.actions)}`;
-}
+/** With a mask the cookie selects flows; without one it is what the flow gets. */
+const COOKIE: TextItem<MessageBody<FlowMod>> = part(
+  ({ cookie = 0n, cookieMask = 0n }) => {
+    if (cookieMask !== 0n) return `cookie:0x${cookie.toString(16)}/0x${cookieMask.toString(16)} `;
+    return cookie === 0n || cookie === NO_COOKIE ? '' : `cookie:0x${cookie.toString(16)} `;
+  },
+  (r, into, c) => {
+    if (!r.accept('cookie:')) return;
+    into['cookie'] = readScalar(r, hex64, c);
+    if (r.accept('/')) into['cookieMask'] = readScalar(r, hex64, c);
+    r.skipSpace();
+  },
+);
+
+const MOD_TEXT: MessageText<FlowMod> = mod.text` ${mod.is('command', COMMAND, 'add')}${mod.optional('tableId', ' table:', decimal, 0)} ${mod.rule('match', 'priority', ' ')}${COOKIE}${mod.optional('idleTimeout', 'idle:', decimal, 0, ' ')}${mod.optional('hardTimeout', 'hard:', decimal, 0, ' ')}${mod.optional('importance', 'importance:', decimal, 0, ' ')}${mod.optional('bufferId', 'buf:', hex32, NO_BUFFER, ' ')}${mod.optional('outPort', 'out_port:', port, PORTS.ANY, ' ')}${mod.flags('flags', FLOW_FLAG_WORDS)}actions=${mod.actions('actions')}`;
+
+const gone = texts<MessageBody<FlowRemoved>>();
+const REASON: Scalar<FlowRemovedReason> = words<FlowRemovedReason>(...(Object.keys(FLOW_REMOVED_REASONS) as 'idle'[]));
 
 const FLOW_MOD: MessageSpec<FlowMod> = {
   type: 'flow_mod',
@@ -159,7 +173,8 @@ const FLOW_MOD: MessageSpec<FlowMod> = {
     const outPort = r.u32();
     const outGroup = r.u32();
     const flags = r.u16();
-    const importance = r.u16();
+    const importance = c.version >= OF14 ? r.u16() : 0;
+    if (c.version < OF14) r.skip(2);
     const word = wordFor(COMMANDS, command);
     if (typeof word === 'number') throw r.malformed(`flow_mod command ${word}`);
     return {
@@ -195,7 +210,7 @@ const FLOW_MOD: MessageSpec<FlowMod> = {
     writeMatch(w, c.version, m.match);
     writeInstructions(w, c.version, m.actions);
   },
-  format: formatFlowMod,
+  text: MOD_TEXT,
 };
 
 const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
@@ -266,13 +281,7 @@ const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
     writeMatch(w, c.version, m.match);
     writeCounters(w, m);
   },
-  format: (m) => {
-    const table = m.tableId === ALL_TABLES ? '' : ` table_id=${m.tableId}`;
-    const cookie = m.cookie === 0n ? '' : ` cookie:0x${m.cookie.toString(16)}`;
-    const hard = m.hardTimeout === 0 ? '' : ` hard${m.hardTimeout}`;
-    const duration = formatDuration(m.durationSec, m.durationNsec);
-    return ` ${formatRule(m.match, m.priority)} reason=${m.reason}${table}${cookie} duration${duration} idle${m.idleTimeout}${hard} pkts${m.packetCount} bytes${m.byteCount}\n`;
-  },
+  text: gone.text` ${gone.rule('match', 'priority')} reason=${gone.is('reason', REASON)}${gone.optional('tableId', ' table_id=', decimal, ALL_TABLES)}${gone.optional('cookie', ' cookie:', hex64, 0n)} duration${gone.duration('durationSec', 'durationNsec')} idle${gone.is('idleTimeout', decimal)}${gone.optional('hardTimeout', ' hard', decimal, 0)} pkts${gone.is('packetCount', decimal64)} bytes${gone.is('byteCount', decimal64)}\n`,
 };
 
 export const FLOW_MESSAGES: readonly MessageSpec<MessageBase>[] = [erase(FLOW_MOD), erase(FLOW_REMOVED)];

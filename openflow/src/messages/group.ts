@@ -2,11 +2,12 @@
 import { formatActions } from '../action-text.ts';
 import { OpenFlowError } from '../error.ts';
 import { formatValue } from '../field-text.ts';
+import { parseGroup } from '../group-text.ts';
 import { numberFor, type Words, wordFor } from '../layout.ts';
-import { erase, type MessageBase, type MessageSpec, multipart, standard } from '../message-spec.ts';
-import { formatDuration } from '../oxs.ts';
+import { erase, type MessageBase, type MessageBody, type MessageSpec, multipart, standard } from '../message-spec.ts';
 import { formatPort } from '../port.ts';
 import type { RawProperty } from '../property.ts';
+import { decimal, decimal64, line, readScalar, type Scalar, type Text, texts, word } from '../text.ts';
 import { OF15, type Version } from '../version.ts';
 import {
   BUCKETS,
@@ -75,29 +76,14 @@ export interface GroupStatsReply extends MessageBase {
   readonly groups: readonly GroupStats[];
 }
 
-/** Asks what groups the switch can have. */
-export interface GroupFeaturesRequest extends MessageBase {
-  readonly type: 'group_features_request';
-}
-
-/** What groups the switch can have; arrays by group type. */
-export interface GroupFeaturesReply extends MessageBase {
-  readonly type: 'group_features_reply';
-  readonly more?: boolean | undefined;
-  readonly types: number;
-  readonly capabilities: number;
-  readonly maxGroups: readonly number[];
-  readonly actions: readonly number[];
-}
-
-const COMMAND_WORDS: Words = {
-  ADD: 0,
-  MOD: 1,
-  DEL: 2,
-  INSERT_BUCKET: 3,
-  REMOVE_BUCKET: 5,
-  ADD_OR_MOD: 0x8000,
-};
+const COMMAND: Scalar<GroupCommand> = word([
+  ['add', 'ADD'],
+  ['modify', 'MOD'],
+  ['delete', 'DEL'],
+  ['insert_bucket', 'INSERT_BUCKET'],
+  ['remove_bucket', 'REMOVE_BUCKET'],
+  ['add_or_mod', 'ADD_OR_MOD'],
+]);
 
 function formatBucketId(label: string, id: number | undefined, version: Version): string {
   if (version < OF15 || id === undefined) return '';
@@ -185,11 +171,18 @@ const GROUP_MOD: MessageSpec<GroupMod> = {
     w.patch16(at, w.length - start);
     writeGroupProperties(w, c.version, properties(m));
   },
-  format: (m, c) => {
-    const onBuckets = m.command === 'insert_bucket' || m.command === 'remove_bucket';
-    const command = wordFor(COMMAND_WORDS, numberFor(COMMANDS, m.command, 'command'));
-    const bucket = onBuckets ? formatBucketId('command_bucket_id:', m.commandBucketId, c.version) : '';
-    return `\n ${command} ${bucket}${formatGroup(m, c.version, !onBuckets)}`;
+  text: {
+    format: (m, c) => {
+      const onBuckets = m.command === 'insert_bucket' || m.command === 'remove_bucket';
+      const bucket = onBuckets ? formatBucketId('command_bucket_id:', m.commandBucketId, c.version) : '';
+      return `\n ${COMMAND.format(m.command, c)} ${bucket}${formatGroup(m, c.version, !onBuckets)}`;
+    },
+    parse: (r, c) => {
+      r.skipSpace();
+      const command = readScalar(r, COMMAND, c);
+      r.skipSpace();
+      return parseGroup(readScalar(r, line, c), command);
+    },
   },
 };
 
@@ -200,11 +193,17 @@ function properties({ selection, properties: raw }: Group): Parameters<typeof wr
   };
 }
 
-function formatGroupId(groupId: number | undefined): string {
-  const id = groupId ?? GROUPS.ALL;
-  if (id === GROUPS.ALL) return ' group_id=ALL';
-  return ` group_id=${id === GROUPS.ANY ? 'ANY' : id}`;
-}
+/** A group's number, or those that are none. */
+const GROUP_ID: Scalar<number> = {
+  pattern: /\w+/y,
+  what: 'a group',
+  format: (id) => {
+    if (id === GROUPS.ALL) return 'ALL';
+    return id === GROUPS.ANY ? 'ANY' : String(id);
+  },
+  parse: (text, c) => ({ ALL: GROUPS.ALL, ANY: GROUPS.ANY })[text] ?? decimal.parse(text, c),
+};
+const requestText = texts<MessageBody<GroupRequest>>();
 
 /** Asks about one group or all. Before 1.5 a request for descriptions has no body. */
 function request(
@@ -227,9 +226,16 @@ function request(
       w.u32(m.groupId ?? GROUPS.ALL);
       w.zeros(4);
     },
-    format: (m) => formatGroupId(m.groupId),
+    text: requestText.text` group_id=${requestText.is('groupId', GROUP_ID, GROUPS.ALL)}`,
   };
 }
+
+/** A line as ovs-ofctl reads it, too. */
+const GROUP: Text<Group> = {
+  format: (group, c) => formatGroup(group, c.version),
+  parse: (r, c) => parseGroup(readScalar(r, line, c)),
+};
+const descText = texts<MessageBody<GroupDescReply>>();
 
 const GROUP_DESC_REPLY: MessageSpec<GroupDescReply> = {
   type: 'group_desc_reply',
@@ -276,8 +282,15 @@ const GROUP_DESC_REPLY: MessageSpec<GroupDescReply> = {
       w.patch16(start, w.length - start);
     }
   },
-  format: ({ groups }, c) => groups.map((group) => `\n ${formatGroup(group, c.version)}`).join(''),
+  text: descText.text`${descText.each('groups', '\n ', GROUP)}`,
 };
+
+const bucketStats = texts<GroupStats['buckets'][number]>();
+const BUCKET_STATS: Text<GroupStats['buckets'][number]> =
+  bucketStats.text`packet_count=${bucketStats.is('packetCount', decimal64)},byte_count=${bucketStats.is('byteCount', decimal64)}`;
+const stats = texts<GroupStats>();
+const STATS: Text<GroupStats> = stats.text`group_id=${stats.is('groupId', decimal)},duration=${stats.duration('durationSec', 'durationNsec')},ref_count=${stats.is('refCount', decimal)},packet_count=${stats.is('packetCount', decimal64)},byte_count=${stats.is('byteCount', decimal64)}${stats.numbered('buckets', (place) => `,bucket${place}:`, BUCKET_STATS)}`;
+const statsText = texts<MessageBody<GroupStatsReply>>();
 
 const GROUP_STATS_REPLY: MessageSpec<GroupStatsReply> = {
   type: 'group_stats_reply',
@@ -320,71 +333,7 @@ const GROUP_STATS_REPLY: MessageSpec<GroupStatsReply> = {
       }
     }
   },
-  format: ({ groups }) =>
-    groups
-      .map((g) => {
-        const buckets = g.buckets
-          .map((b, at) => `,bucket${at}:packet_count=${b.packetCount},byte_count=${b.byteCount}`)
-          .join('');
-        const duration = `duration=${formatDuration(g.durationSec, g.durationNsec)}`;
-        return `\n group_id=${g.groupId},${duration},ref_count=${g.refCount},packet_count=${g.packetCount},byte_count=${g.byteCount}${buckets}`;
-      })
-      .join(''),
-};
-
-const FEATURES_REQUEST: MessageSpec<GroupFeaturesRequest> = {
-  type: 'group_features_request',
-  codes: [multipart('OFPST_GROUP_FEATURES', 'request', 8)],
-  read: () => ({}),
-  write: () => undefined,
-  format: () => '',
-};
-
-const TYPE_NAMES = ['all', 'select', 'indirect', 'fast failover'];
-
-/** Action numbers by the words in which ovs-ofctl lists what groups can do. */
-const ACTION_NAMES: readonly (readonly [number: number, name: string])[] = [
-  [0, 'output'],
-  [22, 'group'],
-  [25, 'set_field'],
-  [18, 'strip_vlan'],
-  [17, 'push_vlan'],
-  [23, 'mod_nw_ttl'],
-  [24, 'dec_ttl'],
-  [15, 'set_mpls_ttl'],
-  [16, 'dec_mpls_ttl'],
-  [19, 'push_mpls'],
-  [20, 'pop_mpls'],
-  [21, 'set_queue'],
-];
-
-const FEATURES_REPLY: MessageSpec<GroupFeaturesReply> = {
-  type: 'group_features_reply',
-  codes: [multipart('OFPST_GROUP_FEATURES', 'reply', 8)],
-  read: (r) => {
-    const types = r.u32();
-    const capabilities = r.u32();
-    const four = (): readonly number[] => [r.u32(), r.u32(), r.u32(), r.u32()];
-    return { types, capabilities, maxGroups: four(), actions: four() };
-  },
-  write: (w, { types, capabilities, maxGroups, actions }) => {
-    w.u32(types);
-    w.u32(capabilities);
-    for (const numbers of [maxGroups, actions]) {
-      for (let at = 0; at < 4; at += 1) w.u32(numbers[at] ?? 0);
-    }
-  },
-  format: ({ types, capabilities, maxGroups, actions }) => {
-    let text = `\n Group table:\n    Types:  0x${types.toString(16)}\n    Capabilities:  0x${capabilities.toString(16)}\n`;
-    for (const [at, name] of TYPE_NAMES.entries()) {
-      if ((types & (1 << at)) === 0) continue;
-      const names = ACTION_NAMES.filter(([number]) => (((actions[at] ?? 0) >>> number) & 1) === 1).map(
-        ([, word]) => word,
-      );
-      text += `    ${name} group:\n       max_groups=0x${(maxGroups[at] ?? 0).toString(16)}\n       actions: ${names.join(' ')}\n`;
-    }
-    return text;
-  },
+  text: statsText.text`${statsText.each('groups', '\n ', STATS)}`,
 };
 
 export const GROUP_MESSAGES: readonly MessageSpec<MessageBase>[] = [
@@ -393,6 +342,4 @@ export const GROUP_MESSAGES: readonly MessageSpec<MessageBase>[] = [
   erase(request('group_stats_request', 'OFPST_GROUP', 6, true)),
   erase(GROUP_DESC_REPLY),
   erase(GROUP_STATS_REPLY),
-  erase(FEATURES_REQUEST),
-  erase(FEATURES_REPLY),
 ];

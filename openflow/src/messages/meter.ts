@@ -1,11 +1,33 @@
 /** Meters (OpenFlow 1.5.1 §7.3.4.4, §7.3.5.12 to 14). */
 import { numberFor, type Words, wordFor } from '../layout.ts';
-import { erase, type MessageBase, type MessageSpec, multipart, standard } from '../message-spec.ts';
-import { hex } from '../number-text.ts';
-import { formatDuration } from '../oxs.ts';
+import {
+  erase,
+  type MessageBase,
+  type MessageBody,
+  type MessageSpec,
+  multipart,
+  NO_TEXT,
+  standard,
+} from '../message-spec.ts';
+import { hex, parseNumber } from '../number-text.ts';
 import type { Reader } from '../reader.ts';
+import {
+  type BitNames,
+  bits,
+  decimal,
+  decimal64,
+  hexadecimal,
+  part,
+  readScalar,
+  type Scalar,
+  type Text,
+  type TextContext,
+  type TextItem,
+  texts,
+  word,
+} from '../text.ts';
+import type { TextReader } from '../text-reader.ts';
 import type { Writer } from '../writer.ts';
-import { bitNames } from './session.ts';
 
 /** Reserved meter numbers. */
 export const METERS: {
@@ -152,27 +174,82 @@ export function formatMeterId(id: number): string {
   return id === METERS.SLOWPATH ? 'slowpath' : 'unknown';
 }
 
-/** A meter as ovs-ofctl prints it. */
-export function formatMeter({ meterId, flags, bands }: Meter): string {
-  let text = `meter=${formatMeterId(meterId)} `;
-  for (const [bit, word] of [
-    [1, 'kbps'],
-    [2, 'pktps'],
-    [4, 'burst'],
-    [8, 'stats'],
-  ] as const) {
-    if ((flags & bit) !== 0) text += `${word} `;
-  }
-  if ((flags & ~15) !== 0) text += `flags:${hex(flags & ~15)} `;
-  text += 'bands=';
-  for (const band of bands) {
-    const type = band.band === 'unknown' ? String(band.bandType) : band.band;
-    text += `\ntype=${type} rate=${band.rate}`;
-    if ((flags & METER_FLAGS.burst) !== 0) text += ` burst_size=${band.burst}`;
-    if (band.band === 'dscp_remark') text += ` prec_level=${band.precedence}`;
-  }
-  return `${text}\n`;
+const RESERVED: Readonly<Record<string, number>> = {
+  all: METERS.ALL,
+  controller: METERS.CONTROLLER,
+  slowpath: METERS.SLOWPATH,
+};
+
+const METER_ID: Scalar<number> = {
+  pattern: /\w+/y,
+  what: 'a meter',
+  format: formatMeterId,
+  parse: (text) => RESERVED[text] ?? parseNumber(text, METERS.MAX, 'meter'),
+};
+
+const FLAG_NAMES: BitNames = [
+  [1, 'kbps'],
+  [2, 'pktps'],
+  [4, 'burst'],
+  [8, 'stats'],
+];
+const BAND_NAMES: BitNames = [
+  [1 << DROP, 'drop'],
+  [1 << DSCP_REMARK, 'dscp_remark'],
+];
+
+function formatBand(band: MeterBand, flags: number): string {
+  const type = band.band === 'unknown' ? String(band.bandType) : band.band;
+  const burst = (flags & METER_FLAGS.burst) === 0 ? '' : ` burst_size=${band.burst}`;
+  return `\ntype=${type} rate=${band.rate}${burst}${band.band === 'dscp_remark' ? ` prec_level=${band.precedence}` : ''}`;
 }
+
+const BAND_TYPE: Scalar<'drop' | 'dscp_remark'> = word([
+  ['drop', 'drop'],
+  ['dscp_remark', 'dscp_remark'],
+]);
+
+function parseBand(r: TextReader, c: TextContext): MeterBand {
+  const band = readScalar(r, BAND_TYPE, c);
+  r.expect(' rate=');
+  const rate = readScalar(r, decimal, c);
+  const burst = r.accept(' burst_size=') ? readScalar(r, decimal, c) : 0;
+  if (band === 'drop') return { band, rate, burst };
+  r.expect(' prec_level=');
+  return { band, rate, burst, precedence: readScalar(r, decimal, c) };
+}
+
+const meter = texts<Meter>();
+
+/** Flags with a name, then those without. */
+const FLAGS: TextItem<Meter> = part(
+  ({ flags }, c) => {
+    const known = meter.flags('flags', FLAG_NAMES).format({ flags } as Meter, c);
+    return (flags & ~15) === 0 ? known : `${known}flags:${hex(flags & ~15)} `;
+  },
+  (r, into, c) => {
+    meter.flags('flags', FLAG_NAMES).parse(r, into, c);
+    if (r.accept('flags:')) into['flags'] = (into['flags'] as number) | readScalar(r, hexadecimal, c);
+  },
+);
+
+const BANDS: TextItem<Meter> = part(
+  ({ bands, flags }) => bands.map((band) => formatBand(band, flags)).join(''),
+  (r, into, c) => {
+    const all: MeterBand[] = [];
+    while (r.accept('\ntype=')) all.push(parseBand(r, c));
+    into['bands'] = all;
+  },
+);
+
+const METER: Text<Meter> = meter.text`meter=${meter.is('meterId', METER_ID)} ${FLAGS}bands=${BANDS}\n`;
+
+const modText = texts<MessageBody<MeterMod>>();
+const COMMAND: Scalar<MeterMod['command']> = word([
+  ['add', 'ADD'],
+  ['modify', 'MOD'],
+  ['delete', 'DEL'],
+]);
 
 const METER_MOD: MessageSpec<MeterMod> = {
   type: 'meter_mod',
@@ -190,8 +267,13 @@ const METER_MOD: MessageSpec<MeterMod> = {
     w.u32(meterId);
     writeBands(w, bands);
   },
-  format: (m) => ` ${{ add: 'ADD', modify: 'MOD', delete: 'DEL' }[m.command]} ${formatMeter(m)}`,
+  text: modText.text` ${modText.is('command', COMMAND)} ${part(
+    (m, c) => METER.format(m, c),
+    (r, into, c) => Object.assign(into, METER.parse(r, c)),
+  )}`,
 };
+
+const requestText = texts<MessageBody<MeterRequest>>();
 
 function request(type: MeterRequest['type'], name: string, number: number): MessageSpec<MeterRequest> {
   return {
@@ -206,9 +288,11 @@ function request(type: MeterRequest['type'], name: string, number: number): Mess
       w.u32(meterId ?? METERS.ALL);
       w.zeros(4);
     },
-    format: ({ meterId }) => ` meter=${formatMeterId(meterId ?? METERS.ALL)}`,
+    text: requestText.text` meter=${requestText.is('meterId', METER_ID, METERS.ALL)}`,
   };
 }
+
+const configText = texts<MessageBody<MeterConfigReply>>();
 
 const CONFIG_REPLY: MessageSpec<MeterConfigReply> = {
   type: 'meter_config_reply',
@@ -236,8 +320,16 @@ const CONFIG_REPLY: MessageSpec<MeterConfigReply> = {
       w.patch16(start, w.length - start);
     }
   },
-  format: ({ meters }) => meters.map((meter) => `\n${formatMeter(meter)}`).join(''),
+  text: configText.text`${configText.each('meters', '\n', METER)}`,
 };
+
+const bandStats = texts<MeterStats['bands'][number]>();
+const stats = texts<MeterStats>();
+const statsText = texts<MessageBody<MeterStatsReply>>();
+
+const BAND_STATS: Text<MeterStats['bands'][number]> =
+  bandStats.text`packet_count:${bandStats.is('packetCount', decimal64)} byte_count:${bandStats.is('byteCount', decimal64)}\n`;
+const STATS: Text<MeterStats> = stats.text`meter:${stats.is('meterId', METER_ID)} flow_count:${stats.is('flowCount', decimal)} packet_in_count:${stats.is('packetInCount', decimal64)} byte_in_count:${stats.is('byteInCount', decimal64)} duration:${stats.duration('durationSec', 'durationNsec')} bands:\n${stats.numbered('bands', (place) => `${place}: `, BAND_STATS)}`;
 
 const STATS_REPLY: MessageSpec<MeterStatsReply> = {
   type: 'meter_stats_reply',
@@ -278,15 +370,7 @@ const STATS_REPLY: MessageSpec<MeterStatsReply> = {
       }
     }
   },
-  format: ({ meters }) =>
-    meters
-      .map((m) => {
-        const bands = m.bands
-          .map((b, at) => `${at}: packet_count:${b.packetCount} byte_count:${b.byteCount}\n`)
-          .join('');
-        return `\nmeter:${formatMeterId(m.meterId)} flow_count:${m.flowCount} packet_in_count:${m.packetInCount} byte_in_count:${m.byteInCount} duration:${formatDuration(m.durationSec, m.durationNsec)} bands:\n${bands}`;
-      })
-      .join(''),
+  text: statsText.text`${statsText.each('meters', '\n', STATS)}`,
 };
 
 const FEATURES_REQUEST: MessageSpec<MeterFeaturesRequest> = {
@@ -294,8 +378,10 @@ const FEATURES_REQUEST: MessageSpec<MeterFeaturesRequest> = {
   codes: [multipart('OFPST_METER_FEATURES', 'request', 11)],
   read: () => ({}),
   write: () => undefined,
-  format: () => '',
+  text: NO_TEXT,
 };
+
+const features = texts<MessageBody<MeterFeaturesReply>>();
 
 const FEATURES_REPLY: MessageSpec<MeterFeaturesReply> = {
   type: 'meter_features_reply',
@@ -317,27 +403,7 @@ const FEATURES_REPLY: MessageSpec<MeterFeaturesReply> = {
     w.u8(maxColor);
     w.zeros(2);
   },
-  format: ({ maxMeters, bandTypes, capabilities, maxBands, maxColor }) => {
-    const bands = bitNames(
-      [
-        [1 << DROP, 'drop'],
-        [1 << DSCP_REMARK, 'dscp_remark'],
-      ],
-      bandTypes,
-      ' ',
-    );
-    const can = bitNames(
-      [
-        [1, 'kbps'],
-        [2, 'pktps'],
-        [4, 'burst'],
-        [8, 'stats'],
-      ],
-      capabilities,
-      ' ',
-    );
-    return `\nmax_meter:${maxMeters} max_bands:${maxBands} max_color:${maxColor}\nband_types: ${bands}\ncapabilities: ${can}\n`;
-  },
+  text: features.text`\nmax_meter:${features.is('maxMeters', decimal)} max_bands:${features.is('maxBands', decimal)} max_color:${features.is('maxColor', decimal)}\nband_types: ${features.is('bandTypes', bits(BAND_NAMES))}\ncapabilities: ${features.is('capabilities', bits(FLAG_NAMES))}\n`,
 };
 
 export const METER_MESSAGES: readonly MessageSpec<MessageBase>[] = [

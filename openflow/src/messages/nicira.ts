@@ -4,13 +4,34 @@ import { PACKET_IN_REASONS } from '../actions/output.ts';
 import { type Body, layout, numberFor, type Words, wordFor } from '../layout.ts';
 import type { Match } from '../match.ts';
 import { readMatchFields, writeMatchFields } from '../match-codec.ts';
-import { erase, type MessageBase, type MessageBody, type MessageCode, type MessageSpec, nxt } from '../message-spec.ts';
-import { formatBytes } from '../number-text.ts';
-import { formatPacket } from '../packet-text.ts';
+import {
+  erase,
+  type MessageBase,
+  type MessageBody,
+  type MessageCode,
+  type MessageSpec,
+  type MessageText,
+  NO_TEXT,
+  nxt,
+} from '../message-spec.ts';
+import { formatBytes, parseBytes } from '../number-text.ts';
+import { formatPacket, parsePacket } from '../packet-text.ts';
 import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import {
+  decimal,
+  hexadecimal,
+  part,
+  readScalar,
+  type Scalar,
+  type Text,
+  type TextItem,
+  texts,
+  word,
+  words,
+} from '../text.ts';
 import { OF10, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
-import { formatPacketIn, NO_BUFFER } from './packet.ts';
+import { NO_BUFFER, PACKET_IN_TEXT } from './packet.ts';
 
 /** Chooses the form of packet-ins on this connection. */
 export interface SetPacketInFormat extends MessageBase {
@@ -87,14 +108,14 @@ function fixed<M extends MessageBase>(
   type: M['type'],
   code: MessageCode,
   body: Body<MessageBody<M>>,
-  format: (message: M) => string,
+  text: MessageText<M>,
 ): MessageSpec<M> {
   return {
     type,
     codes: [code],
     read: (r, c) => body.read(r, c.version),
     write: (w, message, c) => body.write(w, message, c.version),
-    format,
+    text,
   };
 }
 
@@ -102,6 +123,12 @@ const FORMATS: Words = { standard: 0, nxt_packet_in: 1, nxt_packet_in2: 2 };
 const format = layout<MessageBody<SetPacketInFormat>>();
 const controller = layout<MessageBody<SetControllerId>>();
 const zone = layout<MessageBody<CtFlushZone>>();
+const formatText = texts<MessageBody<SetPacketInFormat>>();
+const FORMAT: Scalar<SetPacketInFormat['format']> = words<SetPacketInFormat['format']>(
+  ...(Object.keys(FORMATS) as 'standard'[]),
+);
+const controllerText = texts<MessageBody<SetControllerId>>();
+const zoneText = texts<MessageBody<CtFlushZone>>();
 
 /** Types of the properties of NXT_PACKET_IN2. */
 const PROPERTY = {
@@ -138,6 +165,37 @@ function writePacketIn2(w: Writer, m: PacketIn2, version: Version): void {
   if (continuation !== undefined) writeProperty(w, PROPERTY.continuation, () => w.bytes(continuation));
   writeRawProperties(w, m.properties);
 }
+
+/** Packet, its length and headers, and bytes of the action's; a continuation is opaque, and not printed. */
+const PACKET_IN2_TEXT: MessageText<PacketIn2> = {
+  format: (m, c) => {
+    const { packet, fullLen, bufferId, tableId, cookie, reason, metadata, userdata } = m;
+    const head = PACKET_IN_TEXT.format(
+      {
+        tableId: tableId ?? 0,
+        cookie: cookie ?? 0n,
+        totalLen: fullLen ?? packet.length,
+        match: metadata,
+        reason: reason ?? 'no_match',
+        bufferId: bufferId ?? NO_BUFFER,
+        data: packet,
+      },
+      c,
+    );
+    const data = userdata === undefined || userdata.length === 0 ? '' : ` userdata=${formatBytes(userdata)}\n`;
+    return head + data + formatPacket(packet);
+  },
+  parse: (r, c) => {
+    const { tableId, cookie, totalLen, match, reason, bufferId, data } = PACKET_IN_TEXT.parse(r, c);
+    const userdata = r.accept(' userdata=') ? parseBytes(r.take(/\S+/y) ?? '') : undefined;
+    const packet = parsePacket(r, data.length);
+    return {
+      ...{ packet, tableId, cookie, reason, metadata: match, userdata },
+      ...(totalLen === data.length ? {} : { fullLen: totalLen }),
+      ...(bufferId === NO_BUFFER ? {} : { bufferId }),
+    };
+  },
+};
 
 function packetIn2(type: PacketIn2['type'], code: MessageCode): MessageSpec<PacketIn2> {
   return {
@@ -184,20 +242,7 @@ function packetIn2(type: PacketIn2['type'], code: MessageCode): MessageSpec<Pack
       return into;
     },
     write: (w, m, c) => writePacketIn2(w, m, c.version),
-    format: (m) => {
-      const { packet, fullLen, bufferId, tableId, cookie, reason, metadata, userdata } = m;
-      const head = formatPacketIn({
-        tableId: tableId ?? 0,
-        cookie: cookie ?? 0n,
-        totalLen: fullLen ?? packet.length,
-        match: metadata,
-        reason: reason ?? 'no_match',
-        bufferId: bufferId ?? NO_BUFFER,
-        data: packet,
-      });
-      const data = userdata === undefined || userdata.length === 0 ? '' : ` userdata=${formatBytes(userdata)}\n`;
-      return head + data + formatPacket(packet);
-    },
+    text: PACKET_IN2_TEXT,
   };
 }
 
@@ -210,21 +255,50 @@ const mapBody: Body<TlvMap> = map.struct([
   map.pad(2),
 ]);
 
-/** `%#6x`: zero has no 0x in front. */
-function hexColumn(value: number, width: number): string {
-  return (value === 0 ? '0' : `0x${value.toString(16)}`).padStart(width);
+/** Padded to a column. */
+function column(scalar: Scalar<number>, width: number): Scalar<number> {
+  return {
+    ...scalar,
+    pattern: new RegExp(` *(?:${scalar.pattern.source})`, 'y'),
+    format: (value, c) => scalar.format(value, c).padStart(width),
+    parse: (text, c) => scalar.parse(text.trim(), c),
+  };
 }
 
-function formatMaps(maps: readonly TlvMap[]): string {
-  const rows = maps.map(
-    ({ optionClass, optionType, length, index }) =>
-      `\n ${hexColumn(optionClass, 6)}  ${hexColumn(optionType, 4)}  ${String(length).padStart(6)}  tun_metadata${index}`,
-  );
-  return ` mapping table:\n  class  type  length  match field\n ------  ----  ------  --------------${rows.join('')}`;
-}
+const mapText = texts<TlvMap>();
+const MAP: Text<TlvMap> = mapText.text`${mapText.is('optionClass', column(hexadecimal, 6))}  ${mapText.is('optionType', column(hexadecimal, 4))}  ${mapText.is('length', column(decimal, 6))}  tun_metadata${mapText.is('index', decimal)}`;
+
+/** The maps of a table. */
+const MAPS: Text<readonly TlvMap[]> = {
+  format: (maps, c) => TABLE.format({ maps }, c),
+  parse: (r, c) => TABLE.parse(r, c).maps,
+};
+
+const tables = texts<{ readonly maps: readonly TlvMap[] }>();
+const TABLE: Text<{ readonly maps: readonly TlvMap[] }> =
+  tables.text` mapping table:\n  class  type  length  match field\n ------  ----  ------  --------------${tables.each('maps', '\n ', MAP)}`;
 
 const TLV_COMMANDS: Words = { add: 0, delete: 1, clear: 2 };
 const mod = layout<MessageBody<TlvTableMod>>();
+const modText = texts<MessageBody<TlvTableMod>>();
+const COMMAND: Scalar<TlvTableMod['command']> = word<TlvTableMod['command']>([
+  ['add', 'ADD'],
+  ['delete', 'DEL'],
+  ['clear', 'CLEAR'],
+]);
+
+/** What is added or deleted; nothing when all are. */
+const CHANGED: TextItem<MessageBody<TlvTableMod>> = part(
+  (m, c) => (m.command === 'clear' ? '' : TABLE.format(m, c)),
+  (r, into, c) => Object.assign(into, into['command'] === 'clear' ? { maps: [] } : TABLE.parse(r, c)),
+);
+const replyText = texts<MessageBody<TlvTableReply>>();
+
+/** The sum of the lengths, which follows from the table. */
+const USED: TextItem<MessageBody<TlvTableReply>> = part(
+  ({ maps }) => String(maps.reduce((sum, { length }) => sum + length, 0)),
+  (r, _into, c) => readScalar(r, decimal, c),
+);
 const reply = layout<MessageBody<TlvTableReply>>();
 
 function ipfix(type: IpfixRequest['type'], name: string, subtype: number): MessageSpec<IpfixRequest> {
@@ -235,7 +309,7 @@ function ipfix(type: IpfixRequest['type'], name: string, subtype: number): Messa
     ],
     read: () => ({}),
     write: () => undefined,
-    format: () => '',
+    text: NO_TEXT,
   };
 }
 
@@ -245,7 +319,7 @@ export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
       'set_packet_in_format',
       nxt('NXT_SET_PACKET_IN_FORMAT', 16, { from: OF10 }),
       format.struct([format.word(4, 'format', FORMATS)]),
-      (m) => ` format=${m.format}`,
+      formatText.text` format=${formatText.is('format', FORMAT)}`,
     ),
   ),
   erase(
@@ -253,7 +327,7 @@ export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
       'set_controller_id',
       nxt('NXT_SET_CONTROLLER_ID', 20, { from: OF10 }),
       controller.struct([controller.pad(6), controller.u16('controllerId')]),
-      (m) => ` id=${m.controllerId}`,
+      controllerText.text` id=${controllerText.is('controllerId', decimal)}`,
     ),
   ),
   erase(
@@ -261,7 +335,7 @@ export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
       'ct_flush_zone',
       nxt('NXT_CT_FLUSH_ZONE', 29, { from: OF10 }),
       zone.struct([zone.pad(6), zone.u16('zone')]),
-      (m) => ` zone_id=${m.zone}`,
+      zoneText.text` zone_id=${zoneText.is('zone', decimal)}`,
     ),
   ),
   erase(packetIn2('packet_in2', nxt('NXT_PACKET_IN2', 30, { from: OF10 }))),
@@ -271,10 +345,7 @@ export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
       'tlv_table_mod',
       nxt('NXT_TLV_TABLE_MOD', 24, { from: OF10 }),
       mod.struct([mod.word(2, 'command', TLV_COMMANDS), mod.pad(6), mod.list('maps', mapBody)]),
-      ({ command, maps }) => {
-        if (command === 'clear') return '\n CLEAR';
-        return `\n ${{ add: 'ADD', delete: 'DEL' }[command as 'add'] ?? command}${formatMaps(maps)}`;
-      },
+      modText.text`\n ${modText.is('command', COMMAND)}${CHANGED}`,
     ),
   ),
   erase(
@@ -282,10 +353,7 @@ export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
       'tlv_table_reply',
       nxt('NXT_TLV_TABLE_REPLY', 26, { from: OF10 }),
       reply.struct([reply.u32('maxOptionSpace'), reply.u16('maxFields'), reply.pad(10), reply.list('maps', mapBody)]),
-      ({ maxOptionSpace, maxFields, maps }) => {
-        const used = maps.reduce((sum, { length }) => sum + length, 0);
-        return `\n max option space=${maxOptionSpace} max fields=${maxFields}\n allocated option space=${used}\n\n${formatMaps(maps)}`;
-      },
+      replyText.text`\n max option space=${replyText.is('maxOptionSpace', decimal)} max fields=${replyText.is('maxFields', decimal)}\n allocated option space=${USED}\n\n${replyText.nested('maps', MAPS)}`,
     ),
   ),
   erase(ipfix('ipfix_bridge_request', 'NXST_IPFIX_BRIDGE', 3)),

@@ -1,16 +1,27 @@
 /** Packets to the controller and from it (OpenFlow 1.5.1 §7.3.6, §7.4.1). */
 import type { Action, PacketInReason } from '../action.ts';
 import { readActions, writeActions } from '../action-codec.ts';
-import { formatActions } from '../action-text.ts';
+import { formatActions, parseActions } from '../action-text.ts';
 import { PACKET_IN_REASONS } from '../actions/output.ts';
 import { OpenFlowError } from '../error.ts';
 import { numberFor, wordFor } from '../layout.ts';
 import { match as buildMatch, type Match, matchOn } from '../match.ts';
 import { readMatch, writeMatch } from '../match-codec.ts';
-import { formatMatch } from '../match-format.ts';
-import { erase, type MessageBase, type MessageSpec, standard } from '../message-spec.ts';
-import { formatPacket } from '../packet-text.ts';
+import { erase, type MessageBase, type MessageBody, type MessageSpec, standard } from '../message-spec.ts';
+import { formatPacket, parsePacket } from '../packet-text.ts';
 import { fromPort16, PORTS, toPort16 } from '../port.ts';
+import {
+  decimal,
+  hex64,
+  matchText,
+  part,
+  readScalar,
+  type Scalar,
+  type Text,
+  type TextItem,
+  texts,
+  words,
+} from '../text.ts';
 import { OF10, OF15, versionName } from '../version.ts';
 
 /** No packet is buffered: Open vSwitch 2.8 and later buffer none. */
@@ -41,25 +52,43 @@ export interface PacketOut extends MessageBase {
   readonly data: Uint8Array;
 }
 
-/** What ovs-ofctl says about a packet that came in. */
-export function formatPacketIn(m: {
-  readonly tableId: number;
-  readonly cookie: bigint;
-  readonly totalLen: number;
-  readonly match: Match;
-  readonly reason: PacketInReason;
-  readonly bufferId: number;
-  readonly data: Uint8Array;
-}): string {
-  const table = m.tableId === 0 ? '' : ` table_id=${m.tableId}`;
-  const cookie = m.cookie === NO_COOKIE ? '' : ` cookie=0x${m.cookie.toString(16)}`;
-  let text = `${table}${cookie} total_len=${m.totalLen} ${formatMatch(m.match)} (via ${m.reason}) data_len=${m.data.length}`;
-  if (m.bufferId === NO_BUFFER) {
-    text += ' (unbuffered)';
-    if (m.totalLen !== m.data.length) text += ' (***total_len != data_len***)';
-  } else text += ` buffer=0x${m.bufferId.toString(16).padStart(8, '0')}`;
-  return `${text}\n`;
-}
+const REASON: Scalar<PacketInReason> = words<PacketInReason>(...(Object.keys(PACKET_IN_REASONS) as 'action'[]));
+
+/** `buffer=0x00000001`. */
+const BUFFER: Scalar<number> = {
+  pattern: /0x[0-9a-f]{8}/y,
+  what: 'a buffer',
+  format: (id) => `0x${id.toString(16).padStart(8, '0')}`,
+  parse: Number,
+};
+
+/** A packet that came in, in any form. */
+export type PacketInText = MessageBody<PacketIn>;
+
+const shown = texts<PacketInText>();
+
+/** Where it is: in a buffer, or here; `data` are zeros until the packet itself is read. */
+const LENGTHS: TextItem<PacketInText> = part(
+  ({ data, bufferId, totalLen }, c) => {
+    if (bufferId !== NO_BUFFER) return `data_len=${data.length} buffer=${BUFFER.format(bufferId, c)}`;
+    return `data_len=${data.length} (unbuffered)${totalLen === data.length ? '' : ' (***total_len != data_len***)'}`;
+  },
+  (r, into, c) => {
+    r.expect('data_len=');
+    into['data'] = new Uint8Array(Math.min(readScalar(r, decimal, c), MAX_PACKET));
+    if (r.accept(' buffer=')) into['bufferId'] = readScalar(r, BUFFER, c);
+    else {
+      r.expect(' (unbuffered)');
+      r.accept(' (***total_len != data_len***)');
+      into['bufferId'] = NO_BUFFER;
+    }
+  },
+);
+
+const MAX_PACKET = 0xffff;
+
+/** What ovs-ofctl says about a packet that came in, before its headers. */
+export const PACKET_IN_TEXT: Text<PacketInText> = shown.text`${shown.optional('tableId', ' table_id=', decimal, 0)}${shown.optional('cookie', ' cookie=', hex64, NO_COOKIE)} total_len=${shown.is('totalLen', decimal)} ${shown.is('match', matchText)} (via ${shown.is('reason', REASON)}) ${LENGTHS}\n`;
 
 const PACKET_IN: MessageSpec<PacketIn> = {
   type: 'packet_in',
@@ -98,10 +127,38 @@ const PACKET_IN: MessageSpec<PacketIn> = {
     }
     w.bytes(m.data);
   },
-  format: (m) => formatPacketIn(m) + formatPacket(m.data),
+  text: {
+    format: (m, c) => PACKET_IN_TEXT.format(m, c) + formatPacket(m.data),
+    parse: (r, c) => {
+      const packet = PACKET_IN_TEXT.parse(r, c);
+      return { ...packet, data: parsePacket(r, packet.data.length) };
+    },
+  },
 };
 
 const FROM_CONTROLLER: Match = buildMatch({ in_port_oxm: PORTS.CONTROLLER });
+
+const out = texts<MessageBody<PacketOut>>();
+const ACTIONS: Scalar<string> = { pattern: /\S+/y, what: 'actions', format: String, parse: (text) => text };
+
+const OUT_TEXT: Text<MessageBody<PacketOut>> = out.text` ${out.is('match', matchText, FROM_CONTROLLER)} actions=${part(
+  ({ actions }) => formatActions(actions),
+  (r, into, c) => {
+    into['actions'] = parseActions(readScalar(r, ACTIONS, c));
+  },
+)}${part(
+  ({ bufferId = NO_BUFFER, data }, c) => {
+    if (bufferId !== NO_BUFFER) return ` buffer=${BUFFER.format(bufferId, c)}`;
+    return ` data_len=${data.length}${data.length === 0 ? '' : `\n${formatPacket(data)}`}`;
+  },
+  (r, into, c) => {
+    if (r.accept(' buffer=')) Object.assign(into, { bufferId: readScalar(r, BUFFER, c), data: new Uint8Array() });
+    else {
+      r.expect(' data_len=');
+      into['data'] = parsePacket(r, readScalar(r, decimal, c));
+    }
+  },
+)}`;
 
 const PACKET_OUT: MessageSpec<PacketOut> = {
   type: 'packet_out',
@@ -148,11 +205,7 @@ const PACKET_OUT: MessageSpec<PacketOut> = {
     w.patch16(at, w.length - start);
     w.bytes(data);
   },
-  format: ({ bufferId = NO_BUFFER, match = FROM_CONTROLLER, actions, data }) => {
-    const head = ` ${formatMatch(match)} actions=${formatActions(actions)}`;
-    if (bufferId !== NO_BUFFER) return `${head} buffer=0x${bufferId.toString(16).padStart(8, '0')}`;
-    return `${head} data_len=${data.length}${data.length === 0 ? '' : `\n${formatPacket(data)}`}`;
-  },
+  text: OUT_TEXT,
 };
 
 export const PACKET_MESSAGES: readonly MessageSpec<MessageBase>[] = [erase(PACKET_IN), erase(PACKET_OUT)];

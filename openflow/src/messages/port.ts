@@ -1,15 +1,33 @@
 /** Ports: their changes, configuration, description, counters (OpenFlow 1.5.1 §7.4.3, §7.3.4.5, §7.3.5.7). */
-import { formatMac } from '../address.ts';
 import { layout } from '../layout.ts';
-import { erase, hasProperties, type MessageBase, type MessageSpec, multipart, standard } from '../message-spec.ts';
-import { formatDuration } from '../oxs.ts';
-import { formatPort, fromPort16, PORTS, toPort16 } from '../port.ts';
+import {
+  erase,
+  hasProperties,
+  type MessageBase,
+  type MessageBody,
+  type MessageSpec,
+  multipart,
+  standard,
+} from '../message-spec.ts';
+import { fromPort16, PORTS, toPort16 } from '../port.ts';
 import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
 import { Reader } from '../reader.ts';
+import {
+  counter,
+  decimal64,
+  mac,
+  part,
+  port as portText,
+  type Scalar,
+  type Text,
+  type TextItem,
+  texts,
+  word,
+} from '../text.ts';
 import { OF10, OF15, type Version } from '../version.ts';
-import type { Writer } from '../writer.ts';
+import { Writer } from '../writer.ts';
 import { type Port, readPort, readPorts, writePort } from './port-structure.ts';
-import { formatPortConfig, formatPortFeatures, formatPortLines, formatPorts } from './port-text.ts';
+import { FEATURE_BITS, PORT_CONFIG_BITS, PORT_TEXT, PORTS_TEXT } from './port-text.ts';
 
 /** A port came, went, or changed. */
 export interface PortStatus extends MessageBase {
@@ -81,18 +99,30 @@ const statusBody = status.struct([
   status.nested('port', { read: readPort, write: (w, port: Port, version) => writePort(w, version, port) }),
 ]);
 
+const REASON: Scalar<PortStatus['reason']> = word<PortStatus['reason']>([
+  ['add', 'ADD'],
+  ['delete', 'DEL'],
+  ['modify', 'MOD'],
+]);
+const statusText = texts<MessageBody<PortStatus>>();
+
 const PORT_STATUS: MessageSpec<PortStatus> = {
   type: 'port_status',
   codes: [standard('OFPT_PORT_STATUS', 12, { from: OF10 })],
   read: (r, c) => statusBody.read(r, c.version),
   write: (w, m, c) => statusBody.write(w, m, c.version),
-  format: ({ reason, port }) => {
-    const word = typeof reason === 'number' ? '' : ` ${{ add: 'ADD', delete: 'DEL', modify: 'MOD' }[reason]}:`;
-    return `${word}${formatPortLines(port)}`;
-  },
+  text: statusText.text` ${statusText.is('reason', REASON)}:${statusText.nested('port', PORT_TEXT)}`,
 };
 
 const ETHERNET = 0;
+const modText = texts<MessageBody<PortMod>>();
+
+/** `UNCHANGED` for no bits. */
+const ADVERTISE: Scalar<number> = {
+  ...FEATURE_BITS,
+  format: (features, c) => (features === 0 ? 'UNCHANGED' : FEATURE_BITS.format(features, c)),
+  parse: (text, c) => (text === 'UNCHANGED' ? 0 : FEATURE_BITS.parse(text, c)),
+};
 
 const PORT_MOD: MessageSpec<PortMod> = {
   type: 'port_mod',
@@ -150,9 +180,14 @@ const PORT_MOD: MessageSpec<PortMod> = {
       writeRawProperties(w, properties);
     }
   },
-  format: ({ port, hardwareAddress, config, mask, advertise = 0 }) =>
-    ` port: ${formatPort(port)}: addr:${formatMac(hardwareAddress)}\n     config: ${formatPortConfig(config)}\n     mask:   ${formatPortConfig(mask)}\n     advertise: ${advertise === 0 ? 'UNCHANGED' : formatPortFeatures(advertise)}\n`,
+  text: modText.text` port: ${modText.is('port', portText)}: addr:${modText.is('hardwareAddress', mac)}
+     config: ${modText.is('config', PORT_CONFIG_BITS)}
+     mask:   ${modText.is('mask', PORT_CONFIG_BITS)}
+     advertise: ${modText.is('advertise', ADVERTISE, 0)}
+`,
 };
+
+const requestText = texts<MessageBody<PortRequest>>();
 
 /** Asks about one port or all. Before 1.5 a request for descriptions has no body. */
 function request(type: PortRequest['type'], name: string, number: number, label: string): MessageSpec<PortRequest> {
@@ -171,9 +206,12 @@ function request(type: PortRequest['type'], name: string, number: number, label:
       w.u32(port ?? PORTS.ANY);
       w.zeros(4);
     },
-    format: ({ port }) => ` ${label}=${formatPort(port ?? PORTS.ANY)}`,
+    // The label stands in the template's place of a literal: there are two of them.
+    text: requestText.text` ${requestText.optional('port', `${label}=`, portText)}`,
   };
 }
+
+const descText = texts<MessageBody<PortDescReply>>();
 
 const DESC_REPLY: MessageSpec<PortDescReply> = {
   type: 'port_desc_reply',
@@ -182,7 +220,7 @@ const DESC_REPLY: MessageSpec<PortDescReply> = {
   write: (w, { ports }, c) => {
     for (const port of ports) writePort(w, c.version, port);
   },
-  format: ({ ports }) => `\n${formatPorts(ports)}`,
+  text: descText.text`\n${descText.nested('ports', PORTS_TEXT)}`,
 };
 
 const BASIC = [
@@ -199,6 +237,8 @@ const DETAILS = ['rxFrameErrors', 'rxOverErrors', 'rxCrcErrors', 'collisions'] a
 type Counter = (typeof BASIC)[number] | (typeof DETAILS)[number];
 
 const UNKNOWN = 0xffff_ffff_ffff_ffffn;
+/** The switch does not know how long the port has been there. */
+const NO_DURATION = 0xffff_ffff;
 
 function readCounters(r: Reader, names: readonly Counter[], into: Partial<Record<Counter, bigint>>): void {
   for (const name of names) into[name] = r.u64();
@@ -277,22 +317,71 @@ export function customCounters(stats: PortStats): readonly (readonly [name: stri
   return counters;
 }
 
-function formatStats(stats: PortStats): string {
-  const value = (counter: bigint): string => (counter === UNKNOWN ? '?' : String(counter));
-  let text = `  port ${stats.port >= 0xffff_ff00 ? formatPort(stats.port) : String(stats.port).padStart(2)}: rx pkts=${value(stats.rxPackets)}, bytes=${value(stats.rxBytes)}, drop=${value(stats.rxDropped)}, errs=${value(stats.rxErrors)}, frame=${value(stats.rxFrameErrors)}, over=${value(stats.rxOverErrors)}, crc=${value(stats.rxCrcErrors)}\n`;
-  text += `           tx pkts=${value(stats.txPackets)}, bytes=${value(stats.txBytes)}, drop=${value(stats.txDropped)}, errs=${value(stats.txErrors)}, coll=${value(stats.collisions)}\n`;
-  if (stats.durationSec !== 0xffff_ffff)
-    text += `           duration=${formatDuration(stats.durationSec, stats.durationNsec)}\n`;
-  const custom = customCounters(stats);
-  if (custom.length > 0) {
-    text += '           CUSTOM Statistics';
-    for (const [at, [name, counter]] of custom.entries()) {
-      text += `${at % 3 === 0 ? `\n${' '.repeat(22)}` : ' '}${name}=${counter},`;
-    }
-    text += '\n';
+const PER_LINE = 3;
+const COUNTER = /(\w+)=(\d+),/y;
+
+/** Intel's property, as `customCounters` reads it. */
+function customProperty(counters: readonly (readonly [name: string, value: bigint])[]): RawProperty {
+  const w = new Writer();
+  w.u32(INTEL);
+  w.u32(CUSTOM);
+  w.zeros(2);
+  w.u16(counters.length);
+  for (const [name, value] of counters) {
+    w.u8(name.length);
+    w.text(name, name.length);
+    w.u64(value);
   }
-  return text;
+  return { propertyType: EXPERIMENTER, data: w.take() };
 }
+
+const stats = texts<PortStats>();
+
+/** A port's number, in two columns. */
+const NUMBER: Scalar<number> = { ...portText, format: (number, c) => portText.format(number, c).padStart(2) };
+
+const DURATION: TextItem<PortStats> = part(
+  (from, c) =>
+    from.durationSec === NO_DURATION
+      ? ''
+      : `           duration=${stats.duration('durationSec', 'durationNsec').format(from, c)}\n`,
+  (r, into, c) => {
+    if (r.accept('           duration=')) {
+      stats.duration('durationSec', 'durationNsec').parse(r, into, c);
+      r.expect('\n');
+    } else Object.assign(into, { durationSec: NO_DURATION, durationNsec: NO_DURATION });
+  },
+);
+
+/** Of the properties, Intel's counters are printed. */
+const CUSTOM_COUNTERS: TextItem<PortStats> = part(
+  (from) => {
+    const counters = customCounters(from);
+    if (counters.length === 0) return '';
+    const cells = counters.map(
+      ([name, value], at) => `${at % PER_LINE === 0 ? `\n${' '.repeat(22)}` : ' '}${name}=${value},`,
+    );
+    return `           CUSTOM Statistics${cells.join('')}\n`;
+  },
+  (r, into, c) => {
+    const counters: (readonly [string, bigint])[] = [];
+    if (r.accept('           CUSTOM Statistics')) {
+      for (;;) {
+        r.skipSpace();
+        const [name, value] = r.take(COUNTER)?.slice(0, -1).split('=') ?? [];
+        if (name === undefined || value === undefined) break;
+        counters.push([name, decimal64.parse(value, c)]);
+      }
+    }
+    into['properties'] = counters.length === 0 ? [] : [customProperty(counters)];
+  },
+);
+
+const STATS: Text<PortStats> = stats.text`  port ${stats.is('port', NUMBER)}: rx pkts=${stats.is('rxPackets', counter)}, bytes=${stats.is('rxBytes', counter)}, drop=${stats.is('rxDropped', counter)}, errs=${stats.is('rxErrors', counter)}, frame=${stats.is('rxFrameErrors', counter)}, over=${stats.is('rxOverErrors', counter)}, crc=${stats.is('rxCrcErrors', counter)}
+           tx pkts=${stats.is('txPackets', counter)}, bytes=${stats.is('txBytes', counter)}, drop=${stats.is('txDropped', counter)}, errs=${stats.is('txErrors', counter)}, coll=${stats.is('collisions', counter)}
+${DURATION}${CUSTOM_COUNTERS}`;
+
+const statsText = texts<MessageBody<PortStatsReply>>();
 
 const STATS_REPLY: MessageSpec<PortStatsReply> = {
   type: 'port_stats_reply',
@@ -305,7 +394,7 @@ const STATS_REPLY: MessageSpec<PortStatsReply> = {
   write: (w, { ports }, c) => {
     for (const port of ports) writeStats(w, c.version, port);
   },
-  format: ({ ports }) => ` ${ports.length} ports\n${ports.map(formatStats).join('')}`,
+  text: statsText.text` ${statsText.counted('ports', 'ports', STATS)}`,
 };
 
 export const PORT_MESSAGES: readonly MessageSpec<MessageBase>[] = [

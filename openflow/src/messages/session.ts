@@ -1,6 +1,6 @@
 /** Messages of the session: greeting, errors, echo, features, configuration, barriers, roles. */
-import { describeError } from '../error-names.ts';
-import { hexDump } from '../hex-dump.ts';
+import { describeError, findError } from '../error-names.ts';
+import { hexDump, parseHexDump } from '../hex-dump.ts';
 import { type Body, layout, type Words } from '../layout.ts';
 import {
   erase,
@@ -8,17 +8,33 @@ import {
   type MessageBody,
   type MessageCode,
   type MessageSpec,
+  type MessageText,
   multipart,
+  NO_TEXT,
   nxt,
   onft,
   standard,
 } from '../message-spec.ts';
-import { hex } from '../number-text.ts';
+import { parseNumber } from '../number-text.ts';
 import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
+import {
+  type BitNames,
+  bits,
+  decimal,
+  decimal64,
+  line,
+  part,
+  type Scalar,
+  type Text,
+  type TextItem,
+  texts,
+  word,
+  words,
+} from '../text.ts';
 import { OF10, OF14, type Version } from '../version.ts';
 import { type Port, readPorts, writePort } from './port-structure.ts';
-import { formatPorts } from './port-text.ts';
+import { PORTS_TEXT } from './port-text.ts';
 
 /** Messages without a body. */
 export interface Empty extends MessageBase {
@@ -112,7 +128,7 @@ export interface DescReply extends MessageBase {
 }
 
 function empty(type: Empty['type'], codes: readonly MessageCode[]): MessageSpec<Empty> {
-  return { type, codes, read: () => ({}), write: () => undefined, format: () => '' };
+  return { type, codes, read: () => ({}), write: () => undefined, text: NO_TEXT };
 }
 
 /** A message that is one fixed structure. */
@@ -120,14 +136,14 @@ function fixed<M extends MessageBase>(
   type: M['type'],
   codes: readonly MessageCode[],
   body: Body<MessageBody<M>>,
-  format: (message: M) => string,
+  text: MessageText<M>,
 ): MessageSpec<M> {
   return {
     type,
     codes,
     read: (r, c) => body.read(r, c.version),
     write: (w, message, c) => body.write(w, message, c.version),
-    format,
+    text,
   };
 }
 
@@ -142,6 +158,21 @@ function readBitmap(r: Reader): readonly number[] {
 }
 
 const VERSION_BITMAP = 1;
+
+const hello = texts<MessageBody<Hello>>();
+
+/** Without a bitmap, all up to the header's version. */
+const BITMAP: Scalar<readonly number[] | undefined> = {
+  pattern: /[^\n]*/y,
+  what: 'versions',
+  format: (versions, c) =>
+    (versions ?? Array.from({ length: c.version }, (_, at) => at + 1))
+      .map((version) => `0x${version.toString(16).padStart(2, '0')}`)
+      .join(', '),
+  parse: (text) => text.split(',').map((version) => parseNumber(version, MAX_VERSION, 'a version')),
+};
+
+const MAX_VERSION = 0xff;
 
 const HELLO: MessageSpec<Hello> = {
   type: 'hello',
@@ -165,12 +196,11 @@ const HELLO: MessageSpec<Hello> = {
     }
     writeRawProperties(w, others);
   },
-  format: ({ versions }, c) => {
-    const all = versions ?? Array.from({ length: c.version }, (_, at) => at + 1);
-    return `\n version bitmap: ${all.map((version) => `0x${version.toString(16).padStart(2, '0')}`).join(', ')}\n`;
-  },
+  text: hello.text`\n version bitmap: ${hello.is('versions', BITMAP)}\n`,
 };
 
+const HELLO_FAILED = 0;
+const ERROR_NAME = /[^\n]+/y;
 const EXPERIMENTER_ERROR = 0xffff;
 /** How OpenFlow 1.0 said it: type and code that mean "Nicira's error follows". */
 const NICIRA_ERROR = 0xb0c2;
@@ -206,11 +236,25 @@ const ERROR: MessageSpec<ErrorMessage> = {
     }
     w.bytes(data);
   },
-  format: ({ errorType, code, experimenter, data }, c) => {
-    const { name } = describeError(c.version, errorType, code, experimenter);
-    // A refused hello explains itself in words; the other errors return the message.
-    if (errorType === 0) return ` ${name}\n${new TextDecoder().decode(data)}\n`;
-    return ` ${name}\n${c.formatBytes(data)}`;
+  text: {
+    format: ({ errorType, code, experimenter, data }, c) => {
+      const { name } = describeError(c.version, errorType, code, experimenter);
+      // A refused hello explains itself in words; the other errors return the message.
+      if (errorType === HELLO_FAILED) return ` ${name}\n${new TextDecoder().decode(data)}\n`;
+      return ` ${name}\n${c.formatBytes(data)}`;
+    },
+    parse: (r, c) => {
+      r.skipSpace();
+      const named = r.take(ERROR_NAME);
+      const found = named === undefined ? undefined : findError(c.version, named);
+      if (found === undefined) throw r.expected('the name of an error');
+      r.take(/\n/y);
+      const data =
+        found.errorType === HELLO_FAILED
+          ? new TextEncoder().encode((r.take(/[^]*/y) ?? '').replace(/\n$/, ''))
+          : c.parseBytes(r);
+      return { ...found, data };
+    },
   },
 };
 
@@ -220,12 +264,20 @@ function echo(type: Echo['type'], name: string, number: number): MessageSpec<Ech
     codes: [standard(name, number, { from: OF10 })],
     read: (r) => ({ data: r.rest() }),
     write: (w, { data }) => w.bytes(data),
-    format: ({ data }) => ` ${data.length} bytes of payload\n${hexDump(data)}`,
+    text: {
+      format: ({ data }) => ` ${data.length} bytes of payload\n${hexDump(data)}`,
+      parse: (r) => {
+        r.skipSpace();
+        r.take(/\d+/y);
+        r.expect(' bytes of payload\n');
+        return { data: parseHexDump(r) };
+      },
+    },
   };
 }
 
 /** OFPC_ bits. 8 is STP in 1.0 and group statistics later; 5 fragments are reassembled. */
-const CAPABILITIES: readonly (readonly [bit: number, name: string])[] = [
+const CAPABILITIES: BitNames = [
   [1 << 0, 'FLOW_STATS'],
   [1 << 1, 'TABLE_STATS'],
   [1 << 2, 'PORT_STATS'],
@@ -241,28 +293,47 @@ const FIRST_CAPABILITIES: typeof CAPABILITIES = [
   [1 << 7, 'ARP_MATCH_IP'],
 ];
 
-/** Names of bits, separated; what has no name as a number; `0` for none. */
-export function bitNames(
-  names: readonly (readonly [bit: number, name: string])[],
-  bits: number,
-  separator: string,
-): string {
-  if (bits === 0) return '0';
-  const parts: string[] = [];
-  let left = bits;
-  for (const [bit, name] of names) {
-    if ((left & bit) === 0) continue;
-    parts.push(name);
-    left &= ~bit;
-  }
-  if (left !== 0) parts.push(hex(left >>> 0));
-  return parts.join(separator);
-}
-
 function capabilityNames(version: Version): typeof CAPABILITIES {
   if (version === OF10) return FIRST_CAPABILITIES;
   return version >= OF14 ? LATER_CAPABILITIES : CAPABILITIES;
 }
+
+/** Bits of the actions in a features reply of OpenFlow 1.0 (OFPAT10_). */
+const FIRST_ACTIONS: BitNames = [
+  [1 << 0, 'output'],
+  [1 << 11, 'enqueue'],
+  [1 << 1, 'set_vlan_vid'],
+  [1 << 2, 'set_vlan_pcp'],
+  [1 << 3, 'strip_vlan'],
+  [1 << 4, 'mod_dl_src'],
+  [1 << 5, 'mod_dl_dst'],
+  [1 << 6, 'mod_nw_src'],
+  [1 << 7, 'mod_nw_dst'],
+  [1 << 8, 'mod_nw_tos'],
+  [1 << 9, 'mod_tp_src'],
+  [1 << 10, 'mod_tp_dst'],
+];
+
+const features = texts<MessageBody<FeaturesReply>>();
+
+/** 64 bits as 16 digits. */
+const DATAPATH: Scalar<bigint> = {
+  pattern: /[0-9a-f]{16}/y,
+  what: 'a datapath id',
+  format: (id) => id.toString(16).padStart(16, '0'),
+  parse: (text) => BigInt(`0x${text}`),
+};
+
+const FIRST_TEXT: Text<MessageBody<FeaturesReply>> =
+  features.text`actions: ${features.is('reserved', bits(FIRST_ACTIONS), 0)}\n${features.nested('ports', PORTS_TEXT)}`;
+
+/** What OpenFlow 1.0 has in addition. */
+const FIRST_FEATURES: TextItem<MessageBody<FeaturesReply>> = part(
+  (from, c) => (c.version === OF10 ? FIRST_TEXT.format({ ...from, ports: from.ports ?? [] }, c) : ''),
+  (r, into, c) => {
+    if (c.version === OF10) Object.assign(into, FIRST_TEXT.parse(r, c));
+  },
+);
 
 const FEATURES_REPLY: MessageSpec<FeaturesReply> = {
   type: 'features_reply',
@@ -288,31 +359,16 @@ const FEATURES_REPLY: MessageSpec<FeaturesReply> = {
     w.u32(reserved ?? 0);
     if (c.version === OF10) for (const port of ports ?? []) writePort(w, c.version, port);
   },
-  format: ({ datapathId, tables, buffers, auxiliaryId, capabilities, reserved, ports }, c) =>
-    ` dpid:${datapathId.toString(16).padStart(16, '0')}\nn_tables:${tables}, n_buffers:${buffers}${
-      auxiliaryId === undefined || auxiliaryId === 0 ? '' : `, auxiliary_id:${auxiliaryId}`
-    }\ncapabilities: ${bitNames(capabilityNames(c.version), capabilities, ' ')}\n${
-      c.version === OF10 ? `actions: ${bitNames(FIRST_ACTIONS, reserved ?? 0, ' ')}\n${formatPorts(ports ?? [])}` : ''
-    }`,
+  text: features.text` dpid:${features.is('datapathId', DATAPATH)}\nn_tables:${features.is('tables', decimal)}, n_buffers:${features.is('buffers', decimal)}${features.optional('auxiliaryId', ', auxiliary_id:', decimal, 0)}\ncapabilities: ${features.is('capabilities', bits(capabilityNames))}\n${FIRST_FEATURES}`,
 };
 
-/** Bits of the actions in a features reply of OpenFlow 1.0 (OFPAT10_). */
-const FIRST_ACTIONS: readonly (readonly [bit: number, name: string])[] = [
-  [1 << 0, 'output'],
-  [1 << 11, 'enqueue'],
-  [1 << 1, 'set_vlan_vid'],
-  [1 << 2, 'set_vlan_pcp'],
-  [1 << 3, 'strip_vlan'],
-  [1 << 4, 'mod_dl_src'],
-  [1 << 5, 'mod_dl_dst'],
-  [1 << 6, 'mod_nw_src'],
-  [1 << 7, 'mod_nw_dst'],
-  [1 << 8, 'mod_nw_tos'],
-  [1 << 9, 'mod_tp_src'],
-  [1 << 10, 'mod_tp_dst'],
-];
-
-const FRAGMENTS = ['normal', 'drop', 'reassemble', 'nx-match'];
+const FRAGMENTS: Scalar<number> = word([
+  [0, 'normal'],
+  [1, 'drop'],
+  [2, 'reassemble'],
+  [3, 'nx-match'],
+]);
+const configText = texts<MessageBody<Config>>();
 
 const configuration = layout<MessageBody<Config>>();
 
@@ -321,17 +377,15 @@ function config(type: Config['type'], name: string, number: number): MessageSpec
     type,
     [standard(name, number, { from: OF10 })],
     configuration.struct([configuration.u16('flags'), configuration.u16('missSendLen')]),
-    ({ flags, missSendLen }) => ` frags=${FRAGMENTS[flags & 3]} miss_send_len=${missSendLen}\n`,
+    configText.text` frags=${configText.is('flags', FRAGMENTS)} miss_send_len=${configText.is('missSendLen', decimal)}\n`,
   );
 }
 
 const ROLES: Words = { nochange: 0, equal: 1, primary: 2, secondary: 3 };
 const NO_GENERATION = 0xffff_ffff_ffff_ffffn;
 
-function formatRole(role: Role, generationId: bigint): string {
-  const generation = generationId === NO_GENERATION ? '' : ` generation_id=${generationId}`;
-  return ` role=${role}${generation}`;
-}
+const ROLE: Scalar<Role> = words<Role>('nochange', 'equal', 'primary', 'secondary');
+const roleText = texts<MessageBody<RoleMessage>>();
 
 const roles = layout<MessageBody<RoleMessage>>();
 
@@ -340,12 +394,17 @@ function role(type: RoleMessage['type'], name: string, number: number): MessageS
     type,
     [standard(name, number)],
     roles.struct([roles.word(4, 'role', ROLES), roles.pad(4), roles.u64('generationId')]),
-    (message) => formatRole(message.role, message.generationId),
+    roleText.text` role=${roleText.is('role', ROLE)}${roleText.optional('generationId', ' generation_id=', decimal64, NO_GENERATION)}`,
   );
 }
 
 const status = layout<MessageBody<RoleStatus>>();
-const ROLE_REASONS = ['primary_request', 'configuration_changed', 'experimenter_data_changed'];
+const ROLE_REASON: Scalar<number> = word([
+  [0, 'primary_request'],
+  [1, 'configuration_changed'],
+  [2, 'experimenter_data_changed'],
+]);
+const statusText = texts<MessageBody<RoleStatus>>();
 
 const ROLE_STATUS: MessageSpec<RoleStatus> = fixed<RoleStatus>(
   'role_status',
@@ -357,8 +416,7 @@ const ROLE_STATUS: MessageSpec<RoleStatus> = fixed<RoleStatus>(
     status.u64('generationId'),
     status.rest('data'),
   ]),
-  (message) =>
-    `${formatRole(message.role, message.generationId)} reason=${ROLE_REASONS[message.reason] ?? '(unknown)'}`,
+  statusText.text` role=${statusText.is('role', ROLE)}${statusText.optional('generationId', ' generation_id=', decimal64, NO_GENERATION)} reason=${statusText.is('reason', ROLE_REASON)}${statusText.none<Uint8Array>('data', new Uint8Array())}`,
 );
 
 const DESC_REQUEST: MessageSpec<DescRequest> = {
@@ -366,10 +424,11 @@ const DESC_REQUEST: MessageSpec<DescRequest> = {
   codes: [multipart('OFPST_DESC', 'request', 0)],
   read: () => ({}),
   write: () => undefined,
-  format: () => '',
+  text: NO_TEXT,
 };
 
 const desc = layout<MessageBody<DescReply>>();
+const descText = texts<MessageBody<DescReply>>();
 
 const DESC_REPLY: MessageSpec<DescReply> = fixed<DescReply>(
   'desc_reply',
@@ -381,8 +440,7 @@ const DESC_REPLY: MessageSpec<DescReply> = fixed<DescReply>(
     desc.text('serialNumber', 32),
     desc.text('description', 256),
   ]),
-  (d) =>
-    `\nManufacturer: ${d.manufacturer}\nHardware: ${d.hardware}\nSoftware: ${d.software}\nSerial Num: ${d.serialNumber}\nDP Description: ${d.description}\n`,
+  descText.text`\nManufacturer: ${descText.is('manufacturer', line)}\nHardware: ${descText.is('hardware', line)}\nSoftware: ${descText.is('software', line)}\nSerial Num: ${descText.is('serialNumber', line)}\nDP Description: ${descText.is('description', line)}\n`,
 );
 
 export const SESSION_MESSAGES: readonly MessageSpec<MessageBase>[] = [

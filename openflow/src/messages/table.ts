@@ -4,15 +4,32 @@ import {
   erase,
   hasProperties,
   type MessageBase,
+  type MessageBody,
   type MessageCode,
   type MessageSpec,
   multipart,
+  NO_TEXT,
   standard,
 } from '../message-spec.ts';
-import { formatDuration } from '../oxs.ts';
-import { formatPort, PORTS } from '../port.ts';
+import { PORTS } from '../port.ts';
 import { type RawProperty, readProperties, writeRawProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
+import {
+  counter,
+  decimal,
+  decimal64,
+  formatDuration,
+  incomplete,
+  part,
+  port,
+  readDuration,
+  type Scalar,
+  type Text,
+  type TextContext,
+  type TextItem,
+  texts,
+} from '../text.ts';
+import type { TextReader } from '../text-reader.ts';
 import { OF14, OF15, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
 
@@ -107,7 +124,7 @@ export interface QueueStatsReply extends MessageBase {
 }
 
 function request(type: TableRequest['type'], code: MessageCode): MessageSpec<TableRequest> {
-  return { type, codes: [code], read: () => ({}), write: () => undefined, format: () => '' };
+  return { type, codes: [code], read: () => ({}), write: () => undefined, text: NO_TEXT };
 }
 
 const stats = layout<TableStats>();
@@ -118,6 +135,9 @@ const statsBody: Body<TableStats> = stats.struct([
   stats.u64('lookupCount'),
   stats.u64('matchedCount'),
 ]);
+
+const seen = texts<TableStats>();
+const SEEN: Text<TableStats> = seen.text`  table ${seen.is('tableId', decimal)}:\n    active=${seen.is('activeCount', decimal)}, lookup=${seen.is('lookupCount', decimal64)}, matched=${seen.is('matchedCount', decimal64)}\n`;
 
 const STATS_REPLY: MessageSpec<TableStatsReply> = {
   type: 'table_stats_reply',
@@ -130,11 +150,14 @@ const STATS_REPLY: MessageSpec<TableStatsReply> = {
   write: (w, { tables }, c) => {
     for (const table of tables) statsBody.write(w, table, c.version);
   },
-  format: ({ tables }) => formatTableStats(tables),
+  text: {
+    format: ({ tables }, c) => formatTableStats(tables, c),
+    parse: (r, c) => ({ tables: parseTableStats(r, c) }),
+  },
 };
 
 /** Tables that are like the one before are named together. */
-function formatTableStats(tables: readonly TableStats[]): string {
+function formatTableStats(tables: readonly TableStats[], c: TextContext): string {
   let text = '';
   let dittos: TableStats[] = [];
   const flush = (): void => {
@@ -158,13 +181,33 @@ function formatTableStats(tables: readonly TableStats[]): string {
     if (same) dittos.push(table);
     else {
       flush();
-      text += `\n  table ${table.tableId}:\n    active=${activeCount}, lookup=${lookupCount}, matched=${matchedCount}\n`;
+      text += `\n${SEEN.format(table, c)}`;
     }
     previous = table;
   }
   flush();
   return text;
 }
+
+const DITTO = /tables? (\d+)(?:\.\.\.(\d+))?: ditto/y;
+
+/** Reads what `formatTableStats` printed. */
+function parseTableStats(r: TextReader, c: TextContext): readonly TableStats[] {
+  const tables: TableStats[] = [];
+  while (!r.atEnd) {
+    const ditto = r.take(DITTO);
+    const previous = tables.at(-1);
+    if (ditto === undefined || previous === undefined) tables.push(SEEN.parse(r, c));
+    else {
+      const [first = 0, last = first] = (ditto.match(/\d+/g) ?? []).map(Number);
+      if (last > MAX_TABLE) throw r.expected('tables up to 255');
+      for (let tableId = first; tableId <= last; tableId += 1) tables.push({ ...previous, tableId });
+    }
+  }
+  return tables;
+}
+
+const MAX_TABLE = 0xff;
 
 const DESC_REPLY: MessageSpec<TableDescReply> = {
   type: 'table_desc_reply',
@@ -193,13 +236,14 @@ const DESC_REPLY: MessageSpec<TableDescReply> = {
       w.patch16(start, w.length - start);
     }
   },
-  format: ({ tables }) =>
+  text: incomplete('the flags of eviction and vacancy', ({ tables }) =>
     tables
       .map(
         ({ tableId, config }) =>
           `\n  table ${tableId}:\n   eviction=${(config & EVICTION) === 0 ? 'off' : 'on'} eviction_flags=${(config & EVICTION) === 0 ? '(default)' : 'OTHER'}\n   vacancy=${(config & VACANCY_EVENTS) === 0 ? 'off' : 'on'}\n`,
       )
       .join(''),
+  ),
 };
 
 /** OFPTC_ bits. */
@@ -255,13 +299,17 @@ function features(type: TableFeaturesMessage['type'], kind: 'request' | 'reply')
       for (const table of tables) writeFeatures(w, c.version, table);
     },
     // The properties are lists of everything: names and sizes are what people look for.
-    format: ({ tables }) =>
-      tables
-        .map(
-          ({ tableId, name, maxEntries }) =>
-            `\n  table ${tableId}${name === '' ? '' : ` ("${name}")`}:\n    max_entries=${maxEntries}\n`,
-        )
-        .join(''),
+    text: incomplete<MessageBody<TableFeaturesMessage>>(
+      'what tables can do',
+      ({ tables }) =>
+        tables
+          .map(
+            ({ tableId, name, maxEntries }) =>
+              `\n  table ${tableId}${name === '' ? '' : ` ("${name}")`}:\n    max_entries=${maxEntries}\n`,
+          )
+          .join(''),
+      { tables: [] },
+    ),
   };
 }
 
@@ -279,11 +327,23 @@ const TABLE_MOD: MessageSpec<TableMod> = {
     w.u32(config);
     writeRawProperties(w, properties);
   },
-  format: ({ tableId }) => (tableId === 0xff ? ' table_id: ALL_TABLES' : ` table_id=${tableId}`),
+  text: incomplete('how the table is configured', ({ tableId }) =>
+    tableId === MAX_TABLE ? ' table_id: ALL_TABLES' : ` table_id=${tableId}`,
+  ),
 };
 
 const ALL_QUEUES = 0xffff_ffff;
-const UNKNOWN = 0xffff_ffff_ffff_ffffn;
+/** The switch does not know how long the queue has been there. */
+const NO_DURATION = 0xffff_ffff;
+
+/** A queue's number, or all of them. */
+const QUEUE: Scalar<number> = {
+  pattern: /\w+/y,
+  what: 'a queue',
+  format: (queue) => (queue === ALL_QUEUES ? 'ALL' : String(queue)),
+  parse: (text, c) => (text === 'ALL' ? ALL_QUEUES : decimal.parse(text, c)),
+};
+const queueRequest = texts<MessageBody<QueueStatsRequest>>();
 
 const QUEUE_REQUEST: MessageSpec<QueueStatsRequest> = {
   type: 'queue_stats_request',
@@ -293,9 +353,21 @@ const QUEUE_REQUEST: MessageSpec<QueueStatsRequest> = {
     w.u32(port ?? PORTS.ANY);
     w.u32(queue ?? ALL_QUEUES);
   },
-  format: ({ port, queue }) =>
-    ` port=${formatPort(port ?? PORTS.ANY)} queue=${(queue ?? ALL_QUEUES) === ALL_QUEUES ? 'ALL' : queue}`,
+  text: queueRequest.text` port=${queueRequest.is('port', port, PORTS.ANY)} queue=${queueRequest.is('queue', QUEUE, ALL_QUEUES)}`,
 };
+
+const queueStats = texts<QueueStats>();
+const queueReply = texts<MessageBody<QueueStatsReply>>();
+
+const QUEUE_DURATION: TextItem<QueueStats> = part(
+  ({ durationSec, durationNsec }) => (durationSec === NO_DURATION ? '?' : formatDuration(durationSec, durationNsec)),
+  (r, into) => {
+    const [durationSec, durationNsec] = r.accept('?') ? [NO_DURATION, NO_DURATION] : readDuration(r);
+    Object.assign(into, { durationSec, durationNsec });
+  },
+);
+
+const QUEUE_STATS: Text<QueueStats> = queueStats.text`  port ${queueStats.is('port', port)} queue ${queueStats.is('queue', decimal)}: bytes=${queueStats.is('txBytes', counter)}, pkts=${queueStats.is('txPackets', counter)}, errors=${queueStats.is('txErrors', counter)}, duration=${QUEUE_DURATION}\n`;
 
 const QUEUE_REPLY: MessageSpec<QueueStatsReply> = {
   type: 'queue_stats_reply',
@@ -335,14 +407,7 @@ const QUEUE_REPLY: MessageSpec<QueueStatsReply> = {
       w.u32(queue.durationNsec);
     }
   },
-  format: ({ queues }) => {
-    const value = (counter: bigint): string => (counter === UNKNOWN ? '?' : String(counter));
-    const lines = queues.map((q) => {
-      const duration = q.durationSec === 0xffff_ffff ? '?' : formatDuration(q.durationSec, q.durationNsec);
-      return `  port ${formatPort(q.port)} queue ${q.queue}: bytes=${value(q.txBytes)}, pkts=${value(q.txPackets)}, errors=${value(q.txErrors)}, duration=${duration}\n`;
-    });
-    return ` ${queues.length} queues\n${lines.join('')}`;
-  },
+  text: queueReply.text` ${queueReply.counted('queues', 'queues', QUEUE_STATS)}`,
 };
 
 export const TABLE_MESSAGES: readonly MessageSpec<MessageBase>[] = [
