@@ -9,8 +9,8 @@ import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
 import { linkExists, listLinks, overlayMtu } from './host/link.ts';
-import { applyNat, natPresent, natRuleset } from './host/nat.ts';
-import { followChains } from './host/nft-monitor.ts';
+import { applyNat, listNat, natRuleset } from './host/nat.ts';
+import { followNft } from './host/nft-monitor.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkUnavailable } from './node/conditions.ts';
@@ -84,7 +84,8 @@ export class Agent {
   /** MTU that the underlay leaves for pods, once known. */
   #overlayMtu: number | undefined;
   #encapIp: string | undefined;
-  #appliedNat = '';
+  /** The ruleset that was applied, and what nftables made of it. */
+  #nat: { readonly ruleset: string; readonly listed: string | undefined } | undefined;
   #forwarding: ForwardingReport = { opened: [], blocking: [] };
   #listening = false;
   readonly #daemons: Daemons;
@@ -123,7 +124,7 @@ export class Agent {
     this.#loops = {
       bootstrap: loop('bootstrap', (signal) => this.#bootstrap(signal)),
       ovn0: loop('ovn0', (signal) => this.#hostPort(signal)),
-      nat: loop('nat', () => this.#nat()),
+      nat: loop('nat', () => this.#masquerade()),
       forward: loop('forward', () => this.#forward()),
       collect: loop('collect', () => this.attachments.collectAbandoned()),
       gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
@@ -158,7 +159,9 @@ export class Agent {
     await this.attachments.collectOrphanLinks();
     this.#daemons.start();
     this.#trigger('bootstrap', 'forward', 'collect');
-    void followChains((line) => this.#onChainChange(line), log, signal);
+    const look = (): void => this.#trigger('nat', 'forward');
+    void followNft('chains', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
+    void followNft('destroy rules', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
       .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'install'))
       .catch(() => {});
@@ -279,8 +282,8 @@ export class Agent {
     }
   }
 
-  #onChainChange(line: string): void {
-    if (line.startsWith('delete chain inet ovenbird ')) this.#trigger('nat');
+  #onNftLine(line: string): void {
+    if (/^delete (chain|rule) inet ovenbird /.test(line)) this.#trigger('nat');
     else if (line.includes('hook forward')) this.#trigger('forward');
     // The line of a deletion does not say which hook the chain had; it matters only while one is in the way.
     else if (line.startsWith('delete chain ') && this.#forwarding.blocking.length > 0) this.#trigger('forward');
@@ -328,16 +331,18 @@ export class Agent {
     if (did.length > 0) log.info({ did }, `${HOST_PORT} configured`);
   }
 
-  async #nat(): Promise<void> {
+  async #masquerade(): Promise<void> {
     const { watches, config, log } = this.#parts;
     if (watches.subnets.generation === 0) return;
     const join = nodeNetwork(this.#node())?.subnet;
     if (join === undefined) return;
     const ruleset = natRuleset(hostNetworks(watches.subnets, join), config.serviceCidr.split(','));
-    if (ruleset === this.#appliedNat && (await natPresent())) return;
+    const listed = await listNat();
+    if (ruleset === this.#nat?.ruleset && listed !== undefined && listed === this.#nat.listed) return;
     await applyNat(ruleset);
-    this.#appliedNat = ruleset;
-    log.info('masquerade rules written');
+    if (ruleset === this.#nat?.ruleset) log.warn('somebody changed the nftables table inet ovenbird: written anew');
+    else log.info('masquerade rules written');
+    this.#nat = { ruleset, listed: await listNat() };
   }
 
   async #forward(): Promise<void> {

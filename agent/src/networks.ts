@@ -39,6 +39,8 @@ export interface HostNetworks {
   readonly cidrs: readonly string[];
   /** Those whose pods leave the cluster with the node's address. */
   readonly natOutgoing: readonly string[];
+  /** Addresses of all nodes, this one included. */
+  readonly nodes: readonly string[];
 }
 
 /** Collects the CIDRs of the VPC that the join subnet belongs to, in a stable order. */
@@ -49,6 +51,7 @@ export function hostNetworks(subnets: Store<Subnet>, joinSubnet: string): HostNe
   return {
     cidrs: members.flatMap(cidrsOf).sort(),
     natOutgoing: nat.flatMap(cidrsOf).sort(),
+    nodes: (subnets.get(joinSubnet)?.status?.nodes ?? []).flatMap(({ addresses }) => addresses).sort(),
   };
 }
 

@@ -48,6 +48,8 @@ export interface BrainOptions {
  * run it on a plain sink; production gives it the northbound writer.
  */
 export class Brain {
+  /** Name of the subnet that connects the nodes. */
+  readonly joinSubnet: string;
   readonly allocator: Allocator;
   readonly pods: PodLife;
   readonly nodes: NodeLife;
@@ -83,6 +85,7 @@ export class Brain {
       () => this.run(),
       (error) => options.onError('tick', error),
     );
+    this.joinSubnet = rules.joinSubnet;
     this.allocator = new Allocator({ joinSubnet: rules.joinSubnet });
     const context = new CompileContext({ clusterUid: options.clusterUid, ...rules, tiers: options.tiers });
     this.engine = new Engine(state, allUnits(context), sink, (unit, error) => options.onError(unit, error));
@@ -213,6 +216,8 @@ export class Brain {
           this.#retryAttachments();
           for (const { name } of state.index('IpRecord', 'container', key)) this.#dirtyAttachments.add(name);
           this.#announceAgain('Node', key);
+          // It lists the nodes.
+          api.writeStatus('Subnet', this.joinSubnet);
           break;
         case 'Subnet':
         case 'Vpc':

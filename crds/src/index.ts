@@ -61,6 +61,7 @@ export {
   SUBNETS,
   type Subnet,
   type SubnetAcl,
+  type SubnetNode,
   type SubnetSpec,
   type SubnetStatus,
   statusCount,

@@ -98,6 +98,17 @@ export interface SubnetStatus {
   readonly v4usingIPrange?: string;
   readonly v6availableIPrange?: string;
   readonly v6usingIPrange?: string;
+  /** Of the join Subnet only: the nodes, by name. */
+  readonly nodes?: readonly SubnetNode[];
+}
+
+/** A node as the others need to know it. */
+export interface SubnetNode {
+  readonly name: string;
+  /** InternalIP addresses of the Node. */
+  readonly addresses: readonly string[];
+  /** Its addresses on the join Subnet, IPv4 first. */
+  readonly join: readonly string[];
 }
 
 /** A Subnet object. */
@@ -306,6 +317,16 @@ const status = z
     v4usingIPrange: addressRanges('IPv4 addresses in use, as ranges.'),
     v6availableIPrange: addressRanges('Free IPv6 addresses, as ranges.'),
     v6usingIPrange: addressRanges('IPv6 addresses in use, as ranges.'),
+    nodes: z
+      .array(
+        z.strictObject({
+          name: z.string().meta({ description: 'Name of the Node.' }),
+          addresses: z.array(z.string()).meta({ description: 'InternalIP addresses of the Node.' }),
+          join: z.array(z.string()).meta({ description: 'Its addresses on this subnet, IPv4 first.' }),
+        }),
+      )
+      .meta({ description: 'Of the join subnet only: the nodes, by name.' })
+      .exactOptional(),
   })
   .meta({ description: 'What the subnet is; written by the controller.' });
 

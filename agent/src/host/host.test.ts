@@ -29,13 +29,18 @@ describe('MTU', () => {
 });
 
 describe('masquerade', () => {
-  const networks = { cidrs: ['10.16.0.0/16', '100.64.0.0/16', 'fd00:10:16::/112'], natOutgoing: ['10.16.0.0/16'] };
+  const networks = {
+    cidrs: ['10.16.0.0/16', '100.64.0.0/16', 'fd00:10:16::/112'],
+    natOutgoing: ['10.16.0.0/16'],
+    nodes: ['172.30.1.1', 'fd00::1'],
+  };
 
   test('one transaction, families apart, an empty set without elements', () => {
     const text = natRuleset(networks, ['10.96.0.0/12', 'fd00:10:96::/112']);
     expect(text.startsWith('table inet ovenbird\ndelete table inet ovenbird\ntable inet ovenbird {')).toBe(true);
     expect(text).toContain('set nat4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.16.0.0/16 }; }');
     expect(text).toContain('set nat6 { type ipv6_addr; flags interval; auto-merge; }');
+    expect(text).toContain('set nodes6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00::1 }; }');
     expect(text).toContain('elements = { 10.16.0.0/16, 100.64.0.0/16, 10.96.0.0/12 }');
     expect(text).toContain('elements = { fd00:10:16::/112, fd00:10:96::/112 }');
   });

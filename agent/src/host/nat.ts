@@ -21,6 +21,9 @@ function set(name: string, version: 4 | 6, cidrs: readonly string[]): string {
  * Masqueraded is what pods of `natOutgoing` subnets send out of the cluster, that is by another link than `ovn0` and to
  * none of the cluster's own networks. Traffic to this node's addresses never leaves it; traffic to other nodes is
  * masqueraded, because their reply, and their or the cloud's source checks, know nothing of pod addresses.
+ * So is what another node sent to a published port of this one (`hostPort`): a pod answers a node through the overlay,
+ * straight to it, past the translation that was made here. Clients outside of the cluster keep their address: the answer to
+ * them leaves by this node anyway. Pods of other subnets keep theirs too, or a policy would take them for the node.
  * @param serviceCidrs Service addresses
  */
 export function natRuleset(networks: HostNetworks, serviceCidrs: readonly string[]): string {
@@ -33,8 +36,12 @@ export function natRuleset(networks: HostNetworks, serviceCidrs: readonly string
     set('nat6', 6, networks.natOutgoing),
     set('internal4', 4, internal),
     set('internal6', 6, internal),
+    set('nodes4', 4, networks.nodes),
+    set('nodes6', 6, networks.nodes),
     '  chain postrouting {',
     '    type nat hook postrouting priority srcnat; policy accept;',
+    `    oifname "${HOST_PORT}" ct status dnat ip saddr @nodes4 counter masquerade`,
+    `    oifname "${HOST_PORT}" ct status dnat ip6 saddr @nodes6 counter masquerade`,
     `    oifname "${HOST_PORT}" return`,
     '    ip saddr @nat4 ip daddr != @internal4 counter masquerade',
     '    ip6 saddr @nat6 ip6 daddr != @internal6 counter masquerade',
@@ -49,9 +56,10 @@ export async function applyNat(ruleset: string): Promise<void> {
   await run('nft', ['-f', '-'], { input: ruleset });
 }
 
-/** Whether our chain is there; a foreign `flush ruleset` takes it away. */
-export async function natPresent(): Promise<boolean> {
-  return (await runRaw('nft', ['list', 'chain', 'inet', NAT_TABLE, 'postrouting'])).status === 0;
+/** The table as nftables shows it, without counters; undefined when it is not there (a foreign `flush ruleset`). */
+export async function listNat(): Promise<string | undefined> {
+  const { status, stdout } = await runRaw('nft', ['-s', 'list', 'table', 'inet', NAT_TABLE]);
+  return status === 0 ? stdout : undefined;
 }
 
 /** Removes the table, if it is there. */

@@ -1,4 +1,4 @@
-import { type SubnetStatus, statusCount, type VpcStatus } from '@ovenbird/crds';
+import { type SubnetNode, type SubnetStatus, statusCount, type VpcStatus } from '@ovenbird/crds';
 import type { Brain } from '../brain.ts';
 import type { Subnet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
@@ -42,10 +42,21 @@ export function subnetStatus(
     v6usingIPs: v6?.using ?? 0,
     v6availableIPrange: v6Ranges?.available ?? '',
     v6usingIPrange: v6Ranges?.using ?? '',
+    ...(subnet.name === brain.joinSubnet ? { nodes: joinedNodes(state) } : {}),
   };
   const conditions = [ready(subnet, brain, state, held(`Subnet/${subnet.name}`))];
   if (usable !== undefined) conditions.push(addressesLeft(subnet, brain));
   return { fields, conditions };
+}
+
+/** The nodes on the join subnet, which agents need to know: what comes from a node is not from outside of the cluster. */
+function joinedNodes(state: State): readonly SubnetNode[] {
+  return [...state.keys('NodeAddress')].sort().flatMap((name) => {
+    const [node, address] = [state.get('Node', name), state.get('NodeAddress', name)];
+    if (node === undefined || address === undefined) return [];
+    const join = [address.v4, address.v6].filter((text) => text !== undefined);
+    return [{ name, addresses: node.addresses, join }];
+  });
 }
 
 /** Whether the next pod finds an address: `AddressesAvailable`. */
