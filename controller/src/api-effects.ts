@@ -2,6 +2,9 @@ import type { ClusterPolicy, ClusterPolicyKind } from './policy/cluster-model.ts
 import type { NetworkPolicy } from './policy/model.ts';
 import type { IpRecord, Key, Node, Pod, Vip } from './store/model.ts';
 
+/** Kinds whose objects stay until nothing of them is in use. */
+export type Finalized = 'Subnet' | 'Vpc' | 'SecurityGroup';
+
 /** Everything that follows from decisions and goes to the Kubernetes API; none of it is waited for. */
 export interface ApiEffects {
   announcePod(key: Key): void;
@@ -23,6 +26,9 @@ export interface ApiEffects {
     reason: string,
     message: string,
   ): void;
-  writeStatus(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy', name: string): void;
-  writeFinalizer(kind: 'Subnet' | 'Vpc', name: string): void;
+  writeStatus(
+    kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy' | 'SecurityGroup',
+    name: string,
+  ): void;
+  writeFinalizer(kind: Finalized, name: string): void;
 }

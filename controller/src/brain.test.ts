@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { podAnnouncement } from './pod/announcement.ts';
-import { makeNamespace, makePod, makeQosPolicy, makeStatefulSet, makeSubnet, makeVpc, World } from './testing/world.ts';
+import {
+  makeGroup,
+  makeNamespace,
+  makePod,
+  makeQosPolicy,
+  makeStatefulSet,
+  makeSubnet,
+  makeVpc,
+  World,
+} from './testing/world.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
@@ -169,6 +178,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         { 'ovn.kubernetes.io/ip_address': '10.16.3.3' },
         { 'ovn.kubernetes.io/logical_switch': 'extra' },
         { 'ovn.kubernetes.io/egress_rate': '20' },
+        { 'ovn.kubernetes.io/security_groups': 'g0,g1' },
+        { 'ovn.kubernetes.io/security_groups': 'g1,nobody' },
         { 'ovn.kubernetes.io/ip_address': 'nonsense' },
       ),
     })
@@ -229,6 +240,28 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         const target = { pods: [], ...(subnet === undefined ? {} : { subnets: [subnet] }) };
         const egress = [{ rateKbit: 1000, cidrs: [], localPorts: [], remotePorts: [] }];
         world.set('QoSPolicy', makeQosPolicy(name, { shared, egress, targets: [target] }));
+      }),
+    ),
+  fc
+    .record({
+      name: fc.constantFrom('g0', 'g1'),
+      tier: fc.constantFrom(0, 1),
+      selects: fc.boolean(),
+      gone: fc.boolean(),
+    })
+    .map(({ name, tier, selects, gone }) =>
+      named(`group ${name} tier ${tier} selects ${selects} gone ${gone}`, (world) => {
+        const group = world.state.get('SecurityGroup', name);
+        if (gone && group !== undefined && world.finalized.has(`SecurityGroup/${name}`)) {
+          world.finalized.delete(`SecurityGroup/${name}`);
+          world.delete('SecurityGroup', name);
+        } else if (gone && group !== undefined) world.set('SecurityGroup', { ...group, deleting: true });
+        else if (group?.deleting !== true) {
+          const remote = { group: name === 'g0' ? 'g1' : 'g0' };
+          const rule = { family: 4, protocol: 'all', priority: 1, remote, policy: 'allow', log: selects } as const;
+          const selectors = selects ? [{ namespaces: [], pods: [] }] : [];
+          world.set('SecurityGroup', makeGroup(name, { tier: tier === 0 ? 0 : 1, selectors, ingress: [rule] }));
+        }
       }),
     ),
   fc.constantFrom('extra', undefined).map((value) =>

@@ -1,7 +1,7 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
 import { durableHolders, type LoadResult, loadAddresses, ownerOfRecord } from './alloc/load.ts';
-import type { ApiEffects } from './api-effects.ts';
+import type { ApiEffects, Finalized } from './api-effects.ts';
 import { AttachmentLife } from './attachment/life.ts';
 import { isContainerRecord } from './attachment/wanted.ts';
 import { CompileContext } from './compile/context.ts';
@@ -11,12 +11,14 @@ import { allUnits } from './compile/units.ts';
 import type { Known } from './live.ts';
 import { NodeLife } from './node/life.ts';
 import { PodLife } from './pod/life.ts';
-import { podProblems } from './pod/problems.ts';
+import { tellProblems } from './pod/problems.ts';
 import { PolicyLife } from './policy/life.ts';
 import { PoolLife } from './pool/life.ts';
 import { QosLife } from './qos/life.ts';
 import { isDurable } from './records/ip-object.ts';
-import type { Key, Kind } from './store/model.ts';
+import { SecurityGroupLife } from './security-group/life.ts';
+import { keysByAge } from './store/by-age.ts';
+import type { Key, WatchedKind } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
 import { Tick } from './tick.ts';
@@ -59,10 +61,13 @@ export class Brain {
   readonly attachments: AttachmentLife;
   readonly policies: PolicyLife;
   readonly qos: QosLife;
+  readonly groups: SecurityGroupLife;
   readonly engine: Engine;
   readonly #options: BrainOptions;
   readonly #tick: Tick;
   readonly #dirtyPods = new Set<Key>();
+  /** Pods that are told what of their wishes cannot be. */
+  readonly #changedPods = new Set<Key>();
   readonly #dirtyNodes = new Set<Key>();
   readonly #dirtyVips = new Set<Key>();
   /** Pods, and names of IP objects of containers outside of Kubernetes. */
@@ -131,10 +136,7 @@ export class Brain {
     this.subnets = new SubnetLife(state, this.allocator, rules, options.serviceCidrs, options.live.subnets, {
       committed,
       changed: (subnet) => this.#subnetChanged(subnet),
-      finished: (kind, name) => {
-        this.#finished.add(`${kind}/${name}`);
-        api.writeFinalizer(kind, name);
-      },
+      finished: (kind, name) => this.#finish(kind, name),
       statusChanged: (kind, name) => api.writeStatus(kind, name),
     });
     this.policies = new PolicyLife(
@@ -150,6 +152,16 @@ export class Brain {
     this.qos = new QosLife(state, options.live.bandwidths, {
       statusChanged: (policy) => api.writeStatus('QoSPolicy', policy),
     });
+    this.groups = new SecurityGroupLife(
+      state,
+      { ...rules, tiers: options.tiers },
+      {
+        committed,
+        held: (name) => void this.#finished.delete(`SecurityGroup/${name}`),
+        finished: (name) => this.#finish('SecurityGroup', name),
+        statusChanged: (name) => api.writeStatus('SecurityGroup', name),
+      },
+    );
     state.onTouch(() => this.#tick.schedule());
   }
 
@@ -163,10 +175,10 @@ export class Brain {
     const result = loadAddresses(state, this.allocator, live.ports);
     this.#loading = false;
     // Before the pods: a Vip's status is what it had, and nothing else tells of it when the database was emptied.
-    for (const key of this.#byAge('Vip')) this.vips.reconcile(key);
-    for (const key of this.#byAge('Pod')) this.#dirtyPods.add(key);
-    for (const key of this.#byAge('Node')) this.#dirtyNodes.add(key);
-    for (const key of this.#byAge('Pod')) this.#dirtyAttachments.add(key);
+    for (const key of keysByAge(state, 'Vip')) this.vips.reconcile(key);
+    for (const key of keysByAge(state, 'Pod')) this.#dirtyPods.add(key);
+    for (const key of keysByAge(state, 'Node')) this.#dirtyNodes.add(key);
+    for (const key of keysByAge(state, 'Pod')) this.#dirtyAttachments.add(key);
     for (const record of state.list('IpRecord')) if (isContainerRecord(record)) this.#dirtyAttachments.add(record.name);
     return result;
   }
@@ -199,7 +211,7 @@ export class Brain {
   }
 
   /** Objects changed in the state (reflectors call this with each batch). */
-  changed(kind: Kind, keys: readonly Key[]): void {
+  changed(kind: WatchedKind, keys: readonly Key[]): void {
     const { state, api } = this.#options;
     for (const key of keys) {
       switch (kind) {
@@ -230,6 +242,10 @@ export class Brain {
           // Its list of namespaces may have changed.
           if (kind === 'Vpc') for (const pod of this.pods.waitingAnywhere()) this.#dirtyPods.add(pod);
           break;
+        case 'SecurityGroup':
+          if (state.get(kind, key)?.deleting !== true) this.#finished.delete(`${kind}/${key}`);
+          if (state.get(kind, key)?.deleting === false) api.writeFinalizer(kind, key);
+          break;
         case 'Namespace':
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
           this.#retryAttachments();
@@ -259,22 +275,6 @@ export class Brain {
         case 'AdminNetworkPolicy':
         case 'BaselineAdminNetworkPolicy':
         case 'ClusterNetworkPolicy':
-        case 'ClusterPlan':
-        case 'NodeSet':
-        case 'PodSet':
-        case 'PortName':
-        case 'NodeBlock':
-        case 'NamespaceVpc':
-        case 'Isolation':
-        case 'PodQos':
-        case 'QosUse':
-        case 'PodBandwidth':
-        case 'UsableSubnet':
-        case 'UsablePool':
-        case 'VipAddress':
-        case 'PodAddress':
-        case 'NodeAddress':
-        case 'AttachmentAddress':
           break;
       }
     }
@@ -298,7 +298,7 @@ export class Brain {
   }
 
   /** Whether a deleted object's finalizer may go. */
-  isFinished(kind: 'Subnet' | 'Vpc', name: string): boolean {
+  isFinished(kind: Finalized, name: string): boolean {
     return this.#finished.has(`${kind}/${name}`);
   }
 
@@ -318,8 +318,16 @@ export class Brain {
     this.#dirtyAttachments.clear();
     this.policies.run();
     this.qos.run();
+    this.groups.run();
+    for (const key of this.#changedPods) tellProblems(key, this.#options);
+    this.#changedPods.clear();
     this.engine.flush();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
+  }
+
+  #finish(kind: Finalized, name: string): void {
+    this.#finished.add(`${kind}/${name}`);
+    this.#options.api.writeFinalizer(kind, name);
   }
 
   async #afterCommit(unit: string, effect: () => void): Promise<void> {
@@ -386,7 +394,7 @@ export class Brain {
     this.#announceAgain('Pod', key);
     for (const vip of state.index('Vip', 'namespace', pod.namespace))
       if (sharesVip(pod, vip)) api.writeStatus('Vip', vip.name);
-    for (const { reason, message } of podProblems(pod, state)) api.event({ kind: 'Pod', object: pod }, reason, message);
+    this.#changedPods.add(key);
   }
 
   #poolsChanged(subnet: string): void {
@@ -451,12 +459,5 @@ export class Brain {
 
   #retryAttachments(): void {
     for (const key of this.attachments.waiting()) this.#dirtyAttachments.add(key);
-  }
-
-  #byAge(kind: 'Pod' | 'Node' | 'Vip'): Key[] {
-    const { state } = this.#options;
-    return [...state.entries(kind)]
-      .sort(([, a], [, b]) => (a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1))
-      .map(([key]) => key);
   }
 }

@@ -249,6 +249,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     seenIpPool: (object) => board.seenIpPool(object),
     seenVip: (object) => board.seenVip(object),
     seenQosPolicy: (object) => board.seenQosPolicy(object),
+    seenSecurityGroup: (object) => board.seenSecurityGroup(object),
     seenClusterPolicy: (kind, object) => board.seenClusterPolicy(kind, object),
     onNotice: (kind, notice) => {
       if (notice.type === 'error' && notice.error.code === 'forbidden') {
@@ -287,7 +288,8 @@ export async function lead(options: LeadOptions): Promise<void> {
   recordQueue.start();
   for (const owner of result.stale) recordQueue.add(owner);
   for (const record of state.list('IpRecord')) records.changed(record.name);
-  for (const kind of ['Subnet', 'Vpc'] as const) for (const name of state.keys(kind)) finalizers.enqueue(kind, name);
+  for (const kind of ['Subnet', 'Vpc', 'SecurityGroup'] as const)
+    for (const name of state.keys(kind)) finalizers.enqueue(kind, name);
   board.start(brain);
   await northbound.idle();
   log.info(
@@ -299,7 +301,7 @@ export async function lead(options: LeadOptions): Promise<void> {
   function statusOf(unit: string): void {
     const slash = unit.indexOf('/');
     const kind = unit.slice(0, slash);
-    const known = (['Subnet', 'Vpc', 'IPPool', 'QoSPolicy', ...clusterPolicyKinds] as const).find(
+    const known = (['Subnet', 'Vpc', 'IPPool', 'QoSPolicy', 'SecurityGroup', ...clusterPolicyKinds] as const).find(
       (one) => one === kind,
     );
     if (known !== undefined) board.due(known, unit.slice(slash + 1));

@@ -103,6 +103,8 @@ export const request = {
   portVips: 'ovn.kubernetes.io/port_vips',
   /** Names of Vips, separated by commas, whose address the pod may have. */
   aaps: 'ovn.kubernetes.io/aaps',
+  /** Names of SecurityGroups, separated by commas; on a Pod. */
+  securityGroups: 'ovn.kubernetes.io/security_groups',
   /** Kube-OVN: name of the Vip whose address is the pod's own. Not built. */
   vip: 'ovn.kubernetes.io/vip',
   /** `"true"`: accept frames for any MAC, where the namespace allows unsafe ports. */

@@ -40,6 +40,7 @@ export {
 export { type IP, IPS, type IPSpec, type IPStatus } from './ip-address.ts';
 export { IPPOOLS, type IPPool, type IPPoolSpec, type IPPoolStatus, parsePoolEntry } from './ip-pool.ts';
 export type { CustomResourceDefinition, FieldProblem, Kind, PrinterColumn } from './kind.ts';
+export { DEFAULT_LOG_RATE } from './log-rate.ts';
 export { isMac, type Mac, parseMac } from './mac.ts';
 export type { Condition, CustomResource, ObjectMeta } from './metadata.ts';
 export {
@@ -55,6 +56,15 @@ export {
 } from './qos-policy.ts';
 export { parseRoutes, type Route } from './routes.ts';
 export type { KubernetesValidation } from './rule.ts';
+export {
+  SECURITYGROUPS,
+  type SecurityGroup,
+  type SecurityGroupLabels,
+  type SecurityGroupRule,
+  type SecurityGroupSelector,
+  type SecurityGroupSpec,
+  type SecurityGroupStatus,
+} from './security-group.ts';
 export type { StructuralSchema } from './structural.ts';
 export {
   MAX_COUNT,

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { IPPOOLS, IPS, MAX_COUNT, QOSPOLICIES, SUBNETS, statusCount, VIPS, VPCS } from './index.ts';
+import { IPPOOLS, IPS, MAX_COUNT, QOSPOLICIES, SECURITYGROUPS, SUBNETS, statusCount, VIPS, VPCS } from './index.ts';
 
 describe('kinds', () => {
   it('have paths', () => {
@@ -19,7 +19,7 @@ describe('kinds', () => {
     expect(SUBNETS.problems({ metadata: { name: 'a' } })).toMatchObject([{ field: 'spec' }]);
   });
 
-  it.each([SUBNETS, VPCS, IPS, IPPOOLS, VIPS, QOSPOLICIES].map((kind) => [kind.plural, kind] as const))(
+  it.each([SUBNETS, VPCS, IPS, IPPOOLS, QOSPOLICIES, SECURITYGROUPS, VIPS].map((kind) => [kind.plural, kind] as const))(
     '%s: the committed CRD is current',
     async (plural, kind) => {
       const file = new URL(`../manifests/ovenbird.io_${plural}.yaml`, import.meta.url);

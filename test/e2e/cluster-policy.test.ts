@@ -104,21 +104,21 @@ describe('cluster policies', () => {
       10_000,
     );
     const far = { tier: 'Baseline', egress: [{ action: 'Deny', to: [{ namespaces: {} }] }] };
-    await lab.apply(policy('far', { ...far, priority: 97 }));
+    await lab.apply(policy('far', { ...far, priority: 87 }));
     const newer = await lab.waitFor(
       'far has the condition NeedsNewerOVN',
       async () => (await conditions('far')).find(({ type }) => type === 'NeedsNewerOVN') ?? 'not yet',
       10_000,
     );
-    expect(newer).toMatchObject({ status: 'True', message: 'tier Baseline has room for priorities 0 to 96 here' });
-    await lab.apply(policy('far', { ...far, priority: 96 }));
+    expect(newer).toMatchObject({ status: 'True', message: 'tier Baseline has room for priorities 0 to 86 here' });
+    await lab.apply(policy('far', { ...far, priority: 86 }));
     await lab.waitFor(
       'far is in force',
       async () => ((text) => text === 'NeedsNewerOVN=False Ready=True' || text)(await summary('far')),
       10_000,
     );
     await lab.apply(
-      policy('far', { ...far, priority: 96, egress: [{ action: 'Accept', to: [{ domainNames: ['example.com'] }] }] }),
+      policy('far', { ...far, priority: 86, egress: [{ action: 'Accept', to: [{ domainNames: ['example.com'] }] }] }),
     );
     await lab.waitFor(
       'far is not honoured',

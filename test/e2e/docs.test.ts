@@ -132,12 +132,26 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
       },
       15_000,
     );
-    const cli = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
-    const env = { OVENBIRD_LAB: lab.state.directory };
-    const listed = await run([process.execPath, cli, 'acls', '-n', 'bank', 'vault'], { env });
-    const page = readFileSync(`${folder}network-policy.md`, 'utf8');
-    const printed = /^\$ ovenbird acls -n bank vault\n(.*?)^```$/ms.exec(page)?.[1] ?? '';
-    expect(listed).toBe(printed);
+    await printsRules(lab, 'network-policy.md', 'bank', 'vault');
+  },
+  'security-groups.md': async (lab) => {
+    const ask = { protocol: 'tcp', port: 8080, timeoutMs: 700 } as const;
+    const [sack = ''] = addressesOf(await lab.get<PodObject>('pod', 'sack', '-n', 'granary'));
+    const [mouse = ''] = addressesOf(await lab.get<PodObject>('pod', 'mouse', '-n', 'granary'));
+    await lab.waitFor(
+      'the mouse reaches the sack, and nobody else anybody in a group',
+      async () => {
+        const answers = await lab.probe([
+          { ...ask, from: 'granary/mouse', destination: sack },
+          { ...ask, from: 'granary/cat', destination: sack },
+          { ...ask, from: 'granary/cat', destination: mouse },
+        ]);
+        const verdicts = answers.map(({ verdict }) => verdict).join(' ');
+        return verdicts === 'open timeout timeout' || verdicts;
+      },
+      15_000,
+    );
+    await printsRules(lab, 'security-groups.md', 'granary', 'sack');
   },
   'qos.md': async (lab) => {
     const listed = await lab.waitFor(
@@ -162,6 +176,16 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
   },
 };
 
+/** `ovenbird acls` prints for a pod what the page shows. */
+async function printsRules(lab: TestLab, page: string, namespace: string, pod: string): Promise<void> {
+  const cli = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+  const env = { OVENBIRD_LAB: lab.state.directory };
+  const listed = await run([process.execPath, cli, 'acls', '-n', namespace, pod], { env });
+  const text = readFileSync(`${folder}${page}`, 'utf8');
+  const printed = new RegExp(`^\\$ ovenbird acls -n ${namespace} ${pod}\\n(.*?)^\`\`\`$`, 'ms').exec(text)?.[1] ?? '';
+  expect(listed).toBe(printed);
+}
+
 /** Every destination answers the pod's ping, at the latest when all flows are there. */
 async function answered(lab: TestLab, pod: string, ...destinations: readonly string[]): Promise<void> {
   await lab.waitFor(
@@ -180,7 +204,18 @@ describe('examples of the documentation', () => {
   const created: Example[] = [];
   const remove = async (): Promise<void> => {
     // Namespaces first, so that the pods in them do not hold up the subnets; a deleted subnet waits for its last pod.
-    const order = ['Namespace', 'Pod', 'StatefulSet', 'IP', 'IPPool', 'Vip', 'QoSPolicy', 'Subnet', 'Vpc'];
+    const order = [
+      'Namespace',
+      'Pod',
+      'StatefulSet',
+      'IP',
+      'IPPool',
+      'Vip',
+      'QoSPolicy',
+      'SecurityGroup',
+      'Subnet',
+      'Vpc',
+    ];
     const objects = created.splice(0).sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
     if (objects.length > 0) await lab.delete(objects, '--wait=true', '--timeout=60s');
   };
@@ -199,6 +234,7 @@ describe('examples of the documentation', () => {
       'names',
       'network-policy',
       'qos',
+      'security-groups',
       'subnet',
       'vip',
       'vpc',
@@ -210,7 +246,7 @@ describe('examples of the documentation', () => {
     for (const objects of blocks) {
       created.push(...objects);
       await lab.apply(...objects);
-      const networks = objects.filter(({ kind }) => ['Subnet', 'Vpc', 'IPPool', 'Vip', 'QoSPolicy'].includes(kind));
+      const networks = objects.filter(({ kind, apiVersion }) => apiVersion === 'ovenbird.io/v1' && kind !== 'IP');
       if (networks.length > 0) {
         const names = networks.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
         await lab.kubectl(['wait', '--for=condition=Ready', '--timeout=20s', ...names]);

@@ -56,6 +56,7 @@ describe('RBAC', () => {
 
   const addresses = [
     { kind: 'IPPool', spec: { subnet: 'rbac', ips: ['10.47.0.200'] } },
+    { kind: 'SecurityGroup', spec: {} },
     { kind: 'Vip', spec: { subnet: 'rbac', namespace: ns } },
     { kind: 'QoSPolicy', spec: { allowedNamespaces: [ns], egress: [{ dscp: 1 }] } },
   ].map((more) => ({ apiVersion: 'ovenbird.io/v1', metadata: { name: 'rbac' }, ...more }));

@@ -1,9 +1,21 @@
-import type { Subnet as SubnetObject, Vpc as VpcObject } from '@ovenbird/crds';
-import { CONTROLLER_FINALIZER, SUBNETS, VPCS } from '@ovenbird/crds';
-import { type CallOptions, KubeError, type KubeObject, type Requester, Resource, WorkQueue } from '@ovenbird/kube';
+import { CONTROLLER_FINALIZER, SECURITYGROUPS, SUBNETS, VPCS } from '@ovenbird/crds';
+import {
+  type CallOptions,
+  KubeError,
+  type KubeObject,
+  type Requester,
+  Resource,
+  type ResourceKind,
+  WorkQueue,
+} from '@ovenbird/kube';
+import type { Finalized } from '../api-effects.ts';
 import type { State } from '../store/state.ts';
 
-type Finalized = 'Subnet' | 'Vpc';
+const resources: Readonly<Record<Finalized, ResourceKind>> = {
+  Subnet: SUBNETS,
+  Vpc: VPCS,
+  SecurityGroup: SECURITYGROUPS,
+};
 
 export interface FinalizerOptions {
   readonly client: Requester;
@@ -13,7 +25,7 @@ export interface FinalizerOptions {
   readonly isFinished: (kind: Finalized, name: string) => boolean;
 }
 
-/** Puts our finalizer on every Subnet and Vpc, and takes it off when the last address, port and row of a deleted one is gone. */
+/** Puts our finalizer on every Subnet, Vpc and SecurityGroup, and takes it off when the last address, port and row of a deleted one is gone. */
 export class Finalizers {
   readonly #options: FinalizerOptions;
   readonly #queue: WorkQueue<string>;
@@ -42,9 +54,8 @@ export class Finalizers {
     const has = object.finalizers.includes(CONTROLLER_FINALIZER);
     const wanted = !object.deleting || (has && !isFinished(kind, name));
     if (has === wanted) return;
-    if (kind === 'Subnet')
-      await setFinalizer(new Resource<SubnetObject>(client, SUBNETS), name, object.uid, wanted, { signal });
-    else await setFinalizer(new Resource<VpcObject>(client, VPCS), name, object.uid, wanted, { signal });
+    const resource = new Resource<KubeObject>(client, resources[kind]);
+    await setFinalizer(resource, name, object.uid, wanted, { signal });
   }
 }
 

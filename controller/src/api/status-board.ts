@@ -3,6 +3,8 @@ import {
   type IPPool,
   QOSPOLICIES,
   type QoSPolicy,
+  SECURITYGROUPS,
+  type SecurityGroup,
   SUBNETS,
   type Subnet as SubnetObject,
   VIPS,
@@ -18,6 +20,7 @@ import { clusterPolicyResources } from '../store/watch.ts';
 import { clusterPolicyStatus } from './cluster-policy-status.ts';
 import { poolStatus } from './pool-status.ts';
 import { qosStatus } from './qos-status.ts';
+import { securityGroupStatus } from './security-group-status.ts';
 import { type HeldReason, subnetStatus, vpcStatus } from './subnet-status.ts';
 import { vipStatus } from './vip-status.ts';
 
@@ -27,7 +30,7 @@ const coalesceMs = 500;
 /** Writing ranges sorts what is in use; in a large subnet it is done less often, so that it takes 2 % of the time at most. */
 const restFactor = 50;
 
-/** Keeps the status of Subnets, Vpcs, IPPools and cluster policies true, off every pod's path. */
+/** Keeps the status of Subnets, Vpcs, IPPools, Vips, SecurityGroups and cluster policies true, off every pod's path. */
 export class StatusBoard {
   readonly #state: State;
   readonly #writer: StatusWriter;
@@ -39,6 +42,7 @@ export class StatusBoard {
   readonly #pools = new Map<string, IPPool>();
   readonly #vips = new Map<string, Vip>();
   readonly #qos = new Map<string, QoSPolicy>();
+  readonly #groups = new Map<string, SecurityGroup>();
   /** By kind and name. */
   readonly #policies = new Map<string, ClusterPolicyObject>();
   readonly #due = new Set<string>();
@@ -68,6 +72,7 @@ export class StatusBoard {
     for (const name of this.#pools.keys()) this.due('IPPool', name);
     for (const name of this.#vips.keys()) this.due('Vip', name);
     for (const name of this.#qos.keys()) this.due('QoSPolicy', name);
+    for (const name of this.#groups.keys()) this.due('SecurityGroup', name);
     for (const kind of clusterPolicyKinds) for (const name of this.#state.keys(kind)) this.due(kind, name);
   }
 
@@ -95,7 +100,14 @@ export class StatusBoard {
     this.#qos.set(object.metadata.name, object);
   }
 
-  due(kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy', name: string): void {
+  seenSecurityGroup(object: SecurityGroup): void {
+    this.#groups.set(object.metadata.name, object);
+  }
+
+  due(
+    kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy' | 'SecurityGroup',
+    name: string,
+  ): void {
     this.#due.add(`${kind}/${name}`);
     if (this.#brain === undefined || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -121,6 +133,7 @@ export class StatusBoard {
       else if (key.startsWith('IPPool/')) this.#writePool(name, brain);
       else if (key.startsWith('Vip/')) this.#writeVip(name, brain);
       else if (key.startsWith('QoSPolicy/')) this.#writeQosPolicy(name);
+      else if (key.startsWith('SecurityGroup/')) this.#writeGroup(name, brain);
       else if (key.startsWith('Vpc/')) this.#writeVpc(name);
       else for (const kind of clusterPolicyKinds) if (key.startsWith(`${kind}/`)) this.#writePolicy(kind, name);
     }
@@ -158,6 +171,17 @@ export class StatusBoard {
     }
     const { fields, conditions } = qosStatus(policy, this.#state, this.#held);
     this.#writer.update(QOSPOLICIES, object, { fields: { ...fields }, conditions });
+  }
+
+  #writeGroup(name: string, brain: Brain): void {
+    const group = this.#state.get('SecurityGroup', name);
+    const object = this.#groups.get(name);
+    if (group === undefined || object === undefined) {
+      this.#groups.delete(name);
+      return;
+    }
+    const { fields, conditions } = securityGroupStatus(group, brain.groups, this.#state, this.#held);
+    this.#writer.update(SECURITYGROUPS, object, { fields: { ...fields }, conditions });
   }
 
   #writePool(name: string, brain: Brain): void {

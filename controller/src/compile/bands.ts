@@ -14,6 +14,8 @@ export const aclPriority = {
   policyAllow: 2001,
   /** A NetworkPolicy drops the rest, in rows of its own so that drops can be counted. */
   policyDrop: 2000,
+  /** `allowEWTraffic`: packets within a subnet. Kube-OVN's number, so that `acls` stand to it as they did. */
+  eastWest: 1900,
   /** A private subnet admits itself and its `allowSubnets`. */
   privateAllow: 1001,
   /** A private subnet drops the rest. */
@@ -53,11 +55,43 @@ export const adminLadder: { readonly bands: BandLadder; readonly tiers: BandLadd
   tiers: { priorities: 1001, step: { highest: 32_767, levels: 31 }, last: { highest: 32_767, levels: 0 } },
 };
 
-/** Tier Baseline; a BaselineAdminNetworkPolicy comes last. In bands there is room between NetworkPolicies and `private`. */
+/** Tier Baseline; a BaselineAdminNetworkPolicy comes last. In bands there is room between `allowEWTraffic` and `private`. */
 export const baselineLadder: { readonly bands: BandLadder; readonly tiers: BandLadder } = {
-  bands: { priorities: 97, step: { highest: 1999, levels: 10 }, last: { highest: 1029, levels: 28 } },
+  bands: { priorities: 87, step: { highest: 1899, levels: 10 }, last: { highest: 1029, levels: 28 } },
   tiers: { priorities: 1001, step: { highest: 32_767, levels: 31 }, last: { highest: 1736, levels: 100 } },
 };
+
+/** Priorities of SecurityGroups of one tier. */
+export interface GroupBand {
+  /** What every pod needs to be on the network: ARP needs no rule, neighbour discovery and DHCP do. */
+  readonly base: number;
+  /** A rule of priority 1; one of priority p stands at `first - (p - 1)`. */
+  readonly first: number;
+  /** The highest p that has a place. */
+  readonly last: number;
+  /** `allowSameGroupTraffic`. */
+  readonly sameGroup: number;
+  /** `logDropped`: the group's own drop, logged. */
+  readonly ownDrop: number;
+  /** The end of the tier: everything else. */
+  readonly drop: number;
+}
+
+const tier0 = { sameGroup: 2004, ownDrop: 2003, drop: 2002 };
+const groupBands = {
+  /** Between tier Admin and what nodes, Subnets and namespaces say; with tiers at Kube-OVN's numbers. */
+  0: {
+    bands: { base: 3972, first: 3971, last: 960, sameGroup: 3004, ownDrop: 3003, drop: 3002 },
+    tiers: { base: 18_484, first: 18_483, last: 16_384, ...tier0 },
+  },
+  /** Behind everything else. */
+  1: { base: 999, first: 998, last: 980, sameGroup: 4, ownDrop: 3, drop: 2 },
+} as const;
+
+/** Where rules of SecurityGroups of a tier stand. @param tiers OVN has ACL tiers */
+export function groupBand(tier: 0 | 1, tiers: boolean): GroupBand {
+  return tier === 1 ? groupBands[1] : groupBands[0][tiers ? 'tiers' : 'bands'];
+}
 
 /** Logical_Router_Policy priorities; the numbers are Kube-OVN's, because people know them. */
 export const policyPriority = {

@@ -1,9 +1,9 @@
 import { type ClusterPolicyKind, clusterPolicyKey, type PlannedAcl } from '../policy/cluster-model.ts';
+import { aclColumns } from './acl-columns.ts';
 import { aclTier } from './bands.ts';
 import { clusterMatch } from './cluster-match.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
-import { aclColumns } from './network-policy.ts';
 
 /** Cluster policy of one kind → one Port_Group and an ACL per rule, or several where rules before it pass. */
 export function clusterPolicyUnit(context: CompileContext, kind: ClusterPolicyKind): UnitDefinition {

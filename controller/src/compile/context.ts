@@ -1,6 +1,7 @@
 import type { NodeSet } from '../policy/cluster-model.ts';
 import type { NodeBlock, PodSet } from '../policy/model.ts';
 import {
+  guardGroupName,
   internalSetName,
   nodeBlockName,
   nodePortGroupName,
@@ -10,6 +11,7 @@ import {
   policyGroupName,
   qosGroupName,
   routerName,
+  securityGroupName,
   subjectsGroupName,
   switchName,
 } from './names.ts';
@@ -55,6 +57,11 @@ export class CompileContext {
     return vpc === this.defaultVpc ? undefined : vpc;
   }
 
+  /** Whether OVN has ACL tiers. */
+  get tiers(): boolean {
+    return this.#tiers;
+  }
+
   /** The tier of an ACL as a column, where OVN has it. */
   tier(tier: number): { readonly tier?: number } {
     return this.#tiers ? { tier } : {};
@@ -71,12 +78,20 @@ export class CompileContext {
 
   podSetGroup(set: PodSet): RowRef {
     const policy = set.group?.owner ?? ownerOf('NetworkPolicy', set.policy ?? '');
-    const owner = set.holds === 'policy' ? policy : ownerOf('PodSet', set.id);
+    const owner = set.holds === 'policy' || set.holds === 'group' ? policy : ownerOf('PodSet', set.id);
     return rowRef(this.clusterUid, 'Port_Group', this.podSetGroupName(set), owner);
   }
 
   qosGroup(policy: string): RowRef {
     return rowRef(this.clusterUid, 'Port_Group', qosGroupName(policy), ownerOf('QoSPolicy', policy));
+  }
+
+  securityGroup(name: string): RowRef {
+    return rowRef(this.clusterUid, 'Port_Group', securityGroupName(name), ownerOf('SecurityGroup', name));
+  }
+
+  guardGroup(tier: 0 | 1): RowRef {
+    return rowRef(this.clusterUid, 'Port_Group', guardGroupName(tier), ownerOf('Guard', String(tier)));
   }
 
   peerSet(id: string, family: 4 | 6): RowRef {

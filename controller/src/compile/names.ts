@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /**
  * Every name that Ovenbird gives in the northbound database, in one place (the table for people is docs/names.md).
  *
@@ -55,6 +57,27 @@ export const subjectsGroupName = (
 export const peerSetName = (id: string, family: 4 | 6): string => `peer_${id}_ip${family}`;
 /** Addresses on the join subnet of nodes that have an address in a block. */
 export const nodeBlockName = (id: string, family: 4 | 6): string => `nodes_${id}_ip${family}`;
+
+/** The pods of a SecurityGroup. northd derives the address sets `<name>_ip4` and `<name>_ip6`. */
+export const securityGroupName = (group: string): string => `sg_${identifier(group)}`;
+/** The pods of all SecurityGroups of a tier, and those that name some in vain. */
+export const guardGroupName = (tier: 0 | 1): string => `sgbase_${tier}`;
+/** The limit of log entries of an object: `kind` as kubectl abbreviates it. */
+export const logMeterName = (kind: LoggedKind, key: string): string => `log_${kind}_${key.replace('/', '.')}`;
+
+/** Kinds whose rules may be logged, as kubectl abbreviates them. */
+export type LoggedKind = 'subnet' | 'sg' | 'netpol';
+
+/**
+ * ACL.name, which log entries carry: `<kind>/<name>/<rule>`. It holds 63 characters (ovn-nb(5)), so of long names the first
+ * ones are kept, and a hash.
+ */
+export function aclName(kind: LoggedKind, key: string, rule: string): string {
+  const whole = `${kind}/${key}/${rule}`;
+  if (whole.length <= 63) return whole;
+  const hash = createHash('sha256').update(key).digest('hex').slice(0, 8);
+  return `${kind}/${key.slice(0, 63 - kind.length - rule.length - hash.length - 3)}~${hash}/${rule}`;
+}
 
 /** The addresses of an IPPool. */
 export const ipPoolSetName = (pool: string, family: 4 | 6): string => `ippool_${identifier(pool)}_ip${family}`;

@@ -1,20 +1,10 @@
 import { planPolicy, type RulePlan } from '../policy/plan.ts';
+import { aclColumns } from './acl-columns.ts';
 import { aclPriority, aclTier } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { policyGroupName } from './names.ts';
 import { isolationMatch, ruleMatch } from './policy-match.ts';
-
-/** ACL columns of a direction: egress rules see the backend of a Service, not its virtual address (ovn-nb(5), ACL options). */
-export const aclColumns: Readonly<Record<'ingress' | 'egress', AclColumns>> = {
-  ingress: { direction: 'to-lport', options: new Map() },
-  egress: { direction: 'from-lport', options: new Map([['apply-after-lb', 'true']]) },
-};
-
-interface AclColumns {
-  readonly direction: 'to-lport' | 'from-lport';
-  readonly options: ReadonlyMap<string, string>;
-}
 
 /**
  * NetworkPolicy → one Port_Group, an explicit drop per isolated direction, and an allow per rule. Which pods and peers it

@@ -12,8 +12,8 @@ export function podSetUnit(context: CompileContext): UnitDefinition {
     lane: 'bulk',
     compile(id, reader) {
       const set = reader.get('PodSet', id);
-      // The group of a policy's own pods is a row of the policy.
-      if (set === undefined || set.holds === 'policy') return [];
+      // The group of a policy's own pods is a row of the policy, and likewise for a SecurityGroup.
+      if (set === undefined || set.holds === 'policy' || set.holds === 'group') return [];
       const rows = context.builder('PodSet', id);
       const ids = {
         'ovenbird/namespaces': set.namespace ?? selectorText(set.namespaces ?? []),

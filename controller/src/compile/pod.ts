@@ -1,10 +1,12 @@
 import { portOptionsOf } from '../pod/port-options.ts';
 import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
+import { groupsNamedBy, namedGroups } from '../security-group/members.ts';
 import { addressesOfVip, vipsOf } from '../vip/members.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { podPortName } from './names.ts';
 import { bandwidthRows, policyRows } from './qos.ts';
+import type { RowRef } from './rows-builder.ts';
 
 /** Pod → Logical_Switch_Port with its memberships and bandwidth, from the address that alloc decided. */
 export function podUnit(context: CompileContext): UnitDefinition {
@@ -51,11 +53,19 @@ export function podUnit(context: CompileContext): UnitDefinition {
         rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
       }
       // With the port, so that a pod is under its policies from its first packet.
+      const groups = new Map<string, RowRef>();
+      const join = (group: RowRef): unknown => groups.set(group.uuid, group);
       for (const bucket of namespace === undefined ? ownBuckets(pod) : allBuckets(pod, namespace)) {
         for (const set of reader.index('PodSet', 'ports', bucket))
-          if (isMember(set, pod, namespace, context.customVpc(subnet.vpc)))
-            rows.member(context.podSetGroup(set), 'ports', port.uuid);
+          if (isMember(set, pod, namespace, context.customVpc(subnet.vpc))) join(context.podSetGroup(set));
       }
+      // Closed even when it gets none of the groups that it names.
+      if (namedGroups(pod).length > 0) join(context.guardGroup(0));
+      for (const group of groupsNamedBy(pod, subnet.vpc, reader)) {
+        join(context.securityGroup(group.name));
+        join(context.guardGroup(group.tier));
+      }
+      for (const group of groups.values()) rows.member(group, 'ports', port.uuid);
       const limits = reader.get('PodBandwidth', key)?.limits ?? [];
       const qos = [...bandwidthRows(rows, name, pod.uid, limits)];
       for (const policyName of reader.get('PodQos', key)?.policies ?? []) {

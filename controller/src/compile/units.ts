@@ -10,6 +10,7 @@ import { podUnit } from './pod.ts';
 import { podPeersUnit } from './pod-peers.ts';
 import { nodeBlockUnit, nodeSetUnit, podSetUnit } from './pod-set.ts';
 import { qosPolicyUnit } from './qos.ts';
+import { guardUnit, securityGroupUnit } from './security-group.ts';
 import { subnetUnit } from './subnet.ts';
 import { vipUnit } from './vip.ts';
 import { vpcUnit } from './vpc.ts';
@@ -28,6 +29,8 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
     podPeersUnit(context),
     networkPolicyUnit(context),
     ...clusterPolicyKinds.map((kind) => clusterPolicyUnit(context, kind)),
+    guardUnit(context),
+    securityGroupUnit(context),
     podUnit(context),
     vipUnit(context),
     attachmentUnit(context),

@@ -54,12 +54,12 @@ export interface PodSet {
   readonly id: string;
   /**
    * `policy`: ports in the policy's Port_Group; `subjects`: ports of a policy's pods that have a named port, in a
-   * Port_Group; `addresses`: addresses of peers, in one Address_Set per family, shared by all policies that mean the same.
+   * Port_Group; `group`: ports of pods that a SecurityGroup selects, in the Port_Group `group`; `addresses`: addresses of peers, in one Address_Set per family, shared by all policies that mean the same.
    */
-  readonly holds: 'policy' | 'subjects' | 'addresses';
+  readonly holds: 'policy' | 'subjects' | 'group' | 'addresses';
   /** Of `policy` and `subjects`: the NetworkPolicy. */
   readonly policy?: Key;
-  /** Of those of cluster policies instead: the Port_Group, and the owner of its row when that is the policy. */
+  /** Of those of cluster policies and SecurityGroups instead: the Port_Group, and the owner of its row when that is the policy. */
   readonly group?: { readonly name: string; readonly owner: string };
   /** Pods of this namespace ... */
   readonly namespace?: string;
@@ -76,7 +76,7 @@ export interface PodSet {
     readonly pods: Selector;
     readonly ports: readonly NamedContainerPort[];
   }[];
-  /** Only pods of this VPC; absent = the default VPC for `addresses`, all for `policy`. VPCs may share addresses. */
+  /** Only pods of this VPC; absent = the default VPC, for `policy` all. VPCs may share addresses. */
   readonly vpc?: string;
 }
 

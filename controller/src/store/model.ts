@@ -16,6 +16,7 @@ import type {
 } from '../policy/model.ts';
 import type { Selector } from '../policy/selector.ts';
 import type { PodBandwidth, PodQos, QosPolicy, QosUse } from '../qos/model.ts';
+import type { GroupBinding, Guard, SecurityGroup } from '../security-group/model.ts';
 import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
@@ -218,7 +219,33 @@ export interface Tables {
   ClusterNetworkPolicy: ClusterPolicy;
   ClusterPlan: ClusterPlan;
   NodeSet: NodeSet;
+  SecurityGroup: SecurityGroup;
+  GroupBinding: GroupBinding;
+  Guard: Guard;
 }
 export type Kind = keyof Tables;
+
+/** Kinds that follow from others. */
+export type DerivedKind =
+  | 'UsableSubnet'
+  | 'UsablePool'
+  | 'PodAddress'
+  | 'NodeAddress'
+  | 'VipAddress'
+  | 'AttachmentAddress'
+  | 'PodSet'
+  | 'PortName'
+  | 'NodeBlock'
+  | 'NodeSet'
+  | 'NamespaceVpc'
+  | 'Isolation'
+  | 'ClusterPlan'
+  | 'PodQos'
+  | 'QosUse'
+  | 'PodBandwidth'
+  | 'GroupBinding'
+  | 'Guard';
+/** Kinds that come from the API server. */
+export type WatchedKind = Exclude<Kind, DerivedKind>;
 
 export const podKey = (namespace: string, name: string): Key => `${namespace}/${name}`;

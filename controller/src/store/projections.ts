@@ -4,6 +4,7 @@ import type {
   QoSPortRange,
   QoSRule,
   QoSPolicy as QosPolicyObject,
+  SecurityGroup as SecurityGroupObject,
   Subnet as SubnetObject,
   Vip as VipObject,
   Vpc as VpcObject,
@@ -24,6 +25,8 @@ import type { NetworkPolicy } from '../policy/model.ts';
 import { namedPortsOf, parseNetworkPolicy } from '../policy/parse.ts';
 import { parseSelector } from '../policy/selector.ts';
 import type { QosPolicy, QosRule } from '../qos/model.ts';
+import type { SecurityGroup } from '../security-group/model.ts';
+import { parseSecurityGroup } from '../security-group/parse.ts';
 import type { IpPool, IpRecord, Meta, Namespace, Node, Pod, StatefulSet, Subnet, Vip, Vpc } from './model.ts';
 import { podKey } from './model.ts';
 
@@ -149,6 +152,10 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
     finalizers: subnet.metadata.finalizers ?? [],
     generation: subnet.metadata.generation ?? 0,
   };
+}
+
+export function projectSecurityGroup(group: SecurityGroupObject, defaultVpc: string): SecurityGroup {
+  return parseSecurityGroup(group, metaOf(group.metadata), defaultVpc);
 }
 
 export function projectIpPool({ metadata, spec }: IpPoolObject): IpPool {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { announcement } from '@ovenbird/crds';
 import { bucketsOf } from '../policy/pod-set.ts';
 import { namedPolicies, targetBuckets } from '../qos/binding.ts';
+import { namedGroups } from '../security-group/members.ts';
 import type { Key, Kind, Pod, Tables } from './model.ts';
 
 /** Names what was read: an object, a whole kind, or one bucket of an index. */
@@ -21,6 +22,7 @@ const indexFunctions: IndexFunctions = {
   Pod: {
     namespace: (pod) => [pod.namespace],
     node: (pod) => [pod.node],
+    securityGroup: namedGroups,
     qosPolicy: (pod) => namedPolicies(pod.annotations),
   },
   Namespace: { qosPolicy: (namespace) => namedPolicies(namespace.annotations) },
@@ -59,6 +61,12 @@ const indexFunctions: IndexFunctions = {
   },
   PortName: {
     name: ({ namespace, protocol, name }) => [namespace, '*'].map((scope) => `${scope}\0${protocol}\0${name}`),
+  },
+  SecurityGroup: {
+    /** Groups whose rules name a group. */
+    remote: ({ ingress, egress }) => [
+      ...new Set([...ingress, ...egress].flatMap(({ remote }) => ('group' in remote ? [remote.group] : []))),
+    ],
   },
   NetworkPolicy: { namespace: (policy) => [policy.namespace] },
   NamespaceVpc: { namespace: ({ namespace }) => [namespace] },

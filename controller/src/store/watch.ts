@@ -5,6 +5,8 @@ import {
   IPS,
   QOSPOLICIES,
   type QoSPolicy,
+  SECURITYGROUPS,
+  type SecurityGroup,
   SUBNETS,
   type Subnet,
   VIPS,
@@ -30,7 +32,7 @@ import {
 } from '@ovenbird/kube';
 import { NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment } from '../attachment/definition.ts';
 import { type ClusterPolicyKind, clusterPolicyKinds } from '../policy/cluster-model.ts';
-import type { Key, Kind, Tables } from './model.ts';
+import type { Key, Tables, WatchedKind } from './model.ts';
 import { watchOptional } from './optional-watch.ts';
 import {
   projectClusterPolicy,
@@ -41,6 +43,7 @@ import {
   projectNode,
   projectPod,
   projectQosPolicy,
+  projectSecurityGroup,
   projectStatefulSet,
   projectSubnet,
   projectVip,
@@ -55,15 +58,16 @@ export interface WatchOptions {
   readonly defaultVpc: string;
   readonly signal: AbortSignal;
   readonly inferred: (change: () => void) => void;
-  readonly changed: (kind: Kind, keys: readonly Key[]) => void;
+  readonly changed: (kind: WatchedKind, keys: readonly Key[]) => void;
   /** Raw objects with a status of ours, as they arrive. */
   readonly seenSubnet: (object: Subnet) => void;
   readonly seenVpc: (object: Vpc) => void;
   readonly seenIpPool: (object: IPPool) => void;
   readonly seenVip: (object: Vip) => void;
   readonly seenQosPolicy: (object: QoSPolicy) => void;
+  readonly seenSecurityGroup: (object: SecurityGroup) => void;
   readonly seenClusterPolicy: (kind: ClusterPolicyKind, object: ClusterPolicyObject) => void;
-  readonly onNotice: (kind: Kind, notice: ReflectorNotice) => void;
+  readonly onNotice: (kind: WatchedKind, notice: ReflectorNotice) => void;
 }
 
 /** Watches every kind that the controller reads. Resolves when all were listed by quorum read (design §3.7). */
@@ -90,6 +94,10 @@ export async function watchAll(options: WatchOptions): Promise<void> {
       options.seenQosPolicy(policy);
       return projectQosPolicy(policy);
     }),
+    watch(options, 'SecurityGroup', SECURITYGROUPS, (group) => {
+      options.seenSecurityGroup(group);
+      return projectSecurityGroup(group, options.defaultVpc);
+    }),
     watch(options, 'Namespace', NAMESPACES, projectNamespace),
     watch(options, 'Node', NODES, projectNode),
     watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),
@@ -113,7 +121,7 @@ export const clusterPolicyResources: Readonly<Record<ClusterPolicyKind, Resource
 };
 
 /** Watches a kind that the cluster may lack, and that may come and go. */
-async function watchIfServed<T extends KubeObject, K extends Kind>(
+async function watchIfServed<T extends KubeObject, K extends WatchedKind>(
   options: WatchOptions,
   kind: K,
   resource: ResourceKind<T>,
@@ -130,7 +138,7 @@ async function watchIfServed<T extends KubeObject, K extends Kind>(
   });
 }
 
-async function watch<T extends KubeObject, K extends Kind>(
+async function watch<T extends KubeObject, K extends WatchedKind>(
   options: WatchOptions,
   kind: K,
   resource: ResourceKind<T>,
@@ -139,11 +147,11 @@ async function watch<T extends KubeObject, K extends Kind>(
   await begin(options, kind, resource, project).synced;
 }
 
-function sinkOf<K extends Kind>({ state, inferred, changed }: WatchOptions, kind: K): StateSink<K> {
+function sinkOf<K extends WatchedKind>({ state, inferred, changed }: WatchOptions, kind: K): StateSink<K> {
   return new StateSink({ state, kind, inferred, changed: (keys) => changed(kind, keys) });
 }
 
-function begin<T extends KubeObject, K extends Kind>(
+function begin<T extends KubeObject, K extends WatchedKind>(
   options: WatchOptions,
   kind: K,
   resource: ResourceKind<T>,

@@ -3,6 +3,7 @@ import type { ApiEffects } from '../api-effects.ts';
 import { Brain } from '../brain.ts';
 import type { QosPolicy } from '../qos/model.ts';
 import { IpRecords } from '../records/ip-records.ts';
+import type { SecurityGroup } from '../security-group/model.ts';
 import type {
   IpPool,
   IpRecord,
@@ -40,6 +41,7 @@ export const watched = [
   'AdminNetworkPolicy',
   'BaselineAdminNetworkPolicy',
   'ClusterNetworkPolicy',
+  'SecurityGroup',
 ] as const;
 export type Watched = (typeof watched)[number];
 
@@ -143,6 +145,23 @@ export const makeQosPolicy = (name: string, more: Partial<QosPolicy> = {}): QosP
   allowedNamespaces: [],
   ingress: [],
   egress: [],
+  ...more,
+});
+
+export const makeGroup = (name: string, more: Partial<SecurityGroup> = {}): SecurityGroup => ({
+  ...meta(name),
+  vpc: rules.defaultVpc,
+  tier: 0,
+  sameGroup: false,
+  ingress: [],
+  egress: [],
+  namespaces: [],
+  namespaceSelectors: [],
+  selectors: [],
+  logDropped: false,
+  logRate: 10,
+  finalizers: [],
+  generation: 1,
   ...more,
 });
 

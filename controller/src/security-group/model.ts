@@ -1,0 +1,66 @@
+import type { Selector } from '../policy/selector.ts';
+import type { Meta } from '../store/meta.ts';
+
+/** Inclusive. */
+export interface Ports {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A rule of a SecurityGroup. */
+export interface GroupRule {
+  readonly family: 4 | 6;
+  readonly protocol: 'all' | 'icmp' | 'tcp' | 'udp' | 'sctp';
+  /** 1 to 16384, the lowest decides. */
+  readonly priority: number;
+  /** Who is on the other side: a CIDR, or the pods of a group. */
+  readonly remote: { readonly cidr: string } | { readonly group: string };
+  /** CIDR of the pod's own address; absent = any. */
+  readonly local?: string;
+  /** Destination ports. */
+  readonly ports?: Ports;
+  readonly sourcePorts?: Ports;
+  readonly policy: 'allow' | 'drop' | 'pass';
+  readonly log: boolean;
+}
+
+/** Pods of namespaces. */
+export interface GroupSelector {
+  readonly namespaces: Selector;
+  readonly pods: Selector;
+}
+
+export type GroupTier = 0 | 1;
+
+/** `ovenbird.io/v1` SecurityGroup. */
+export interface SecurityGroup extends Meta {
+  readonly vpc: string;
+  readonly tier: GroupTier;
+  readonly sameGroup: boolean;
+  readonly ingress: readonly GroupRule[];
+  readonly egress: readonly GroupRule[];
+  /** Namespaces whose pods may be in the group ... */
+  readonly namespaces: readonly string[];
+  /** ... and the same by label; all when both are empty. */
+  readonly namespaceSelectors: readonly Selector[];
+  readonly selectors: readonly GroupSelector[];
+  readonly logDropped: boolean;
+  /** Entries a second. */
+  readonly logRate: number;
+  readonly finalizers: readonly string[];
+  readonly generation: number;
+}
+
+/** A SecurityGroup that pods can be in: who may, without what they may do. Derived, so that pods do not follow its rules. */
+export interface GroupBinding {
+  readonly name: string;
+  readonly vpc: string;
+  readonly tier: GroupTier;
+  readonly namespaces: readonly string[];
+  readonly namespaceSelectors: readonly Selector[];
+}
+
+/** What closes the pods of all groups of a tier. Derived: it is there while somebody needs it. */
+export interface Guard {
+  readonly tier: GroupTier;
+}

@@ -1,0 +1,242 @@
+import { describe, expect, it } from 'vitest';
+import { parseSelector } from '../policy/selector.ts';
+import { makeGroup, makeNamespace, makePod, makeSubnet, makeVpc, World } from '../testing/world.ts';
+import type { GroupRule, SecurityGroup } from './model.ts';
+
+const asks = (groups: string): { annotations: Record<string, string> } => ({
+  annotations: { 'ovn.kubernetes.io/security_groups': groups },
+});
+const rule = (more: Partial<GroupRule> = {}): GroupRule => ({
+  family: 4,
+  protocol: 'tcp',
+  priority: 1,
+  remote: { cidr: '10.16.0.0/16' },
+  ports: { from: 80, to: 80 },
+  policy: 'allow',
+  log: false,
+  ...more,
+});
+
+/** A column's value that is a text or a number. */
+const textOf = (value: unknown): string =>
+  typeof value === 'number' ? `${value}` : typeof value === 'string' ? value : '';
+
+/** The pods of each Port_Group of groups, by name. */
+function portGroups(world: World): Record<string, string[]> {
+  const names = new Map(world.sink.rows('Logical_Switch_Port').map((row) => [row.uuid, textOf(row.columns['name'])]));
+  const groups = new Map(world.sink.rows('Port_Group').map((row) => [row.uuid, textOf(row.columns['name'])]));
+  const found: Record<string, string[]> = {};
+  for (const member of world.sink.members()) {
+    const [table = '', uuid = '', column = '', value = ''] = member.split(' ');
+    const name = groups.get(uuid);
+    if (table !== 'Port_Group' || column !== 'ports' || name?.startsWith('sg') !== true) continue;
+    found[name] = [...(found[name] ?? []), names.get(value) ?? value].sort();
+  }
+  return found;
+}
+/** ACLs of an owner as `priority direction match action`. */
+const acls = (world: World, owner: string): readonly string[] =>
+  world.sink
+    .rows('ACL')
+    .filter((row) => row.owner === owner)
+    .map(({ columns }) =>
+      ['priority', 'direction', 'match', 'action'].map((column) => textOf(columns[column])).join(' '),
+    );
+const has = (world: World, name: string): SecurityGroup => {
+  const group = world.state.get('SecurityGroup', name);
+  if (group === undefined) throw new Error(`no group ${name}`);
+  return group;
+};
+
+describe('SecurityGroups', () => {
+  it('hold the pods that name them and those that they select, once', async () => {
+    const world = World.standard();
+    const web = parseSelector({ matchLabels: { app: 'web' } });
+    world.set(
+      'SecurityGroup',
+      makeGroup('web', {
+        selectors: [
+          { namespaces: [], pods: web },
+          { namespaces: [], pods: [] },
+        ],
+      }),
+    );
+    world.set('SecurityGroup', makeGroup('late', { tier: 1 }));
+    world.set('Pod', makePod('default', 'a', 'node-1', { labels: { app: 'web' }, ...asks('web, late') }));
+    world.set('Pod', makePod('default', 'b', 'node-1', asks('late')));
+    await world.settle();
+    expect(portGroups(world)).toEqual({
+      sg_web: ['a.default', 'b.default'],
+      sg_late: ['a.default', 'b.default'],
+      sgbase_0: ['a.default', 'b.default'],
+      sgbase_1: ['a.default', 'b.default'],
+    });
+    const port = world.sink.rows('Logical_Switch_Port').find(({ columns }) => columns['name'] === 'a.default')?.uuid;
+    const mine = [...(world.sink.units.get('Pod/default/a') ?? [])].filter(
+      (output) => output.kind === 'member' && output.value === port && output.table === 'Port_Group',
+    );
+    expect(mine).toHaveLength(5);
+  });
+
+  it('take no pod whose namespace was not given the group, and close the pod instead', async () => {
+    const world = World.standard();
+    const namespaces = parseSelector({ matchLabels: { trusted: 'yes' } });
+    world.set('Namespace', { ...makeNamespace('shop'), labels: { 'kubernetes.io/metadata.name': 'shop' } });
+    world.set(
+      'SecurityGroup',
+      makeGroup('db', {
+        namespaces: ['shop'],
+        namespaceSelectors: [namespaces],
+        selectors: [{ namespaces: [], pods: [] }],
+      }),
+    );
+    world.set('Pod', makePod('default', 'thief', 'node-1', asks('db,nothing')));
+    world.set('Pod', makePod('default', 'other', 'node-1'));
+    world.set('Pod', makePod('shop', 'own', 'node-1'));
+    await world.settle();
+    expect(portGroups(world)).toEqual({ sg_db: ['own.shop'], sgbase_0: ['own.shop', 'thief.default'] });
+    expect(world.events.join('\n')).toContain(
+      'thief SecurityGroupRefused: SecurityGroup "db", named by ovn.kubernetes.io/security_groups, is not for namespace "default": add it',
+    );
+    expect(world.events.join('\n')).toContain(
+      'SecurityGroup "nothing", named by ovn.kubernetes.io/security_groups, does not exist',
+    );
+    world.set('Namespace', { ...makeNamespace('default'), labels: { trusted: 'yes' } });
+    await world.settle();
+    expect(portGroups(world)['sg_db']).toEqual(['other.default', 'own.shop', 'thief.default']);
+  });
+
+  it('are of one VPC, because VPCs may share addresses', async () => {
+    const world = World.standard();
+    world.set('Vpc', makeVpc('blue'));
+    world.set('Subnet', makeSubnet('blue-a', '10.16.0.0/24', { vpc: 'blue', namespaces: ['island'] }));
+    world.set('Namespace', makeNamespace('island'));
+    const selectors = [{ namespaces: [], pods: [] }];
+    world.set('SecurityGroup', makeGroup('here', { selectors, ingress: [rule({ remote: { group: 'there' } })] }));
+    world.set('SecurityGroup', makeGroup('there', { vpc: 'blue', selectors }));
+    world.set('Pod', makePod('island', 'a', 'node-1', asks('here')));
+    world.set('Pod', makePod('default', 'b', 'node-1', asks('there')));
+    await world.settle();
+    expect(portGroups(world)).toEqual({
+      sg_here: ['b.default'],
+      sg_there: ['a.island'],
+      sgbase_0: ['a.island', 'b.default'],
+    });
+    expect(acls(world, 'SecurityGroup/here')).toEqual([]);
+  });
+
+  it('become rows: rules in order, same group, and the end of the tier', async () => {
+    const world = World.standard();
+    world.set('SecurityGroup', makeGroup('web'));
+    world.set(
+      'SecurityGroup',
+      makeGroup('db', {
+        sameGroup: true,
+        logDropped: true,
+        logRate: 7,
+        ingress: [
+          rule({ remote: { group: 'web' }, ports: { from: 5432, to: 5440 }, log: true }),
+          rule({ priority: 960, policy: 'drop', remote: { cidr: '0.0.0.0/0' }, protocol: 'all', family: 4 }),
+          rule({ remote: { group: 'missing' } }),
+        ],
+        egress: [
+          rule({
+            family: 6,
+            protocol: 'icmp',
+            remote: { cidr: '::/0' },
+            local: 'fd00::/64',
+            ports: { from: 1, to: 1 },
+          }),
+          rule({ protocol: 'udp', remote: { cidr: '10.0.0.1/32' }, sourcePorts: { from: 53, to: 53 } }),
+        ],
+      }),
+    );
+    await world.settle();
+    expect(acls(world, 'SecurityGroup/db')).toEqual([
+      '3971 to-lport outport == @sg_db && ip4.src == $sg_web_ip4 && 5432 <= tcp.dst <= 5440 allow-related',
+      '3012 to-lport outport == @sg_db && ip4 drop',
+      '3004 to-lport outport == @sg_db && (ip4.src == $sg_db_ip4 || ip6.src == $sg_db_ip6) allow-related',
+      '3003 to-lport outport == @sg_db && ip drop',
+      '3971 from-lport inport == @sg_db && ip6 && ip6.src == fd00::/64 && icmp6 allow-related',
+      '3971 from-lport inport == @sg_db && ip4.dst == 10.0.0.1/32 && udp.dst == 80 && udp.src == 53 allow-related',
+      '3004 from-lport inport == @sg_db && (ip4.dst == $sg_db_ip4 || ip6.dst == $sg_db_ip6) allow-related',
+      '3003 from-lport inport == @sg_db && ip drop',
+    ]);
+    const [base, drop] = acls(world, 'Guard/0');
+    expect(base).toMatch(/^3972 to-lport outport == @sgbase_0 && \(nd \|\| nd_ra/);
+    expect(drop).toBe('3002 to-lport outport == @sgbase_0 && ip drop');
+    const logged = world.sink.rows('ACL').filter(({ columns }) => columns['log'] === true);
+    expect(logged.map(({ columns }) => [columns['name'], columns['meter']])).toEqual([
+      ['sg/db/ingress/0', 'log_sg_db'],
+      ['sg/db/ingress/drop', 'log_sg_db'],
+      ['sg/db/egress/drop', 'log_sg_db'],
+    ]);
+    expect(world.sink.rows('Meter_Band').map(({ columns }) => columns['rate'])).toEqual([7]);
+    // Kubelet's probes come from the pod's node.
+    expect(acls(world, 'Node/node-1')).toHaveLength(1);
+  });
+
+  it('that need a newer OVN let nothing through; with tiers they have their place', async () => {
+    for (const tiers of [false, true]) {
+      const world = World.standard(tiers);
+      world.set(
+        'SecurityGroup',
+        makeGroup('a', { ingress: [rule(), rule({ priority: 961 })], selectors: [{ namespaces: [], pods: [] }] }),
+      );
+      world.set('SecurityGroup', makeGroup('b', { egress: [rule({ policy: 'pass' })] }));
+      world.set('Pod', makePod('default', 'p', 'node-1'));
+      await world.settle();
+      expect(portGroups(world)).toEqual({ sg_a: ['p.default'], sgbase_0: ['p.default'] });
+      const [a, b] = ['a', 'b'].map((name) => world.brain.groups.unfit(has(world, name))?.message);
+      if (tiers) {
+        expect([a, b]).toEqual([undefined, undefined]);
+        expect(acls(world, 'SecurityGroup/a').map((text) => text.slice(0, 5))).toEqual(['18483', '17523']);
+        expect(acls(world, 'SecurityGroup/b')[0]).toMatch(/ pass$/);
+      } else {
+        expect(a).toContain('ingressRules[1]: priorities above 960 need OVN 23.06 or later');
+        expect(b).toContain('egressRules[0]: pass needs OVN 23.06 or later');
+        expect([...acls(world, 'SecurityGroup/a'), ...acls(world, 'SecurityGroup/b')]).toEqual([]);
+      }
+    }
+  });
+
+  it('stay while pods or rules of others name them, and go with the last', async () => {
+    const world = World.standard();
+    world.set('SecurityGroup', makeGroup('db', { selectors: [{ namespaces: [], pods: [] }], ingress: [rule()] }));
+    world.set('SecurityGroup', makeGroup('web', { ingress: [rule({ remote: { group: 'db' } })] }));
+    world.set('Pod', makePod('default', 'a', 'node-1', asks('db')));
+    world.set('Pod', makePod('default', 'selected', 'node-1'));
+    await world.settle();
+    expect(portGroups(world)['sg_db']).toEqual(['a.default', 'selected.default']);
+    world.set('SecurityGroup', { ...has(world, 'db'), deleting: true });
+    await world.settle();
+    expect(world.finalized).not.toContain('SecurityGroup/db');
+    expect(world.brain.groups.holders(has(world, 'db'))).toEqual(['pod default/a', 'the rules of SecurityGroup web']);
+    expect(portGroups(world)['sg_db']).toEqual(['a.default']);
+    expect(acls(world, 'SecurityGroup/db')).toHaveLength(1);
+    world.delete('Pod', 'default/a');
+    await world.settle();
+    expect(world.finalized).not.toContain('SecurityGroup/db');
+    // Two that name each other are no reason to stay.
+    world.set('SecurityGroup', { ...has(world, 'web'), deleting: true });
+    await world.settle();
+    expect([...world.finalized].sort()).toEqual(['SecurityGroup/db', 'SecurityGroup/web']);
+    world.delete('SecurityGroup', 'db');
+    world.delete('SecurityGroup', 'web');
+    await world.settle();
+    expect(world.sink.rows('Port_Group').filter(({ columns }) => textOf(columns['name']).startsWith('sg'))).toEqual([]);
+    expect(world.sink.rows('ACL')).toEqual([]);
+  });
+
+  it('a change of rules touches no pod', async () => {
+    const world = World.standard();
+    world.set('SecurityGroup', makeGroup('db', { selectors: [{ namespaces: [], pods: [] }] }));
+    world.set('Pod', makePod('default', 'a', 'node-1', asks('db')));
+    await world.settle();
+    const compiled: string[] = [];
+    world.sink.onUnit = (unit) => compiled.push(unit);
+    world.set('SecurityGroup', { ...has(world, 'db'), ingress: [rule()], generation: 2 });
+    await world.settle();
+    expect(compiled).toEqual(['SecurityGroup/db']);
+  });
+});

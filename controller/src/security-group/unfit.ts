@@ -1,0 +1,33 @@
+import { groupBand } from '../compile/bands.ts';
+import type { SecurityGroup } from './model.ts';
+
+/** Why the rows of a group cannot be written for the connected OVN. */
+export interface Unfit {
+  readonly reason: 'NeedsNewerOVN';
+  readonly message: string;
+}
+
+/** Whether the connected OVN has a place for a group's rules (docs/acl-order.md). @param tiers it has ACL tiers */
+export function unfitGroup({ tier, ingress, egress }: SecurityGroup, tiers: boolean): Unfit | undefined {
+  const { last } = groupBand(tier, tiers);
+  if (tiers || tier === 1) return undefined;
+  for (const [field, rules] of [
+    ['ingressRules', ingress],
+    ['egressRules', egress],
+  ] as const) {
+    for (const [index, { priority, policy }] of rules.entries()) {
+      const where = `${field}[${index}]`;
+      if (policy === 'pass')
+        return {
+          reason: 'NeedsNewerOVN',
+          message: `${where}: pass needs OVN 23.06 or later; until then the group lets nothing through. Write allow or drop`,
+        };
+      if (priority > last)
+        return {
+          reason: 'NeedsNewerOVN',
+          message: `${where}: priorities above ${last} need OVN 23.06 or later; until then the group lets nothing through. Write 1 to ${last}`,
+        };
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
+import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
+
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+const group = (name: string, spec: Readonly<Record<string, unknown>>): Manifest => ({
+  apiVersion: 'ovenbird.io/v1',
+  kind: 'SecurityGroup',
+  metadata: { name },
+  spec,
+});
+const named = (groups: string): { annotations: Record<string, string> } => ({
+  annotations: { 'ovn.kubernetes.io/security_groups': groups },
+});
+/** One rule for each family. */
+const rules = (more: Readonly<Record<string, unknown>>): readonly object[] =>
+  (['ipv4', 'ipv6'] as const).map((ipVersion) => ({
+    ipVersion,
+    protocol: 'tcp',
+    priority: 1,
+    policy: 'allow',
+    ...('remoteSecurityGroup' in more
+      ? { remoteType: 'securityGroup' }
+      : { remoteType: 'address', remoteAddress: ipVersion === 'ipv4' ? '0.0.0.0/0' : '::/0' }),
+    ...more,
+  }));
+const port = (number: number): Record<string, number> => ({ portRangeMin: number, portRangeMax: number });
+
+/** SecurityGroups on the wire, in dual-stack and in subnets of one family. */
+describe('security groups', () => {
+  let lab: TestLab;
+  const spaces = ['groups', 'groups-4', 'groups-6', 'groups-thief'];
+  const addresses = new Map<string, readonly string[]>();
+  const webSelector = { namespaceSelector: { matchExpressions: [{ key: 'space', operator: 'Exists' }] } };
+
+  beforeAll(async () => {
+    lab = await openLab();
+    await lab.apply(
+      ...spaces.map((name) => ({ ...namespace(name), metadata: { name, labels: { space: name } } })),
+      subnet('groups-4', { cidrBlock: '10.71.4.0/24', namespaces: ['groups-4'] }),
+      subnet('groups-6', { cidrBlock: 'fd00:10:71:6::/112', namespaces: ['groups-6'] }),
+      group('groups-web', { namespaces: spaces.slice(0, 3), egressRules: rules({ protocol: 'all' }) }),
+      group('groups-db', {
+        ingressRules: rules({ remoteSecurityGroup: 'groups-web', ...port(8080) }),
+        selectors: [{ ...webSelector, podSelector: { matchLabels: { app: 'db' } } }],
+      }),
+    );
+    await lab.apply(
+      ...['groups', 'groups-4', 'groups-6'].flatMap((ns) => [
+        pod(ns, 'db', { node: 'node-1', labels: { app: 'db' } }),
+        pod(ns, 'db-other', { node: 'node-2', labels: { app: 'db' }, port: 9090 }),
+        pod(ns, 'web', { node: 'node-2', ...named('groups-web') }),
+        pod(ns, 'stranger', { node: 'node-3' }),
+      ]),
+      pod('groups-thief', 'web', { node: 'node-3', ...named('groups-web') }),
+      pod('groups-thief', 'free', { node: 'node-3' }),
+    );
+    for (const ns of spaces) {
+      await lab.podsReady(ns);
+      const { items } = await lab.get<{ items: readonly PodObject[] }>('pods', '-n', ns);
+      for (const item of items) addresses.set(`${ns}/${item.metadata.name}`, addressesOf(item));
+    }
+    await lab.nbctl('--wait=hv', 'sync');
+  });
+  afterAll(async () => {
+    const groups = ['web', 'db', 'edge'].map((name) => group(`groups-${name}`, {}));
+    await lab.delete([...groups, ...spaces.map((name) => namespace(name))], '--wait=true', '--timeout=60s');
+    await lab.kubectlAny(['delete', 'subnet', '--ignore-not-found', '--timeout=60s', 'groups-4', 'groups-6']);
+  });
+
+  /** Who reaches which port, TCP, at every address, asked at once: `[from, to, port, reaches]`. */
+  const expectReach = async (...wanted: readonly (readonly [string, string, number, boolean])[]): Promise<void> => {
+    const probes = wanted.flatMap(([from, to, number, open]) =>
+      (addresses.get(to) ?? []).map((destination) => ({
+        from,
+        destination,
+        protocol: 'tcp' as const,
+        port: number,
+        timeoutMs: open ? 2000 : 600,
+        open,
+        what: `${from} ${open ? 'does not reach' : 'reaches'} ${to}:${number}`,
+      })),
+    );
+    expect(probes.length).toBeGreaterThanOrEqual(wanted.length);
+    await lab.waitFor(
+      'everybody reaches what is allowed and nothing else',
+      async () => {
+        const results = await lab.probe(probes);
+        const wrong = probes.filter(({ open }, at) => (results[at]?.verdict === 'open') !== open);
+        return wrong.length === 0 || wrong.map(({ what, destination }) => `${what} at ${destination}`).join('\n');
+      },
+      20_000,
+    );
+  };
+  const conditions = async (name: string): Promise<readonly Condition[]> =>
+    (await lab.get<{ status?: { conditions?: Condition[] } }>('sg', name)).status?.conditions ?? [];
+
+  it.each(['groups', 'groups-4', 'groups-6'])(
+    'in %s: a group lets in the pods of another, and only them',
+    async (ns) => {
+      await expectReach(
+        [`${ns}/web`, `${ns}/db`, 8080, true],
+        [`${ns}/web`, `${ns}/db-other`, 9090, false],
+        [`${ns}/stranger`, `${ns}/db`, 8080, false],
+      );
+      // Without an ingress rule nobody comes in, and without an egress rule nothing goes out.
+      await expectReach([`${ns}/stranger`, `${ns}/web`, 8080, false], [`${ns}/db`, `${ns}/stranger`, 8080, false]);
+      // Pods without a group are as they were.
+      await expectReach([`${ns}/web`, `${ns}/stranger`, 8080, true]);
+    },
+  );
+
+  it('a pod does not get a group that its namespace was not given, and is closed', async () => {
+    await expectReach(
+      ['groups-thief/web', 'groups/db', 8080, false],
+      ['groups-thief/web', 'groups-thief/free', 8080, false],
+      ['groups-thief/free', 'groups/stranger', 8080, true],
+    );
+    const { items } = await lab.get<{ items: { reason: string; message: string }[] }>(
+      'events',
+      '-n',
+      'groups-thief',
+      '--field-selector',
+      'involvedObject.name=web',
+    );
+    expect(items.find(({ reason }) => reason === 'SecurityGroupRefused')?.message).toContain(
+      'SecurityGroup "groups-web", named by ovn.kubernetes.io/security_groups, is not for namespace "groups-thief"',
+    );
+  });
+
+  it('rules of one group go by priority, several groups add up, and same-group traffic can be allowed', async () => {
+    await expectReach(['groups/db', 'groups/db-other', 9090, false]);
+    const ingressRules = [...rules({ remoteSecurityGroup: 'groups-web', ...port(8080) })];
+    const spec = { selectors: [{ ...webSelector, podSelector: { matchLabels: { app: 'db' } } }] };
+    await lab.apply(group('groups-db', { ...spec, ingressRules, allowSameGroupTraffic: true }));
+    await expectReach(['groups/db', 'groups/db-other', 9090, true]);
+    const [web4 = '', web6 = ''] = addresses.get('groups/web') ?? [];
+    const drops = [
+      ...rules({ policy: 'drop', remoteAddress: `${web4}/32` }).slice(0, 1),
+      ...rules({ policy: 'drop', remoteAddress: web6 }).slice(1),
+    ];
+    const later = ingressRules.map((rule) => ({ ...rule, priority: 2 }));
+    await lab.apply(group('groups-db', { ...spec, ingressRules: [...later, ...drops] }));
+    await expectReach(['groups/web', 'groups/db', 8080, false], ['groups/db', 'groups/db-other', 9090, false]);
+    await lab.apply(group('groups-db', { ...spec, ingressRules }));
+    await expectReach(['groups/web', 'groups/db', 8080, true]);
+    // A second group of the same pod.
+    await lab.apply(group('groups-edge', { ingressRules: rules(port(8080)) }));
+    await lab.kubectl(['annotate', 'pod', 'db', '-n', 'groups', 'ovn.kubernetes.io/security_groups=groups-edge']);
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ['groups/web', 'groups/db', 8080, true]);
+  });
+
+  it('what does not fit this OVN is said, and lets nothing through', async () => {
+    await lab.apply(group('groups-edge', { ingressRules: [...rules(port(8080)), ...rules({ policy: 'pass' })] }));
+    await expectReach(['groups/stranger', 'groups/db', 8080, false]);
+    const ready = (await conditions('groups-edge')).find(({ type }) => type === 'Ready');
+    expect(ready).toMatchObject({ status: 'False', reason: 'NeedsNewerOVN' });
+    expect(ready?.message).toContain('ingressRules[2]: pass needs OVN 23.06 or later');
+    await lab.apply(group('groups-edge', { ingressRules: rules({ remoteSecurityGroup: 'groups-nobody' }) }));
+    const honoured = await lab.waitFor(
+      'the missing remote is told',
+      async () => {
+        const found = (await conditions('groups-edge')).find(({ type }) => type === 'RulesHonoured');
+        return found?.status === 'False' ? found : JSON.stringify(found);
+      },
+      10_000,
+    );
+    expect(honoured.message).toContain('SecurityGroup "groups-nobody" does not exist; the rule matches nothing');
+  });
+
+  it('ovenbird acls shows them in order, and a pod’s own node reaches it', async () => {
+    const rows = await lab.nbctl('--bare', '--columns=match', 'find', 'ACL', 'external_ids:ovenbird/owner=Node/node-1');
+    expect(rows).toContain('outport == @node_node_1');
+    const [address = ''] = addresses.get('groups/db') ?? [];
+    await lab.onNode('node-1', 'ping', '-c1', '-W2', address);
+  });
+
+  it('a deleted group stays while pods and rules name it, says who, and goes with the last', async () => {
+    await lab.kubectl(['delete', 'sg', 'groups-web', '--wait=false']);
+    const waits = await lab.waitFor(
+      'the condition names who holds it',
+      async () => {
+        const ready = (await conditions('groups-web')).find(({ type }) => type === 'Ready');
+        return ready?.reason === 'Deleting' ? ready : JSON.stringify(ready);
+      },
+      10_000,
+    );
+    expect(waits.message).toBe(
+      'waits for pod groups-4/web, pod groups-6/web, pod groups/web, the rules of SecurityGroup groups-db',
+    );
+    await expectReach(['groups/web', 'groups/db', 8080, true]);
+    for (const ns of spaces.slice(0, 3)) await lab.kubectl(['delete', 'pod', 'web', '-n', ns, '--wait=true']);
+    await lab.kubectl(['delete', 'sg', 'groups-db', '--wait=true', '--timeout=20s']);
+    await lab.kubectl(['wait', '--for=delete', '--timeout=20s', 'sg/groups-web']);
+    await expectReach(['groups/stranger', 'groups/db-other', 9090, true]);
+    const left = await lab.nbctl(
+      '--bare',
+      '--columns=name',
+      'find',
+      'Port_Group',
+      'external_ids:security_group=groups-web',
+    );
+    expect(left.trim()).toBe('');
+  });
+});
