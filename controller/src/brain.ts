@@ -1,6 +1,7 @@
 import { Allocator } from './alloc/allocator.ts';
 import type { SubnetRules } from './alloc/choose-subnet.ts';
-import { durableHolders, type LoadResult, loadAddresses, ownerOfRecord } from './alloc/load.ts';
+import { durableHolders, type LoadResult, loadAddresses } from './alloc/load.ts';
+import { Loans } from './alloc/loans.ts';
 import type { ApiEffects, Finalized } from './api-effects.ts';
 import { AttachmentLife } from './attachment/life.ts';
 import { isContainerRecord } from './attachment/wanted.ts';
@@ -10,12 +11,13 @@ import { ownerOf, splitOwner } from './compile/names.ts';
 import { allUnits } from './compile/units.ts';
 import type { Known } from './live.ts';
 import { NodeLife } from './node/life.ts';
+import { type KeeperKind, Keepers } from './pod/keepers.ts';
 import { PodLife } from './pod/life.ts';
 import { tellProblems } from './pod/problems.ts';
 import { PolicyLife } from './policy/life.ts';
 import { PoolLife } from './pool/life.ts';
+import { Publication } from './publication.ts';
 import { QosLife } from './qos/life.ts';
-import { isDurable } from './records/ip-object.ts';
 import { SecurityGroupLife } from './security-group/life.ts';
 import { keysByAge } from './store/by-age.ts';
 import type { Key, WatchedKind } from './store/model.ts';
@@ -53,6 +55,7 @@ export class Brain {
   /** Name of the subnet that connects the nodes. */
   readonly joinSubnet: string;
   readonly allocator: Allocator;
+  readonly loans: Loans = new Loans();
   readonly pods: PodLife;
   readonly nodes: NodeLife;
   readonly subnets: SubnetLife;
@@ -76,12 +79,8 @@ export class Brain {
   #loading = false;
   readonly #awaiting: { unit: string; done: () => void }[] = [];
   readonly #finished = new Set<string>();
-  /** UID of each StatefulSet: one made again under the same name is another. */
-  readonly #setUids = new Map<Key, string>();
-  /** UIDs of pods whose address is in the database, and not announced before its IP object is written. */
-  readonly #unrecorded = new Map<Key, string>();
-  /** UID of each owner whose rows are in the database: nothing is announced before. */
-  readonly #published = new Map<string, string>();
+  readonly #keepers: Keepers;
+  readonly #publication: Publication;
 
   constructor(options: BrainOptions) {
     this.#options = options;
@@ -91,6 +90,8 @@ export class Brain {
       (error) => options.onError('tick', error),
     );
     this.joinSubnet = rules.joinSubnet;
+    this.#keepers = new Keepers(state);
+    this.#publication = new Publication(state, this.loans, api);
     this.allocator = new Allocator({ joinSubnet: rules.joinSubnet });
     const context = new CompileContext({ clusterUid: options.clusterUid, ...rules, tiers: options.tiers });
     this.engine = new Engine(state, allUnits(context), sink, (unit, error) => options.onError(unit, error));
@@ -103,30 +104,35 @@ export class Brain {
       changed: (subnet) => this.#poolsChanged(subnet),
       statusChanged: (pool) => api.writeStatus('IPPool', pool),
     });
-    this.vips = new VipLife(state, this.allocator, {
+    this.vips = new VipLife(state, this.allocator, this.loans, {
       committed,
+      recordChanged,
       freed: (subnet) => this.freed(subnet),
       statusChanged: (vip) => api.writeStatus('Vip', vip),
       warn: (vip, reason, message) => api.event({ kind: 'Vip', object: vip }, reason, message),
     });
-    this.pods = new PodLife(state, this.allocator, rules, {
+    this.pods = new PodLife(state, this.allocator, this.loans, rules, {
       committed,
-      announce: (key) => this.#publish('Pod', key),
+      announce: (key) => this.#publication.publish('Pod', key),
       recordChanged,
       warn: (pod, reason, message) => api.event({ kind: 'Pod', object: pod }, reason, message),
       freed: (subnet) => this.freed(subnet),
+      returned: (holder) => {
+        const [kind, name] = splitOwner(holder);
+        if (kind === 'Vip') this.vips.returned(name);
+      },
       waits: (subnet) => api.writeStatus('Subnet', subnet),
     });
     this.nodes = new NodeLife(state, this.allocator, rules.joinSubnet, {
       committed,
-      announceNode: (name) => this.#publish('Node', name),
+      announceNode: (name) => this.#publication.publish('Node', name),
       recordChanged,
       warnNode: (node, reason, message) => api.event({ kind: 'Node', object: node }, reason, message),
       freed: (subnet) => this.freed(subnet),
     });
     this.attachments = new AttachmentLife(state, this.allocator, rules, {
       committed,
-      announcePod: (key) => this.#announceAgain('Pod', key),
+      announcePod: (key) => this.#publication.again('Pod', key),
       announceContainer: (name) => api.announceContainer(name),
       refuseContainer: (name, reason, message) => api.refuseContainer(name, reason, message),
       recordChanged,
@@ -168,11 +174,11 @@ export class Brain {
   /** Rebuilds alloc from what is durable, before the first tick. */
   load(): LoadResult {
     const { state, live } = this.#options;
-    for (const [key, { uid }] of state.entries('StatefulSet')) this.#setUids.set(key, uid);
+    this.#keepers.load();
     this.#loading = true;
     this.subnets.judgeBeforeLoad(durableHolders(live.ports, state.list('IpRecord')));
     this.pools.judgeAll();
-    const result = loadAddresses(state, this.allocator, live.ports);
+    const result = loadAddresses(state, this.allocator, this.loans, live.ports);
     this.#loading = false;
     // Before the pods: a Vip's status is what it had, and nothing else tells of it when the database was emptied.
     for (const key of keysByAge(state, 'Vip')) this.vips.reconcile(key);
@@ -199,6 +205,11 @@ export class Brain {
     const { state } = this.#options;
     for (const key of state.keys('PodAddress')) this.#awaitPublish('Pod', key);
     for (const key of state.keys('NodeAddress')) this.#awaitPublish('Node', key);
+    // No announcement brings their IP objects up to date.
+    const record = (unit: string, owner: string): void =>
+      void this.#awaiting.push({ unit, done: () => this.#options.api.writeRecord(owner) });
+    for (const { owner } of state.list('VipAddress')) record(owner, owner);
+    for (const { owner, via } of state.list('PodAddress')) if (via !== undefined) record(owner, via);
     for (const [key, { uid }] of state.entries('AttachmentAddress')) {
       const unit = ownerOf('AttachmentAddress', key);
       this.#awaiting.push({ unit, done: () => this.attachments.committed(key, uid) });
@@ -206,7 +217,7 @@ export class Brain {
   }
 
   #awaitPublish(kind: 'Pod' | 'Node', key: Key): void {
-    this.#awaiting.push({ unit: ownerOf(kind, key), done: () => this.#publish(kind, key) });
+    this.#awaiting.push({ unit: ownerOf(kind, key), done: () => this.#publication.publish(kind, key) });
     this.#tick.schedule();
   }
 
@@ -219,15 +230,12 @@ export class Brain {
           this.#podChanged(key);
           break;
         case 'Node':
-          if (state.get('Node', key) === undefined) {
-            this.#published.delete(ownerOf('Node', key));
-            api.announceNode(key);
-          }
+          if (state.get('Node', key) === undefined) this.#publication.gone('Node', key);
           this.#dirtyNodes.add(key);
           this.#judge = true;
           this.#retryAttachments();
           for (const { name } of state.index('IpRecord', 'container', key)) this.#dirtyAttachments.add(name);
-          this.#announceAgain('Node', key);
+          this.#publication.again('Node', key);
           // It lists the nodes.
           api.writeStatus('Subnet', this.joinSubnet);
           break;
@@ -254,11 +262,15 @@ export class Brain {
           this.#retryAttachments();
           break;
         case 'StatefulSet':
-          this.#setChanged(key);
+        case 'VirtualMachine':
+        case 'VirtualMachineInstance':
+          this.#keeperChanged(kind, key);
           break;
         case 'Vip':
           this.#dirtyVips.add(key);
           api.writeStatus('Vip', key);
+          // Pods that want its address for their own.
+          for (const pod of this.pods.waitingAnywhere()) this.#dirtyPods.add(pod);
           break;
         case 'QoSPolicy':
           api.writeStatus('QoSPolicy', key);
@@ -267,7 +279,7 @@ export class Brain {
           this.pools.changed(key);
           break;
         case 'IpRecord':
-          this.#recordSeen(key);
+          this.#publication.recordSeen(key);
           api.recordChanged(key);
           this.#attachmentSeen(key);
           break;
@@ -283,7 +295,7 @@ export class Brain {
 
   /** Whether the rows of this incarnation of a pod or node are in the database: nothing is announced before. */
   isPublished(owner: string, uid: string): boolean {
-    return this.#published.get(owner) === uid;
+    return this.#publication.has(owner, uid);
   }
 
   /** Addresses of a subnet were freed. */
@@ -343,55 +355,17 @@ export class Brain {
     this.#tick.stop();
   }
 
-  #publish(kind: 'Pod' | 'Node', key: Key): void {
-    const { state, api } = this.#options;
-    const address = state.get(kind === 'Pod' ? 'PodAddress' : 'NodeAddress', key);
-    if (address === undefined) return;
-    // What outlives the pod has to outlive its port as well, and from then on only the IP object tells of it.
-    if (address.keepFor !== undefined && !isDurable(address, state)) {
-      this.#unrecorded.set(key, address.uid);
-      api.writeRecordNow(address.owner);
-      return;
-    }
-    this.#published.set(address.owner, address.uid);
-    api.writeStatus('Subnet', address.subnet);
-    this.#announceAgain(kind, key);
-  }
-
-  /** An IP object is there that a pod waits for before its address is announced. */
-  #recordSeen(name: Key): void {
-    const record = this.#options.state.get('IpRecord', name);
-    if (record === undefined || this.#unrecorded.size === 0) return;
-    const [kind, key] = splitOwner(ownerOfRecord(record));
-    const uid = kind === 'Pod' ? this.#unrecorded.get(key) : undefined;
-    if (uid === undefined) return;
-    this.#unrecorded.delete(key);
-    // Not for a successor of the same name, whose port may not be there yet.
-    if (this.#options.state.get('PodAddress', key)?.uid === uid) this.#publish('Pod', key);
-  }
-
-  /** Has the announcement compared with the object again; what is not in the database yet is announced when it is. */
-  #announceAgain(kind: 'Pod' | 'Node', key: Key): void {
-    const { state, api } = this.#options;
-    const object = state.get(kind, key);
-    if (object === undefined || this.#published.get(ownerOf(kind, key)) !== object.uid) return;
-    if (kind === 'Pod') api.announcePod(key);
-    else api.announceNode(key);
-  }
-
   #podChanged(key: Key): void {
     const { state, api } = this.#options;
     const pod = state.get('Pod', key);
     this.#dirtyPods.add(key);
     this.#dirtyAttachments.add(key);
     if (pod === undefined) {
-      this.#published.delete(ownerOf('Pod', key));
-      this.#unrecorded.delete(key);
-      api.announcePod(key);
+      this.#publication.gone('Pod', key);
       return;
     }
     // Somebody else may have edited what was announced.
-    this.#announceAgain('Pod', key);
+    this.#publication.again('Pod', key);
     for (const vip of state.index('Vip', 'namespace', pod.namespace))
       if (sharesVip(pod, vip)) api.writeStatus('Vip', vip.name);
     this.#changedPods.add(key);
@@ -404,14 +378,9 @@ export class Brain {
     this.#options.api.writeStatus('Subnet', subnet);
   }
 
-  /** The pods of a StatefulSet ask for what its template says, and keep their addresses as long as it is the same set. */
-  #setChanged(key: Key): void {
-    const { state } = this.#options;
-    const uid = state.get('StatefulSet', key)?.uid;
-    const before = this.#setUids.get(key);
-    if (uid === undefined) this.#setUids.delete(key);
-    else this.#setUids.set(key, uid);
-    this.pods.keeperChanged(ownerOf('StatefulSet', key), before !== undefined && before !== uid);
+  #keeperChanged(kind: KeeperKind, key: Key): void {
+    const { keepFor, replaced } = this.#keepers.changed(kind, key);
+    this.pods.keeperChanged(keepFor, replaced);
     for (const pod of this.pods.waitingIn(key.slice(0, key.indexOf('/')))) this.#dirtyPods.add(pod);
   }
 
@@ -425,17 +394,17 @@ export class Brain {
     this.#retryAttachments();
     for (const { pod, owner } of state.index('AttachmentAddress', 'subnet', name)) {
       if (pod === undefined) api.announceContainer(splitOwner(owner)[1]);
-      else this.#announceAgain('Pod', pod);
+      else this.#publication.again('Pod', pod);
     }
     // What was announced (gateway, cidr) may have changed with it.
     if (name === rules.joinSubnet) {
       for (const node of state.keys('Node')) {
         this.#dirtyNodes.add(node);
-        this.#announceAgain('Node', node);
+        this.#publication.again('Node', node);
       }
     }
     for (const address of state.index('PodAddress', 'subnet', name))
-      this.#announceAgain('Pod', address.owner.slice('Pod/'.length));
+      this.#publication.again('Pod', address.owner.slice('Pod/'.length));
     api.writeStatus('Subnet', name);
     const vpc = (state.get('UsableSubnet', name) ?? state.get('Subnet', name))?.vpc;
     if (vpc !== undefined) api.writeStatus('Vpc', vpc);

@@ -144,6 +144,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     writer: statusWriter,
     defaultVpc: config.defaultVpc,
     held: heldReason,
+    reservationProblem: (name) => records.problem(name),
     signal,
   });
 
@@ -223,10 +224,11 @@ export async function lead(options: LeadOptions): Promise<void> {
     },
   });
   signal.addEventListener('abort', () => brain.stop(), { once: true });
-  const records = new IpRecords(state, brain.allocator, ipApi(client, signal), {
+  const records = new IpRecords(state, brain.allocator, brain.loans, ipApi(client, signal), {
     freed: (subnet) => brain.freed(subnet),
     enqueue: (owner) => recordQueue.add(owner),
     warn: (record, reason, message) => api.event({ kind: 'IP', object: record }, reason, message),
+    statusChanged: (name) => board.due('IP', name),
   });
   const finalizers = new Finalizers({
     client,
@@ -250,6 +252,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     seenVip: (object) => board.seenVip(object),
     seenQosPolicy: (object) => board.seenQosPolicy(object),
     seenSecurityGroup: (object) => board.seenSecurityGroup(object),
+    seenIp: (object) => board.seenIp(object),
     seenClusterPolicy: (kind, object) => board.seenClusterPolicy(kind, object),
     onNotice: (kind, notice) => {
       if (notice.type === 'error' && notice.error.code === 'forbidden') {

@@ -45,6 +45,7 @@ export function readLive(db: Client<OvnNorthbound>): Live {
     if (addresses === undefined) continue;
     const keepFor = ids.get('ovenbird/keep-for');
     const network = ids.get('ovenbird/network');
+    const via = ids.get('ovenbird/via');
     ports.push({
       uuid: row._uuid,
       owner,
@@ -53,6 +54,7 @@ export function readLive(db: Client<OvnNorthbound>): Live {
       addresses,
       ...(keepFor === undefined ? {} : { keepFor }),
       ...(network === undefined ? {} : { network }),
+      ...(via === undefined ? {} : { via }),
     });
   }
   const limits: QosRow[] = [];

@@ -105,7 +105,7 @@ export const request = {
   aaps: 'ovn.kubernetes.io/aaps',
   /** Names of SecurityGroups, separated by commas; on a Pod. */
   securityGroups: 'ovn.kubernetes.io/security_groups',
-  /** Kube-OVN: name of the Vip whose address is the pod's own. Not built. */
+  /** Name of the Vip whose address is the pod's own. */
   vip: 'ovn.kubernetes.io/vip',
   /** `"true"`: accept frames for any MAC, where the namespace allows unsafe ports. */
   layer2Forward: 'ovn.kubernetes.io/layer2_forward',
@@ -128,6 +128,8 @@ export const ipObject = {
   nodeName: 'ovn.kubernetes.io/node-name',
   /** Label, `"true"`: made by an agent for a container of its node. */
   attachment: 'ovenbird.io/attachment',
+  /** Label: name of the Vip whose address it is. */
+  vip: 'ovenbird.io/vip',
   /** Annotation: `StatefulSet/namespace/name` (or `VirtualMachine/...`) of what the address is kept for when its pod is gone. */
   keepFor: 'ovenbird.io/keep-for',
 } as const;

@@ -21,7 +21,7 @@ export interface IPSpec {
   /** Pod that has or shall have the address; empty for a reservation that anybody of the subnet may claim by name. */
   readonly podName?: string;
   readonly namespace?: string;
-  /** Kind of the pod's owner, `StatefulSet` for one, or empty. */
+  /** Kind of the pod's owner, `StatefulSet` or `VirtualMachine`, or empty. */
   readonly podType?: string;
   readonly containerID?: string;
   readonly nodeName?: string;
@@ -154,8 +154,12 @@ export const IPS: Kind<IP> = defineKind<IPSpec, IPStatus>({
     { name: 'MAC', type: 'string', jsonPath: '.spec.macAddress' },
     { name: 'Node', type: 'string', jsonPath: '.spec.nodeName' },
     { name: 'Subnet', type: 'string', jsonPath: '.spec.subnet' },
-    { name: 'Namespace', type: 'string', jsonPath: '.spec.namespace', priority: 1 },
-    { name: 'Pod', type: 'string', jsonPath: '.spec.podName', priority: 1 },
+    { name: 'Namespace', type: 'string', jsonPath: '.spec.namespace' },
+    { name: 'Pod', type: 'string', jsonPath: '.spec.podName' },
+    // Kept for a pod that is not there now; a reservation by hand says in its condition what it is.
+    { name: 'Reserved', type: 'string', jsonPath: '.metadata.labels.ovn\\.kubernetes\\.io/ip_reserved' },
+    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status', priority: 1 },
+    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
   ],
   spec,
   status,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { TestContainer } from '../src/containers.ts';
+import { kubevirtDefinitions } from '../src/kubevirt.ts';
 import { openLab, type TestLab } from '../src/lab.ts';
 import { namespace, pod, subnet } from '../src/objects.ts';
 
@@ -59,11 +60,13 @@ describe('RBAC', () => {
     { kind: 'SecurityGroup', spec: {} },
     { kind: 'Vip', spec: { subnet: 'rbac', namespace: ns } },
     { kind: 'QoSPolicy', spec: { allowedNamespaces: [ns], egress: [{ dscp: 1 }] } },
+    { kind: 'IP', spec: { subnet: 'rbac', v4IpAddress: '10.47.0.201' } },
   ].map((more) => ({ apiVersion: 'ovenbird.io/v1', metadata: { name: 'rbac' }, ...more }));
 
   // A scenario in which controller and agents use everything they may.
   beforeAll(async () => {
     lab = await openLab();
+    await lab.apply(...kubevirtDefinitions);
     const many = Array.from({ length: 25 }, (_, index) => pod(ns, `many-${index}`, { node: 'node-1' }));
     await lab.apply(
       namespace(ns),
@@ -133,6 +136,7 @@ describe('RBAC', () => {
   }
   afterAll(async () => {
     await lab.delete([namespace(ns), ...addresses, ...policies], '--wait=true', '--timeout=60s');
+    await lab.delete(kubevirtDefinitions);
     await lab.kubectlAny(['delete', 'subnet', 'rbac', '--ignore-not-found', '--timeout=30s']);
   });
 

@@ -10,6 +10,8 @@ export type AllocCode =
   | 'family' // a family that the subnet does not have
   | 'no-pool' // an IPPool that does not exist or is not usable
   | 'pool-forbidden' // an IPPool, or an address of one, that the namespace may not use
+  | 'vip-forbidden' // a Vip that does not exist, or is for another namespace
+  | 'no-vip' // a Vip that has no address itself
   | 'pool-exhausted'; // no free address left in an IPPool
 
 export class AllocError extends Error {

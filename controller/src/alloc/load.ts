@@ -3,8 +3,10 @@ import { ownerOf, splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { isWanted as isAskedBy } from '../vip/members.ts';
 import type { Allocator } from './allocator.ts';
-import { isKept } from './kept.ts';
+import { isKept, keeperExists, virtualMachine } from './kept.ts';
+import type { Loans } from './loans.ts';
 
 /** A port of ours in the northbound database, as far as addresses go. */
 export interface DurablePort {
@@ -18,6 +20,8 @@ export interface DurablePort {
   readonly keepFor?: Key;
   /** Provider of the network, of an attachment. */
   readonly network?: string;
+  /** See `Address.via`. */
+  readonly via?: Key;
 }
 
 export interface LoadResult {
@@ -67,7 +71,12 @@ export function parsePortAddresses(text: string): { mac: string; v4?: string; v6
  * A port whose pod is gone is not adopted as the pod's: its row will be removed, and only then is its address free. Until
  * then it is held under the same owner.
  */
-export function loadAddresses(state: State, allocator: Allocator, ports: readonly DurablePort[]): LoadResult {
+export function loadAddresses(
+  state: State,
+  allocator: Allocator,
+  loans: Loans,
+  ports: readonly DurablePort[],
+): LoadResult {
   let adopted = 0;
   const conflicts: string[] = [];
   const stale: string[] = [];
@@ -83,10 +92,26 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
     return true;
   };
 
+  /** A pod's port has the address of a Vip or virtual machine, which holds it. */
+  const borrowed = (address: Address, via: Key): void => {
+    const [kind, key] = splitOwner(via);
+    const found = kind === 'Vip' ? state.get('Vip', key) : undefined;
+    const vip = found !== undefined && found.subnet === address.subnet && isAskedBy(found, address) ? found : undefined;
+    // A Vip that was deleted or changed holds it for its pod to the end; its IP object knows its UID.
+    const holding: Address =
+      kind === 'Vip'
+        ? { ...address, owner: via, uid: vip?.uid ?? state.get('IpRecord', key)?.ownerUid ?? '' }
+        : { ...address, owner: via };
+    if (!take(holding, 'northbound port')) return;
+    loans.lend(via, address.owner);
+    if (vip !== undefined) state.set('VipAddress', key, holding);
+    bind(state, { ...address, via }, undefined);
+  };
+
   for (const port of ports) {
     const parsed = parsePortAddresses(port.addresses);
     if (parsed === undefined) continue;
-    const { keepFor } = port;
+    const { keepFor, via } = port;
     const address: Address = {
       owner: port.owner,
       uid: port.uid,
@@ -94,7 +119,8 @@ export function loadAddresses(state: State, allocator: Allocator, ports: readonl
       ...parsed,
       ...(keepFor === undefined ? {} : { keepFor }),
     };
-    if (take(address, 'northbound port')) bind(state, address, port.network);
+    if (via !== undefined) borrowed(address, via);
+    else if (take(address, 'northbound port')) bind(state, address, port.network);
   }
   // What was decided comes before what people want; of their wishes the older goes first.
   const records = state
@@ -131,6 +157,9 @@ export function ownerOfRecord(record: IpRecord): string {
       podName === undefined ? name : `${namespace}/${podName}/${record.attachment.interface}`,
     );
   }
+  if (record.managed && record.vip !== undefined) return ownerOf('Vip', record.vip);
+  // A machine's pods come and go under other names.
+  if (record.managed && record.keepFor?.startsWith(`${virtualMachine}/`) === true) return record.keepFor;
   if (record.podName !== undefined && record.podName !== '')
     return ownerOf('Pod', `${record.namespace ?? ''}/${record.podName}`);
   if (record.managed && record.nodeName !== undefined && record.nodeName !== '')
@@ -162,7 +191,8 @@ function isWanted(state: State, record: IpRecord, address: Address): boolean {
     return isKept(address, state);
   }
   if (kind === 'Node') return state.get('Node', key)?.uid === address.uid;
-  return false;
+  if (kind === 'Vip') return state.get('Vip', key)?.uid === address.uid;
+  return kind === virtualMachine && keeperExists(address.owner, state);
 }
 
 /** Makes an adopted address the current one of its pod or node, when that is still the same incarnation. */

@@ -1,6 +1,9 @@
 import {
+  type IP,
   IPPOOLS,
   type IPPool,
+  IPS,
+  ipObject,
   QOSPOLICIES,
   type QoSPolicy,
   SECURITYGROUPS,
@@ -15,6 +18,7 @@ import {
 import type { ClusterPolicyObject, StatusWriter } from '@ovenbird/kube';
 import type { Brain } from '../brain.ts';
 import { type ClusterPolicyKind, clusterPolicyKey, clusterPolicyKinds } from '../policy/cluster-model.ts';
+import { type ReservationProblem, reservationCondition } from '../records/reservation.ts';
 import type { State } from '../store/state.ts';
 import { clusterPolicyResources } from '../store/watch.ts';
 import { clusterPolicyStatus } from './cluster-policy-status.ts';
@@ -43,6 +47,9 @@ export class StatusBoard {
   readonly #vips = new Map<string, Vip>();
   readonly #qos = new Map<string, QoSPolicy>();
   readonly #groups = new Map<string, SecurityGroup>();
+  /** Reservations made by hand: the other IP objects say all in their spec. */
+  readonly #ips = new Map<string, IP>();
+  readonly #reservationProblem: (name: string) => ReservationProblem | undefined;
   /** By kind and name. */
   readonly #policies = new Map<string, ClusterPolicyObject>();
   readonly #due = new Set<string>();
@@ -55,11 +62,13 @@ export class StatusBoard {
     writer: StatusWriter;
     defaultVpc: string;
     held: HeldReason;
+    reservationProblem: (name: string) => ReservationProblem | undefined;
     signal: AbortSignal;
   }) {
     this.#state = options.state;
     this.#writer = options.writer;
     this.#held = options.held;
+    this.#reservationProblem = options.reservationProblem;
     this.#defaultVpc = options.defaultVpc;
     options.signal.addEventListener('abort', () => clearTimeout(this.#timer), { once: true });
   }
@@ -104,8 +113,14 @@ export class StatusBoard {
     this.#groups.set(object.metadata.name, object);
   }
 
+  seenIp(object: IP): void {
+    const { name, labels } = object.metadata;
+    if (labels?.[ipObject.managed] === 'true' || object.spec.attachment !== undefined) this.#ips.delete(name);
+    else this.#ips.set(name, object);
+  }
+
   due(
-    kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy' | 'SecurityGroup',
+    kind: 'Subnet' | 'Vpc' | 'IPPool' | ClusterPolicyKind | 'Vip' | 'QoSPolicy' | 'SecurityGroup' | 'IP',
     name: string,
   ): void {
     this.#due.add(`${kind}/${name}`);
@@ -134,6 +149,7 @@ export class StatusBoard {
       else if (key.startsWith('Vip/')) this.#writeVip(name, brain);
       else if (key.startsWith('QoSPolicy/')) this.#writeQosPolicy(name);
       else if (key.startsWith('SecurityGroup/')) this.#writeGroup(name, brain);
+      else if (key.startsWith('IP/')) this.#writeReservation(name, brain);
       else if (key.startsWith('Vpc/')) this.#writeVpc(name);
       else for (const kind of clusterPolicyKinds) if (key.startsWith(`${kind}/`)) this.#writePolicy(kind, name);
     }
@@ -182,6 +198,18 @@ export class StatusBoard {
     }
     const { fields, conditions } = securityGroupStatus(group, brain.groups, this.#state, this.#held);
     this.#writer.update(SECURITYGROUPS, object, { fields: { ...fields }, conditions });
+  }
+
+  #writeReservation(name: string, brain: Brain): void {
+    const record = this.#state.get('IpRecord', name);
+    const object = this.#ips.get(name);
+    if (record === undefined || object === undefined) {
+      this.#ips.delete(name);
+      return;
+    }
+    const problem = this.#reservationProblem(name);
+    const condition = reservationCondition(record, problem, brain.allocator, this.#state);
+    this.#writer.update(IPS, object, { conditions: [condition] });
   }
 
   #writePool(name: string, brain: Brain): void {

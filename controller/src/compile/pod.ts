@@ -45,7 +45,8 @@ export function podUnit(context: CompileContext): UnitDefinition {
           pod: key,
           'ovenbird/uid': pod.uid,
           'ovenbird/subnet': subnet.name,
-          ...(pod.keepFor === undefined ? {} : { 'ovenbird/keep-for': pod.keepFor }),
+          ...(address.keepFor === undefined ? {} : { 'ovenbird/keep-for': address.keepFor }),
+          ...(address.via === undefined ? {} : { 'ovenbird/via': address.via }),
         },
       );
       rows.member(logicalSwitch, 'ports', port.uuid);

@@ -1,4 +1,4 @@
-import { podsOfVip } from '../vip/members.ts';
+import { isPodsOwn, podsOfVip } from '../vip/members.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { ADDRESS_KEY, podPortName, vipPortName } from './names.ts';
@@ -17,6 +17,8 @@ export function vipUnit(context: CompileContext): UnitDefinition {
       const address = reader.get('VipAddress', name);
       const subnet = address === undefined ? undefined : reader.get('UsableSubnet', address.subnet);
       if (vip === undefined || address === undefined || subnet === undefined || address.uid !== vip.uid) return [];
+      // One pod has it as its own: there is nothing to share, and OVN answers for it by that pod's port.
+      if (isPodsOwn(name, reader)) return [];
       const rows = context.builder('Vip', name);
       const parents = podsOfVip(vip, reader).map((pod) => podPortName(pod.namespace, pod.name));
       const { v4, v6, mac } = address;

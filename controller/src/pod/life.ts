@@ -1,10 +1,12 @@
 import type { Allocator, Wanted } from '../alloc/allocator.ts';
 import { candidateSources, mayUsePool, type Source, type SubnetRules } from '../alloc/choose-subnet.ts';
 import { AllocError } from '../alloc/error.ts';
-import { isKept } from '../alloc/kept.ts';
+import { isKept, keeperExists, virtualMachine } from '../alloc/kept.ts';
+import type { Loans } from '../alloc/loans.ts';
 import { ownerOf, splitOwner } from '../compile/names.ts';
 import type { Address, Key, Pod, StatefulSet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { borrowVip } from '../vip/borrow.ts';
 import { type PodRequest, requestOf } from './request.ts';
 import { checkRoutes } from './routes.ts';
 
@@ -18,6 +20,8 @@ export interface PodEffects {
   warn(pod: Pod, reason: string, message: string): void;
   /** Addresses of the subnet were freed. */
   freed(subnet: string): void;
+  /** The port of the pod that had the address of a Vip or virtual machine is gone. */
+  returned(holder: Key): void;
   /** A pod waits for an address of the subnet. */
   waits(subnet: string): void;
 }
@@ -39,6 +43,8 @@ export const reasons: Readonly<Record<AllocError['code'], string>> = {
   'no-pool': 'PoolNotUsable',
   'pool-forbidden': 'PoolForbidden',
   'pool-exhausted': 'PoolExhausted',
+  'vip-forbidden': 'VipForbidden',
+  'no-vip': 'VipNotUsable',
 };
 
 /**
@@ -48,14 +54,16 @@ export const reasons: Readonly<Record<AllocError['code'], string>> = {
 export class PodLife {
   readonly #state: State;
   readonly #allocator: Allocator;
+  readonly #loans: Loans;
   readonly #rules: SubnetRules;
   readonly #effects: PodEffects;
   /** Waiting pods and why, so that the same event is not written twice. */
   readonly #waiting = new Map<Key, { uid: string; message: string; subnets: readonly string[] }>();
 
-  constructor(state: State, allocator: Allocator, rules: SubnetRules, effects: PodEffects) {
+  constructor(state: State, allocator: Allocator, loans: Loans, rules: SubnetRules, effects: PodEffects) {
     this.#state = state;
     this.#allocator = allocator;
+    this.#loans = loans;
     this.#rules = rules;
     this.#effects = effects;
   }
@@ -111,10 +119,27 @@ export class PodLife {
   /** The port of a pod that went away while no controller ran is removed now. */
   portGone(key: Key): void {
     if (this.#state.get('PodAddress', key) !== undefined) return;
-    const address = this.#allocator.held(ownerOf('Pod', key));
+    const owner = ownerOf('Pod', key);
+    this.#giveBack(owner);
+    this.#keepOrRelease(owner);
+  }
+
+  #keepOrRelease(owner: string): void {
+    const address = this.#allocator.held(owner);
     if (address === undefined) return;
-    if (isKept(address, this.#state)) this.#effects.recordChanged(address.owner);
-    else this.#release(key);
+    if (isKept(address, this.#state)) this.#effects.recordChanged(owner);
+    else this.#release(owner);
+  }
+
+  /** A borrowed address is its holder's again. */
+  #giveBack(owner: string): void {
+    const holder = this.#loans.giveBack(owner);
+    if (holder === undefined) return;
+    const subnet = this.#allocator.held(holder)?.subnet;
+    if (splitOwner(holder)[0] === virtualMachine) this.#keepOrRelease(holder);
+    else this.#effects.recordChanged(holder);
+    this.#effects.returned(holder);
+    if (subnet !== undefined) this.#effects.freed(subnet);
   }
 
   /**
@@ -123,7 +148,7 @@ export class PodLife {
    */
   #isReady(pod: Pod): boolean {
     if (this.#state.get('Namespace', pod.namespace) === undefined) return false;
-    return pod.keepFor === undefined || this.#setOf(pod) !== undefined;
+    return pod.keepFor === undefined || keeperExists(pod.keepFor, this.#state);
   }
 
   #setOf({ keepFor }: Pick<Pod, 'keepFor'>): StatefulSet | undefined {
@@ -139,27 +164,55 @@ export class PodLife {
     const set = this.#setOf(pod);
     const index = set === undefined ? undefined : ordinalOf(pod.name) - set.firstOrdinal;
     const request = requestOf(pod, this.#state.get('Namespace', pod.namespace)?.annotations, index);
+    if (request.vip !== undefined) return { request, sources: [] };
     return { request, sources: candidateSources(pod, request, this.#state, this.#rules) };
+  }
+
+  /** Who holds the pod's address in alloc: the pod itself, its virtual machine, or the Vip that it names. */
+  #holderOf(owner: string, pod: Pod, { vip }: PodRequest): Key {
+    if (vip !== undefined) return ownerOf('Vip', vip);
+    return pod.keepFor !== undefined && splitOwner(pod.keepFor)[0] === virtualMachine ? pod.keepFor : owner;
+  }
+
+  /** Whether a predecessor of the same name borrowed from somebody else: that is given back first. */
+  #isInTheWay(key: Key, owner: string, holder: Key): boolean {
+    const lent = this.#loans.holderOf(owner);
+    if (lent === undefined || lent === holder) return false;
+    const address = this.#state.get('PodAddress', key);
+    if (address !== undefined) this.#drop(key, address);
+    return true;
   }
 
   #allocate(key: Key, pod: Pod): void {
     const owner = ownerOf('Pod', key);
-    const kept = this.#allocator.held(owner);
     const { request, sources } = this.#asks(pod);
-    // A StatefulSet pod comes back to where its address is, while it may still be there.
+    const holder = this.#holderOf(owner, pod, request);
+    if (this.#isInTheWay(key, owner, holder)) {
+      this.#waiting.set(key, { uid: pod.uid, message: '', subnets: [] });
+      return;
+    }
+    if (request.vip !== undefined) {
+      const address = borrowVip(pod, request, this.#state, this.#loans, this.#rules);
+      checkRoutes(request.routes, this.#state.get('UsableSubnet', address.subnet), request.family);
+      this.#hasAddress(key, address);
+      return;
+    }
+    const user = this.#loans.userOf(holder);
+    const kept = this.#allocator.held(holder);
+    if (user !== undefined && user !== owner)
+      throw new AllocError(
+        'taken',
+        `the address of ${holder} is that of ${user}, another pod of the same machine; the pod starts when that is gone`,
+        [kept?.subnet ?? ''],
+      );
+    // A pod comes back to where its address is, while it may still be there.
     const isHome = (source: Source): boolean => kept !== undefined && this.#holds(source, kept);
     const ordered = [...sources.filter(isHome), ...sources.filter((source) => !isHome(source))];
     let failure: AllocError | undefined;
     for (const source of ordered) {
       try {
-        const address = this.#take(owner, pod, source, request);
-        this.#waiting.delete(key);
-        this.#state.set('PodAddress', key, address);
-        this.#effects.committed(owner, () => {
-          if (this.#state.get('PodAddress', key)?.uid === address.uid) this.#effects.announce(key);
-          // What a predecessor of the same name held and this one did not take over.
-          if (kept !== undefined && !sameAddress(kept, address)) this.#effects.freed(kept.subnet);
-        });
+        const held = this.#take(holder, pod, source, request);
+        this.#hasAddress(key, holder === owner ? held : { ...held, owner, via: holder }, kept);
         return;
       } catch (error) {
         if (!(error instanceof AllocError)) throw error;
@@ -172,6 +225,22 @@ export class PodLife {
       failure?.message ?? 'no subnet to take an address from',
       ordered.map(({ subnet }) => subnet),
     );
+  }
+
+  /** The pod has its address; the northbound row is next. */
+  #hasAddress(key: Key, address: Address, kept?: Address): void {
+    const { owner, via } = address;
+    this.#waiting.delete(key);
+    if (via !== undefined) this.#loans.lend(via, owner);
+    this.#state.set('PodAddress', key, address);
+    this.#effects.committed(owner, () => {
+      if (this.#state.get('PodAddress', key)?.uid === address.uid) this.#effects.announce(key);
+      if (via !== undefined) this.#effects.recordChanged(via);
+      // What was kept for a pod of this name that had one of its own.
+      if (this.#state.get('PodAddress', key)?.via !== undefined) this.#release(owner);
+      // What a predecessor of the same name held and this one did not take over.
+      if (kept !== undefined && !sameAddress(kept, address)) this.#effects.freed(kept.subnet);
+    });
   }
 
   /** Takes an address of one source: the first choice that is free. @throws AllocError */
@@ -210,40 +279,47 @@ export class PodLife {
   }
 
   /**
-   * A StatefulSet changed or went: addresses of its pods that are not there now are released when it is gone, or when its
-   * template asks for another subnet, pool or address.
-   * @param keepFor `StatefulSet/namespace/name`
+   * A StatefulSet or virtual machine changed or went: addresses of its pods that are not there now are released when it is
+   * gone, or when its template asks for another subnet, pool or address.
+   * @param keepFor `StatefulSet/namespace/name` or `VirtualMachine/namespace/name`
    * @param replaced whether it is another one of the same name
    */
   keeperChanged(keepFor: string, replaced: boolean): void {
     for (const owner of this.#allocator.keptFor(keepFor)) {
-      const [, key] = splitOwner(owner);
       const address = this.#allocator.held(owner);
-      if (address === undefined || this.#state.get('PodAddress', key) !== undefined) continue;
-      if (replaced || !isKept(address, this.#state) || !this.#isStillAsked(key, address))
-        this.#effects.committed(owner, () => this.#releaseUnused(key));
+      if (address === undefined || this.#isInUse(owner)) continue;
+      if (replaced || !isKept(address, this.#state) || !this.#isStillAsked(owner, address))
+        this.#effects.committed(owner, () => this.#releaseUnused(owner));
     }
   }
 
-  #releaseUnused(key: Key): void {
-    if (this.#state.get('PodAddress', key) === undefined) this.#release(key);
+  #isInUse(owner: string): boolean {
+    const [kind, key] = splitOwner(owner);
+    return kind === 'Pod' ? this.#state.get('PodAddress', key) !== undefined : this.#loans.userOf(owner) !== undefined;
   }
 
-  /** Whether a pod made from the template of its StatefulSet now would want this address. */
-  #isStillAsked(key: Key, address: Address): boolean {
-    const set = this.#setOf(address);
-    if (set === undefined) return true;
-    const slash = key.indexOf('/');
-    const keepFor = address.keepFor === undefined ? {} : { keepFor: address.keepFor };
-    const next = {
-      namespace: set.namespace,
-      name: key.slice(slash + 1),
-      uid: '',
-      annotations: set.template,
-      ...keepFor,
-    };
+  #releaseUnused(owner: string): void {
+    if (!this.#isInUse(owner)) this.#release(owner);
+  }
+
+  /** Annotations that the next pod of a StatefulSet or virtual machine gets; undefined when that is not known. */
+  #templateOf(keepFor: Key): Readonly<Record<string, string>> | undefined {
+    const [kind, key] = splitOwner(keepFor);
+    return kind === 'StatefulSet'
+      ? this.#state.get('StatefulSet', key)?.template
+      : this.#state.get('VirtualMachine', key)?.template;
+  }
+
+  /** Whether a pod made from the template now would want this address. */
+  #isStillAsked(owner: string, address: Address): boolean {
+    const { keepFor = '' } = address;
+    const annotations = this.#templateOf(keepFor);
+    if (annotations === undefined) return true;
+    const [namespace = '', name = ''] = splitOwner(owner)[1].split('/');
+    const next = { namespace, name, uid: '', annotations, keepFor };
     try {
       const { request, sources } = this.#asks(next);
+      if (request.vip !== undefined) return false;
       const chosen =
         request.choices === undefined ||
         request.choices.some(({ v4, v6 }) => (v4 ?? address.v4) === address.v4 && (v6 ?? address.v6) === address.v6);
@@ -269,8 +345,8 @@ export class PodLife {
     this.#effects.committed(address.owner, () => this.portGone(key));
   }
 
-  #release(key: Key): void {
-    const address = this.#allocator.release(ownerOf('Pod', key));
+  #release(owner: string): void {
+    const address = this.#allocator.release(owner);
     if (address === undefined) return;
     this.#effects.recordChanged(address.owner);
     this.#effects.freed(address.subnet);

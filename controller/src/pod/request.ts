@@ -15,6 +15,8 @@ export interface PodRequest {
   readonly pools?: readonly string[];
   readonly family?: 'IPv4' | 'IPv6' | 'Dual';
   readonly mac?: string;
+  /** Name of the Vip whose address it takes, and with it the Vip's MAC. */
+  readonly vip?: string;
   readonly routes: readonly Route[];
 }
 
@@ -33,11 +35,6 @@ export function requestOf(
 ): PodRequest {
   const own = (key: string): string | undefined => nonEmpty(pod.annotations[key]);
   const either = (key: string): string | undefined => own(key) ?? nonEmpty(namespace?.[key]);
-  if (own(request.vip) !== undefined)
-    throw new AllocError(
-      'invalid',
-      `annotation ${request.vip} is not built: ask for the address with ${request.ipAddress}, or share the Vip with ${request.aaps}`,
-    );
   const [badLimit] = bandwidthOf(pod.annotations).problems;
   // A running pod keeps its limits; a new one would have none, to the harm of its neighbours.
   if (badLimit !== undefined && !announced(pod)) throw new AllocError('invalid', badLimit);
@@ -47,7 +44,17 @@ export function requestOf(
   const routes = routesOf(either(request.routes));
   const address = own(request.ipAddress);
   const pool = either(request.ipPool);
+  const vip = own(request.vip);
   // What was announced to this very pod says which of the list it has.
+  if (vip !== undefined) {
+    const other = [request.ipAddress, request.ipPool, request.macAddress].find((key) => own(key) !== undefined);
+    if (other !== undefined && !announced(pod))
+      throw new AllocError(
+        'invalid',
+        `annotations ${request.vip} and ${other} both say which address: remove one of the two`,
+      );
+    return { routes, vip, ...(subnet === undefined ? {} : { subnet }), ...(family === undefined ? {} : { family }) };
+  }
   const listed = pool === undefined || (announced(pod) && address !== undefined) ? undefined : listOf(pool);
   const choices = address === undefined ? choicesOf(listed, index) : [addressOf(address)];
   return {

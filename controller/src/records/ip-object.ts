@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type IP, ipObject } from '@ovenbird/crds';
+import { virtualMachine } from '../alloc/kept.ts';
 import { ownerOfRecord } from '../alloc/load.ts';
 import type { AttachmentAddress } from '../attachment/model.ts';
 import { splitOwner } from '../compile/names.ts';
@@ -63,7 +64,9 @@ export function recordOf(name: string, address: Address, pod: Pod | undefined): 
   const [kind, key] = splitOwner(address.owner);
   const slash = key.indexOf('/');
   const isPod = kind === 'Pod';
-  const node = isPod ? pod?.node : key;
+  const node = kind === 'Node' ? key : pod?.node;
+  const podName = isPod ? key.slice(slash + 1) : (pod?.name ?? '');
+  const namespace = isPod || kind === virtualMachine ? key.slice(0, slash) : (pod?.namespace ?? '');
   return {
     apiVersion: 'ovenbird.io/v1',
     kind: 'IP',
@@ -73,13 +76,14 @@ export function recordOf(name: string, address: Address, pod: Pod | undefined): 
         [ipObject.managed]: 'true',
         [ipObject.subnet]: address.subnet,
         ...(node === undefined ? {} : { [ipObject.nodeName]: node }),
-        ...(isPod && pod === undefined ? { [ipObject.reserved]: 'true' } : {}),
+        ...(isReserved(address, pod) ? { [ipObject.reserved]: 'true' } : {}),
+        ...(kind === 'Vip' ? { [ipObject.vip]: key } : {}),
       },
       ...(address.keepFor === undefined ? {} : { annotations: { [ipObject.keepFor]: address.keepFor } }),
     },
     spec: {
-      podName: isPod ? key.slice(slash + 1) : '',
-      namespace: isPod ? key.slice(0, slash) : '',
+      podName,
+      namespace,
       podType: address.keepFor === undefined ? '' : splitOwner(address.keepFor)[0],
       nodeName: node ?? '',
       subnet: address.subnet,
@@ -94,9 +98,10 @@ export function recordOf(name: string, address: Address, pod: Pod | undefined): 
 
 /** Whether an IP object holds the address for its owner, so that it is found again when the owner's port is gone. */
 export function isDurable(address: Address, reader: Reader): boolean {
-  return [recordName(address.owner), distinctRecordName(address.owner)].some((name) => {
+  const holder = address.via ?? address.owner;
+  return [recordName(holder), distinctRecordName(holder)].some((name) => {
     const record = reader.get('IpRecord', name);
-    if (record === undefined || record.deleting || ownerOfRecord(record) !== address.owner) return false;
+    if (record === undefined || record.deleting || ownerOfRecord(record) !== holder) return false;
     const same = record.subnet === address.subnet && record.v4 === address.v4 && record.v6 === address.v6;
     return same && (!record.managed || record.keepFor === address.keepFor);
   });
@@ -112,6 +117,17 @@ export function isRecorded(record: IpRecord, address: Address, pod: Pod | undefi
     record.mac === address.mac &&
     record.ownerUid === address.uid &&
     record.keepFor === address.keepFor &&
-    record.reserved === (splitOwner(address.owner)[0] === 'Pod' && pod === undefined)
+    record.reserved === isReserved(address, pod) &&
+    // The other owners have their pod's name in their own.
+    (!borrowers.has(splitOwner(address.owner)[0]) || (record.podName ?? '') === (pod?.name ?? ''))
   );
+}
+
+/** Kinds of which pods borrow the address. */
+const borrowers: ReadonlySet<string> = new Set(['Vip', virtualMachine]);
+
+/** Whether the address is kept for a pod that is not there now. */
+function isReserved(address: Address, pod: Pod | undefined): boolean {
+  const [kind] = splitOwner(address.owner);
+  return (kind === 'Pod' || kind === virtualMachine) && pod === undefined;
 }

@@ -1,12 +1,14 @@
 import type { IP } from '@ovenbird/crds';
 import type { Allocator } from '../alloc/allocator.ts';
 import { addressOfRecord, ownerOfRecord } from '../alloc/load.ts';
+import type { Loans } from '../alloc/loans.ts';
 import { isContainerRecord, podOfKey } from '../attachment/wanted.ts';
 import { splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import { distinctRecordName, interfaceRecordOf, isRecorded, recordName, recordOf } from './ip-object.ts';
+import { isSameAddress, type ReservationProblem } from './reservation.ts';
 
 /** Writes of IP objects; each throws a retryable error when it has to be tried again. */
 export interface IpApi {
@@ -23,6 +25,8 @@ export interface IpRecordEffects {
   /** The pod's kept address was released by a person. */
   enqueue(owner: string): void;
   warn(record: IpRecord, reason: string, message: string): void;
+  /** The condition of an object that somebody made is to be looked at again. */
+  statusChanged(name: Key): void;
 }
 
 /**
@@ -32,17 +36,24 @@ export interface IpRecordEffects {
 export class IpRecords {
   readonly #state: State;
   readonly #allocator: Allocator;
+  readonly #loans: Loans;
   readonly #api: IpApi;
   readonly #effects: IpRecordEffects;
   /** Owner of each object seen, to know what a deletion meant. */
   readonly #ownerByName = new Map<Key, string>();
-  readonly #conflicts = new Map<Key, string>();
+  /** Why objects that people made reserve nothing. */
+  readonly #problems = new Map<Key, ReservationProblem>();
 
-  constructor(state: State, allocator: Allocator, api: IpApi, effects: IpRecordEffects) {
+  constructor(state: State, allocator: Allocator, loans: Loans, api: IpApi, effects: IpRecordEffects) {
     this.#state = state;
     this.#allocator = allocator;
+    this.#loans = loans;
     this.#api = api;
     this.#effects = effects;
+  }
+
+  problem(name: Key): ReservationProblem | undefined {
+    return this.#problems.get(name);
   }
 
   /** Brings the IP object of an owner up to date. Idempotent; called from a work queue. */
@@ -60,6 +71,7 @@ export class IpRecords {
     const found = [plain, distinctRecordName(owner)]
       .map((name) => this.#state.get('IpRecord', name))
       .find((record) => record !== undefined && ownerOfRecord(record) === owner);
+    if (found?.managed === false) this.#effects.statusChanged(found.name);
     // Without a pod the person's reservation is the object of the address.
     if (address === undefined || (pod === undefined && this.#isReserved(owner, address))) {
       if (found?.managed === true) await this.#api.remove(found.name, found.uid);
@@ -102,7 +114,7 @@ export class IpRecords {
     if (record === undefined || record.deleting) {
       if (known === undefined) return;
       this.#ownerByName.delete(name);
-      this.#conflicts.delete(name);
+      this.#problems.delete(name);
       this.#removed(known);
       return;
     }
@@ -115,6 +127,7 @@ export class IpRecords {
       return;
     }
     this.#reserve(record, owner);
+    this.#effects.statusChanged(name);
   }
 
   /** Remembers the objects listed at start. */
@@ -130,6 +143,8 @@ export class IpRecords {
     if (kind === 'Attachment' && podOfKey(key) === undefined) return;
     const inUse =
       kind === 'Node' ||
+      (kind === 'Vip' && this.#state.get('VipAddress', key) !== undefined) ||
+      this.#loans.userOf(owner) !== undefined ||
       (kind === 'Attachment' && this.#state.get('AttachmentAddress', key) !== undefined) ||
       (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined);
     if (inUse) {
@@ -145,21 +160,22 @@ export class IpRecords {
     const wanted = addressOfRecord(record);
     if (wanted === undefined) return;
     const held = this.#allocator.held(owner);
-    if (held !== undefined && sameAddress(held, wanted)) return;
+    if (held !== undefined && isSameAddress(held, wanted)) return;
     const [kind, key] = splitOwner(owner);
     if (kind === 'Pod' && this.#state.get('PodAddress', key) !== undefined) return;
     const problem = this.#refusal(wanted);
+    const known = this.#problems.get(record.name);
     if (problem === undefined) {
-      this.#conflicts.delete(record.name);
+      this.#problems.delete(record.name);
       return;
     }
-    if (this.#conflicts.get(record.name) === problem.message) return;
-    this.#conflicts.set(record.name, problem.message);
+    if (known?.message === problem.message) return;
+    this.#problems.set(record.name, problem);
     this.#effects.warn(record, problem.reason, problem.message);
   }
 
   /** Takes the address, or says why it is not to be had now. */
-  #refusal(wanted: Address): { readonly reason: string; readonly message: string } | undefined {
+  #refusal(wanted: Address): ReservationProblem | undefined {
     const { subnet } = wanted;
     const addresses = [wanted.v4, wanted.v6].filter((text) => text !== undefined);
     if (this.#state.get('UsableSubnet', subnet) === undefined) {
@@ -182,12 +198,10 @@ export class IpRecords {
     return records.some((record) => ownerOfRecord(record) === owner);
   }
 
+  /** The pod that has what the owner holds. */
   #podOf(owner: string): Pod | undefined {
-    const [kind, key] = splitOwner(owner);
+    const [kind, key] = splitOwner(this.#loans.userOf(owner) ?? owner);
     const pod = kind === 'Pod' ? this.#state.get('Pod', key) : undefined;
     return hasPort(pod) ? pod : undefined;
   }
 }
-
-const sameAddress = (a: Address, b: Address): boolean =>
-  a.subnet === b.subnet && a.v4 === b.v4 && a.v6 === b.v6 && (b.mac === '' || a.mac === b.mac);

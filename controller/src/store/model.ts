@@ -31,7 +31,10 @@ export interface Pod extends Meta {
   /** Annotations with our prefixes only. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** `StatefulSet/namespace/name` of the StatefulSet that controls the pod: its address is kept when the pod is gone. */
+  /**
+   * `StatefulSet/namespace/name` of the StatefulSet that controls the pod, or `VirtualMachine/namespace/name` of the virtual
+   * machine that it runs: its address is kept when the pod is gone.
+   */
   readonly keepFor?: Key;
   /** Container ports that have a name, for policies. */
   readonly namedPorts: readonly NamedContainerPort[];
@@ -57,6 +60,18 @@ export interface StatefulSet extends Meta {
   readonly firstOrdinal: number;
   /** Annotations with our prefixes in the pod template. */
   readonly template: Readonly<Record<string, string>>;
+}
+
+/** A VirtualMachine of KubeVirt, as far as its pods' addresses depend on it. */
+export interface VirtualMachine extends Meta {
+  readonly namespace: string;
+  /** Annotations with our prefixes that its pods get. */
+  readonly template: Readonly<Record<string, string>>;
+}
+
+/** A VirtualMachineInstance of KubeVirt: a running machine, or one that no VirtualMachine stands behind. */
+export interface VirtualMachineInstance extends Meta {
+  readonly namespace: string;
 }
 
 export interface Vpc extends Meta {
@@ -139,8 +154,10 @@ export interface IpRecord extends Meta {
   readonly ownerUid?: string;
   /** Written by the controller (label `ovenbird.io/managed`); anything else is a reservation by a person. */
   readonly managed: boolean;
-  /** Kept for a StatefulSet pod that is gone for now. */
+  /** Kept for a pod that is gone for now. */
   readonly reserved: boolean;
+  /** Name of the Vip whose address it is. */
+  readonly vip?: string;
   readonly keepFor?: Key;
   /** The interface that has the address, where it is not a pod's first one. */
   readonly attachment?: { readonly interface: string; readonly network: string };
@@ -182,8 +199,10 @@ export interface Address {
   readonly v4?: string;
   readonly v6?: string;
   readonly mac: string;
-  /** `StatefulSet/namespace/name` of what the pod belongs to: as long as that exists, the address survives the pod. */
+  /** See `Pod.keepFor`: as long as that exists, the address survives the pod. */
   readonly keepFor?: Key;
+  /** Who holds the address in alloc, where it is not the owner: `Vip/name` or `VirtualMachine/namespace/name`. */
+  readonly via?: Key;
 }
 
 /** Kinds of objects that compile units may read. */
@@ -195,6 +214,8 @@ export interface Tables {
   Namespace: Namespace;
   Node: Node;
   StatefulSet: StatefulSet;
+  VirtualMachine: VirtualMachine;
+  VirtualMachineInstance: VirtualMachineInstance;
   IpRecord: IpRecord;
   IPPool: IpPool;
   Vip: Vip;

@@ -19,6 +19,7 @@ import type {
   StatefulSet as KubeStatefulSet,
   ObjectMeta,
 } from '@ovenbird/kube';
+import { virtualMachine } from '../alloc/kept.ts';
 import type { ClusterPolicy, ClusterPolicyKind } from '../policy/cluster-model.ts';
 import { parseClusterPolicy } from '../policy/cluster-parse.ts';
 import type { NetworkPolicy } from '../policy/model.ts';
@@ -63,10 +64,7 @@ function metaOf(metadata: ObjectMeta): Meta {
 
 export function projectPod(pod: KubePod): Pod {
   const { metadata, spec, status } = pod;
-  const controller = metadata.ownerReferences?.find(
-    // Others have kinds of this name as well, which are not watched.
-    (owner) => owner.controller === true && owner.kind === 'StatefulSet' && owner.apiVersion.startsWith('apps/'),
-  );
+  const keeper = keeperOf(metadata.ownerReferences);
   return {
     ...metaOf(metadata),
     namespace: metadata.namespace ?? '',
@@ -76,10 +74,20 @@ export function projectPod(pod: KubePod): Pod {
     annotations: ofPod(metadata.annotations),
     labels: metadata.labels ?? {},
     namedPorts: namedPortsOf(pod),
-    ...(controller === undefined
-      ? {}
-      : { keepFor: `StatefulSet/${podKey(metadata.namespace ?? '', controller.name)}` }),
+    ...(keeper === undefined ? {} : { keepFor: `${keeper.kind}/${podKey(metadata.namespace ?? '', keeper.name)}` }),
   };
+}
+
+/**
+ * What keeps a pod's address when the pod is gone. The instance that KubeVirt makes for each run of a VirtualMachine has its
+ * name. Others have kinds of these names as well, which are not watched.
+ */
+function keeperOf(owners: ObjectMeta['ownerReferences']): { readonly kind: string; readonly name: string } | undefined {
+  const controller = owners?.find((owner) => owner.controller === true);
+  if (controller?.kind === 'StatefulSet' && controller.apiVersion.startsWith('apps/')) return controller;
+  if (controller?.kind === 'VirtualMachineInstance' && controller.apiVersion.startsWith('kubevirt.io/'))
+    return { kind: virtualMachine, name: controller.name };
+  return undefined;
 }
 
 export function projectNamespace(namespace: KubeNamespace): Namespace {
@@ -234,6 +242,7 @@ export function projectIp(record: IpObject): IpRecord {
     nodeName: text(spec.nodeName),
     ownerUid: text(spec.ownerUID),
     keepFor: text(metadata.annotations?.[ipObject.keepFor]),
+    vip: text(metadata.labels?.[ipObject.vip]),
     attachment: spec.attachment,
     annotations: spec.attachment === undefined ? undefined : ours(metadata.annotations),
   };

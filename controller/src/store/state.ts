@@ -30,7 +30,11 @@ const indexFunctions: IndexFunctions = {
   QoSPolicy: { targets: targetBuckets },
   PodQos: { policy: ({ policies }) => policies },
   QosUse: { policy: ({ policy }) => [policy] },
-  PodAddress: { subnet: (address) => [address.subnet] },
+  PodAddress: {
+    subnet: (address) => [address.subnet],
+    /** The pod that has the address of a Vip or virtual machine. */
+    via: ({ via }) => (via === undefined ? [] : [via]),
+  },
   AttachmentAddress: {
     subnet: (address) => [address.subnet],
     pod: ({ pod }) => (pod === undefined ? [] : [pod]),

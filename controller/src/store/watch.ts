@@ -31,6 +31,12 @@ import {
   type StreamRequester,
 } from '@ovenbird/kube';
 import { NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment } from '../attachment/definition.ts';
+import {
+  projectVirtualMachine,
+  projectVirtualMachineInstance,
+  VIRTUALMACHINEINSTANCES,
+  VIRTUALMACHINES,
+} from '../machine/kubevirt.ts';
 import { type ClusterPolicyKind, clusterPolicyKinds } from '../policy/cluster-model.ts';
 import type { Key, Tables, WatchedKind } from './model.ts';
 import { watchOptional } from './optional-watch.ts';
@@ -63,6 +69,7 @@ export interface WatchOptions {
   readonly seenSubnet: (object: Subnet) => void;
   readonly seenVpc: (object: Vpc) => void;
   readonly seenIpPool: (object: IPPool) => void;
+  readonly seenIp: (object: IP) => void;
   readonly seenVip: (object: Vip) => void;
   readonly seenQosPolicy: (object: QoSPolicy) => void;
   readonly seenSecurityGroup: (object: SecurityGroup) => void;
@@ -81,7 +88,10 @@ export async function watchAll(options: WatchOptions): Promise<void> {
       options.seenSubnet(subnet);
       return projectSubnet(subnet, options.defaultVpc);
     }),
-    watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, projectIp),
+    watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, (ip) => {
+      options.seenIp(ip);
+      return projectIp(ip);
+    }),
     watch(options, 'Vip', VIPS, (vip) => {
       options.seenVip(vip);
       return projectVip(vip);
@@ -103,6 +113,8 @@ export async function watchAll(options: WatchOptions): Promise<void> {
     watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),
     watch(options, 'StatefulSet', STATEFULSETS, projectStatefulSet),
     watch(options, 'Pod', PODS, projectPod),
+    watchIfServed(options, 'VirtualMachine', VIRTUALMACHINES, projectVirtualMachine),
+    watchIfServed(options, 'VirtualMachineInstance', VIRTUALMACHINEINSTANCES, projectVirtualMachineInstance),
     watchIfServed(options, 'NetworkAttachment', NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment),
     ...clusterPolicyKinds.map((kind) =>
       watchIfServed(options, kind, clusterPolicyResources[kind], (policy) => {

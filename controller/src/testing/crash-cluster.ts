@@ -136,6 +136,7 @@ export class CrashCluster {
     const records = new IpRecords(
       state,
       brain.allocator,
+      brain.loans,
       {
         create: (object) =>
           call(`create IP ${object.metadata.name}`, () => {
@@ -159,6 +160,7 @@ export class CrashCluster {
         freed: (subnet) => brain.freed(subnet),
         enqueue: (owner) => void dueRecords.add(owner),
         warn: (record, reason, message) => void this.events.push(`${record.name} ${reason}: ${message}`),
+        statusChanged: () => undefined,
       },
     );
     const news = new Map(watched.map((kind) => [kind, [] as Key[]]));

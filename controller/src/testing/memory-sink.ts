@@ -84,6 +84,7 @@ export class MemorySink implements RowSink {
       const addresses = row.columns['addresses'];
       const keepFor = text(row, 'ovenbird/keep-for');
       const network = text(row, 'ovenbird/network');
+      const via = text(row, 'ovenbird/via');
       ports.push({
         owner: row.owner,
         uid,
@@ -92,6 +93,7 @@ export class MemorySink implements RowSink {
           Array.isArray(addresses) && addresses.length > 0 ? String(addresses[0]) : (text(row, ADDRESS_KEY) ?? ''),
         ...(keepFor === undefined ? {} : { keepFor }),
         ...(network === undefined ? {} : { network }),
+        ...(via === undefined ? {} : { via }),
       });
     }
     const limits = this.rows('QoS').flatMap((row) => {

@@ -3,6 +3,7 @@ import type { ApiEffects } from '../api-effects.ts';
 import { Brain } from '../brain.ts';
 import type { QosPolicy } from '../qos/model.ts';
 import { IpRecords } from '../records/ip-records.ts';
+import { reservationCondition } from '../records/reservation.ts';
 import type { SecurityGroup } from '../security-group/model.ts';
 import type {
   IpPool,
@@ -35,6 +36,8 @@ export const watched = [
   'Node',
   'Pod',
   'StatefulSet',
+  'VirtualMachine',
+  'VirtualMachineInstance',
   'IpRecord',
   'NetworkPolicy',
   'NetworkAttachment',
@@ -182,6 +185,8 @@ export class World {
   readonly announced: Set<Key> = new Set();
   readonly finalized: Set<string> = new Set();
   readonly errors: unknown[] = [];
+  /** Last reason and message of the condition of each IP object made by hand. */
+  readonly reservations: Map<Key, string> = new Map();
   brain: Brain;
   readonly records: IpRecords;
   readonly #tiers: boolean;
@@ -201,10 +206,17 @@ export class World {
       update: put,
       remove: (name: string): Promise<void> => Promise.resolve(this.delete('IpRecord', name)),
     };
-    this.records = new IpRecords(this.state, this.brain.allocator, api, {
+    this.records = new IpRecords(this.state, this.brain.allocator, this.brain.loans, api, {
       freed: (subnet) => this.brain.freed(subnet),
       enqueue: (owner) => void this.#dueRecords.add(owner),
       warn: (record, reason, message) => void this.events.push(`${record.name} ${reason}: ${message}`),
+      statusChanged: (name) => {
+        const record = this.state.get('IpRecord', name);
+        const problem = this.records.problem(name);
+        if (record === undefined) return;
+        const { reason, message } = reservationCondition(record, problem, this.brain.allocator, this.state);
+        this.reservations.set(name, `${reason}: ${message}`);
+      },
     });
   }
 

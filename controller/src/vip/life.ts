@@ -1,8 +1,10 @@
 import type { Allocator } from '../alloc/allocator.ts';
 import { AllocError } from '../alloc/error.ts';
+import type { Loans } from '../alloc/loans.ts';
 import { ownerOf } from '../compile/names.ts';
-import type { Key, Vip } from '../store/model.ts';
+import type { Address, Key, Vip } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { isWanted } from './members.ts';
 
 export interface VipEffects {
   /** The unit's rows are to be committed; `then` runs when they are. */
@@ -10,6 +12,8 @@ export interface VipEffects {
   /** Addresses of the subnet were freed. */
   freed(subnet: string): void;
   statusChanged(vip: string): void;
+  /** The IP object of an owner is out of date. */
+  recordChanged(owner: string): void;
   warn(vip: Vip, reason: string, message: string): void;
 }
 
@@ -18,12 +22,14 @@ export class VipLife {
   readonly #state: State;
   readonly #allocator: Allocator;
   readonly #effects: VipEffects;
+  readonly #loans: Loans;
   /** Why a Vip has no address. */
   readonly #waiting = new Map<Key, AllocError>();
 
-  constructor(state: State, allocator: Allocator, effects: VipEffects) {
+  constructor(state: State, allocator: Allocator, loans: Loans, effects: VipEffects) {
     this.#state = state;
     this.#allocator = allocator;
+    this.#loans = loans;
     this.#effects = effects;
   }
 
@@ -47,17 +53,17 @@ export class VipLife {
       this.#effects.committed(owner, () => this.portGone(name));
       return;
     }
-    const isSame = (wanted: string | undefined, is: string | undefined): boolean =>
-      wanted === undefined || wanted === is;
-    if (
-      address?.uid === vip.uid &&
-      isSame(vip.v4, address.v4) &&
-      isSame(vip.v6, address.v6) &&
-      isSame(vip.mac, address.mac)
-    )
-      return;
+    if (address?.uid === vip.uid && isWanted(vip, address)) return;
     try {
       const before = this.#allocator.held(owner);
+      if (this.#loans.userOf(owner) !== undefined && before?.subnet === vip.subnet && isWanted(vip, before)) {
+        // Made again under the same name while a pod has the address.
+        const same = { ...before, uid: vip.uid };
+        this.#allocator.adopt(same);
+        this.#has(name, same, undefined);
+        return;
+      }
+      this.#refuseWhileLent(owner);
       // What it had is asked for again, should the database and with it our memory be gone.
       const { v4 = before === undefined ? vip.had.v4 : undefined, v6 = before === undefined ? vip.had.v6 : undefined } =
         vip;
@@ -66,12 +72,7 @@ export class VipLife {
         ...(v6 === undefined ? {} : { v6 }),
         ...(vip.mac === undefined ? {} : { mac: vip.mac }),
       });
-      this.#waiting.delete(name);
-      this.#state.set('VipAddress', name, decided);
-      this.#effects.committed(owner, () => {
-        this.#effects.statusChanged(name);
-        if (before !== undefined) this.#effects.freed(before.subnet);
-      });
+      this.#has(name, decided, before);
     } catch (error) {
       if (!(error instanceof AllocError)) throw error;
       const known = this.#waiting.get(name);
@@ -83,10 +84,41 @@ export class VipLife {
     }
   }
 
+  #has(name: Key, address: Address, before: Address | undefined): void {
+    const { owner } = address;
+    this.#waiting.delete(name);
+    this.#state.set('VipAddress', name, address);
+    this.#effects.committed(owner, () => {
+      this.#effects.statusChanged(name);
+      this.#effects.recordChanged(owner);
+      if (before !== undefined) this.#effects.freed(before.subnet);
+    });
+  }
+
   /** The virtual port is removed: unless the Vip came back meanwhile, its address is free. */
   portGone(name: Key): void {
-    if (this.#state.get('VipAddress', name) !== undefined) return;
-    const address = this.#allocator.release(ownerOf('Vip', name));
-    if (address !== undefined) this.#effects.freed(address.subnet);
+    const owner = ownerOf('Vip', name);
+    if (this.#state.get('VipAddress', name) !== undefined || this.#loans.userOf(owner) !== undefined) return;
+    const address = this.#allocator.release(owner);
+    if (address === undefined) return;
+    this.#effects.recordChanged(owner);
+    this.#effects.freed(address.subnet);
+  }
+
+  /** The port of the pod that had the Vip's address as its own is gone. */
+  returned(name: Key): void {
+    this.portGone(name);
+    this.#effects.statusChanged(name);
+  }
+
+  /** A pod's own address does not change under it. @throws AllocError `taken` */
+  #refuseWhileLent(owner: Key): void {
+    const user = this.#loans.userOf(owner);
+    const address = this.#allocator.held(owner);
+    if (user === undefined || address === undefined) return;
+    const text = [address.v4, address.v6].filter((part) => part !== undefined).join(',');
+    throw new AllocError('taken', `${user} has ${text}, and keeps it as long as its port is there; then this follows`, [
+      address.subnet,
+    ]);
   }
 }

@@ -16,7 +16,7 @@ type Step =
 export type JsonPath = readonly Step[];
 
 const STEP =
-  /^(?:\.([A-Za-z0-9_$-]+(?:\\\.[A-Za-z0-9_$-]+)*)|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[(-?\d+)\]|\.?\[?(\*)\]?|\[\?\(\s*@((?:\.[\w-]+)+)\s*(?:(==|!=)\s*(?:"([^"]*)"|'([^']*)'|([\w.-]+))\s*)?\)\])/;
+  /^(?:\.([A-Za-z0-9_$/-]+(?:\\\.[A-Za-z0-9_$/-]+)*)|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[(-?\d+)\]|\.?\[?(\*)\]?|\[\?\(\s*@((?:\.[\w-]+)+)\s*(?:(==|!=)\s*(?:"([^"]*)"|'([^']*)'|([\w.-]+))\s*)?\)\])/;
 
 /** Parses a path. A part that is not understood ends it with a step that selects nothing. */
 export function parseJsonPath(text: string): JsonPath {
