@@ -1,6 +1,18 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-const policy = ['test/e2e/network-policy.test.ts', 'test/e2e/cluster-policy.test.ts'];
+/** End-to-end files that count no packets and measure no rates: they may share the machine with other layers. */
+const beside = [
+  'attachments',
+  'cluster-policy',
+  'docs',
+  'ip-pool',
+  'network-policy',
+  'path',
+  'pod-life',
+  'static-address',
+  'subnet',
+  'vip',
+].map((name) => `test/e2e/${name}.test.ts`);
 
 /** One lab for all files of a run. */
 const lab = {
@@ -29,15 +41,15 @@ const config: ViteUserConfig = defineConfig({
         },
       },
       {
-        // Conformance cases, on a lab of their own: they only wait, so `npm test` runs them beside the layers before.
-        test: { ...lab, name: 'policy', include: policy },
+        // On a lab of their own: they mostly wait, so `npm test` runs them beside unit and integration tests.
+        test: { ...lab, name: 'e2e-beside', include: beside },
       },
       {
         test: {
           ...lab,
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: policy,
+          exclude: beside,
         },
       },
       {

@@ -100,7 +100,7 @@ async function layer(projects, quiet = false) {
 try {
   if (pattern.length === 0) check();
   // Unit tests take processors, the others mostly wait. Only what measures packets and rates wants the machine for itself.
-  await Promise.all([layer(['unit', 'integration']), layer(['policy'], true)]);
+  await Promise.all([layer(['unit', 'integration']), layer(['e2e-beside'], true)]);
   for (const name of ['e2e', ...(all ? ['long'] : [])]) await layer([name]);
 } finally {
   rmSync(reports, { recursive: true, force: true });
