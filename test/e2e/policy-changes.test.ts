@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ControlPair } from '../src/control-pair.ts';
 import { startController } from '../src/interruption.ts';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
 import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
-import { PacketStreams, type Stream, type StreamResult } from '../src/packet-stream.ts';
+import { type Flow, PolicyPackets } from '../src/policy-packets.ts';
 
 /**
  * Numbered packets while policies are rewritten and daemons restarted. What every version allows is never closed for a
@@ -28,6 +27,7 @@ describe('changes of policies', () => {
     port,
     ...(endPort === undefined ? {} : { endPort }),
   });
+  const namedPorts = { first: 9000, second: 9001, third: 9002 };
   const open = [udp(9000), udp(9001), udp(9002)];
   /** Of the server: clients may send to UDP 9000 to 9002, strangers to nothing, nobody to 9999. */
   const ingress = (...rules: readonly unknown[]): Manifest =>
@@ -43,7 +43,12 @@ describe('changes of policies', () => {
       ingress({ from: [{ podSelector: role('client') }], ports: open }),
       egress({ to: [{ podSelector: role('server') }], ports: open }),
       ...Object.entries(nodeOf).map(([name, node]) =>
-        pod(ns, name, { node, labels: { role: name === 'neighbour' ? 'client' : name } }),
+        pod(ns, name, {
+          node,
+          labels: { role: name === 'neighbour' ? 'client' : name },
+          // Nobody listens there: packets are counted by who sends them.
+          ...(name === 'server' ? { command: ['sleep', 'infinity'], namedPorts } : {}),
+        }),
       ),
       ...others.map((name) => pod(ns, name, { labels: { role: 'other' } })),
     );
@@ -55,69 +60,17 @@ describe('changes of policies', () => {
     await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
   });
 
-  const streams = async (): Promise<readonly Stream[]> => {
-    const netns = await lab.podNamespaces();
-    const pathOf = (name: string): string => netns.get(`${ns}/${name}`) ?? '';
-    return (
-      [
-        { from: 'client', to: 'server', port: 9000 },
-        { from: 'neighbour', to: 'server', port: 9001 },
-        { from: 'client', to: 'server', port: 9999, closed: true },
-        { from: 'stranger', to: 'server', port: 9002, closed: true },
-        { from: 'client', to: 'stranger', port: 9000, closed: true },
-        { from: 'neighbour', to: 'stranger', port: 9002, closed: true },
-      ] as const
-    ).flatMap(({ from, to, port, ...more }) =>
-      (pods.get(to) ?? []).map((address) => ({
-        name: `${from}-${to}-${port}-${address.includes(':') ? 'ipv6' : 'ipv4'}`,
-        from: pathOf(from),
-        to: pathOf(to),
-        address,
-        port,
-        ...('closed' in more ? { closed: true } : {}),
-      })),
-    );
-  };
-
-  /** Starts when the pair's new ports, which cost packets, are in the flows of all nodes. */
-  const startStreams = async (pair: ControlPair): Promise<PacketStreams> => {
-    await lab.nbctl('--wait=hv', 'sync');
-    return await PacketStreams.start([...(await streams()), ...pair.streams()]);
-  };
-
-  const sendMore = async (running: PacketStreams, count: number): Promise<void> => {
-    const until = running.sent + count;
-    await lab.waitFor(`packet ${until}`, () => running.sent >= until || `${running.sent} sent`, 60_000);
-  };
-
-  /** Nothing denied has passed; of what is allowed no more was lost than by a pair without policies. */
-  const judge = (results: readonly StreamResult[]): void => {
-    const control = results.filter(({ name }) => name.startsWith('control'));
-    const allowed = Math.max(...control.map(({ lost }) => lost.length));
-    const mine = results.filter(({ name }) => !name.startsWith('control'));
-    expect(mine).toHaveLength(12);
-    const wrong = mine.flatMap(({ name, sent, lost, leaked }) => [
-      ...(leaked.length === 0 ? [] : [`${name}: of ${sent} packets ${leaked.join(',')} came through`]),
-      ...(lost.length <= allowed ? [] : [`${name}: of ${sent} packets ${lost.join(',')} were lost`]),
-    ]);
-    expect(wrong, control.map(({ name, lost }) => `${name} lost ${lost.join(',')}`).join('; ')).toEqual([]);
-  };
-
-  /** Matches of all ACLs of the namespace's policies. */
-  const acls = async (): Promise<string> =>
-    await lab.nbctl('--bare', '--columns=match', 'find', 'ACL', `external_ids:namespace=${ns}`);
-
-  /** Makes a change of policies and waits until it is in the flows of all nodes. */
-  const change = async (make: () => Promise<void>): Promise<void> => {
-    const before = await acls();
-    await make();
-    await lab.waitFor('the ACLs have changed', async () => (await acls()) !== before, 20_000);
-    await lab.nbctl('--wait=hv', 'sync');
-  };
+  const flows: readonly Flow[] = [
+    { from: 'client', to: 'server', port: 9000 },
+    { from: 'neighbour', to: 'server', port: 9001 },
+    { from: 'client', to: 'server', port: 9999, closed: true },
+    { from: 'stranger', to: 'server', port: 9002, closed: true },
+    { from: 'client', to: 'stranger', port: 9000, closed: true },
+    { from: 'neighbour', to: 'stranger', port: 9002, closed: true },
+  ];
 
   it('neither close what all versions allow nor open what all deny', async () => {
-    await using pair = await ControlPair.create(lab);
-    await using running = await startStreams(pair);
+    await using packets = await PolicyPackets.start(lab, ns, flows);
     const blocks = (names: readonly string[]): object[] =>
       names.flatMap((name) =>
         (pods.get(name) ?? []).map((address) => ({
@@ -144,6 +97,9 @@ describe('changes of policies', () => {
         ],
         ports: open,
       }),
+      // The same ports by their names, which makes a port group for each: members first, then the rule that names it.
+      ingress({ from: [clients], ports: ['first', 'second', 'third'].map((port) => ({ protocol: 'UDP', port })) }),
+      ingress({ from: [clients], ports: [udp(9000), { protocol: 'UDP', port: 'second' }, udp(9002)] }),
       // The same addresses by blocks, then by pods again.
       ingress({ from: blocks(['client', 'neighbour']), ports: open }),
       egress({ to: blocks(['server']), ports: open }),
@@ -155,19 +111,13 @@ describe('changes of policies', () => {
         ingress: [{ from: [clients], ports: open }],
       }),
     ];
-    for (const version of versions) {
-      await change(() => lab.apply(version));
-      await sendMore(running, 20);
-    }
+    for (const version of versions) await packets.change(() => lab.apply(version));
     // Now either alone is enough: one goes and comes back, then the other goes.
-    await change(() => lab.kubectl(['delete', 'networkpolicy', 'server', '-n', ns]).then(() => undefined));
-    await sendMore(running, 20);
-    await change(() => lab.apply(ingress({ from: [clients], ports: open })));
-    await sendMore(running, 20);
-    await change(() => lab.kubectl(['delete', 'networkpolicy', 'server-2', '-n', ns]).then(() => undefined));
-    await sendMore(running, 20);
+    await packets.change(() => lab.kubectl(['delete', 'networkpolicy', 'server', '-n', ns]));
+    await packets.change(() => lab.apply(ingress({ from: [clients], ports: open })));
+    await packets.change(() => lab.kubectl(['delete', 'networkpolicy', 'server-2', '-n', ns]));
     // Members of the sets in use come and go. By labels, because ports that come and go cost packets by themselves here.
-    const before = await acls();
+    const before = await packets.acls();
     const label = async (text: string, ...names: readonly string[]): Promise<void> => {
       await lab.kubectl(['label', 'pod', '-n', ns, '--overwrite', ...names, text]);
     };
@@ -183,36 +133,35 @@ describe('changes of policies', () => {
       20_000,
     );
     await lab.nbctl('--wait=hv', 'sync');
-    expect(await acls(), 'memberships rewrite no ACL').toBe(before);
-    await sendMore(running, 50);
-    judge(await running.stop());
+    expect(await packets.acls(), 'memberships rewrite no ACL').toBe(before);
+    await packets.more(50);
+    await packets.judge();
   });
 
   it('stay in force while controller, northd and ovn-controller restart', async () => {
-    await using pair = await ControlPair.create(lab);
-    await using running = await startStreams(pair);
-    const before = await acls();
+    await using packets = await PolicyPackets.start(lab, ns, flows);
+    const before = await packets.acls();
     await lab.killProcess('controller');
-    await sendMore(running, 50);
+    await packets.more(50);
     // Changed while nobody looks: in force as soon as the controller is back, and nothing else with it.
     await lab.apply(ingress({ from: [{ podSelector: role('client') }], ports: [...open, udp(7000)] }));
     await startController(lab);
-    await lab.waitFor('the ACLs have changed', async () => (await acls()) !== before, 20_000);
+    await lab.waitFor('the ACLs have changed', async () => (await packets.acls()) !== before, 20_000);
     await lab.nbctl('--wait=hv', 'sync');
-    await sendMore(running, 50);
+    await packets.more(50);
     await lab.killProcess('northd');
     await lab.startProcess('northd');
     await lab.nbctl('--wait=hv', 'sync');
-    await sendMore(running, 50);
+    await packets.more(50);
     for (const end of ['kill', 'stop'] as const) {
       const names = lab.nodes.map((node) => `${node}.ovn-controller`);
       await Promise.all(names.map((name) => (end === 'kill' ? lab.killProcess(name) : lab.stopProcess(name))));
-      await sendMore(running, 50);
+      await packets.more(50);
       await Promise.all(names.map((name) => lab.startProcess(name)));
       await lab.nbctl('--wait=hv', 'sync');
       // It installs its flows anew only after `ovn-ofctrl-wait-before-clear` (3 s by default, docs/agent.md).
-      await sendMore(running, 500);
+      await packets.more(500);
     }
-    judge(await running.stop());
+    await packets.judge();
   });
 });

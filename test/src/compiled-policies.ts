@@ -1,21 +1,27 @@
 import type { DesiredRow } from '../../controller/src/northbound/rows.ts';
-import type { MemorySink } from '../../controller/src/testing/memory-sink.ts';
 import { type MatchNames, matches, type Packet } from './ovn-match.ts';
+
+/** Rows of a northbound database. */
+export interface PolicyRows {
+  rows(table: string): readonly Pick<DesiredRow, 'uuid' | 'columns'>[];
+  /** Set members, as `table uuid column value`. */
+  members(): readonly string[];
+}
 
 /** The ACLs that a controller wrote, evaluated without OVN. */
 export class CompiledPolicies {
-  readonly #acls: readonly DesiredRow[];
+  readonly #acls: readonly Pick<DesiredRow, 'uuid' | 'columns'>[];
   readonly #names: MatchNames;
 
   /** Reads rows and memberships once. */
-  constructor(sink: MemorySink) {
+  constructor(sink: PolicyRows) {
     const ports = new Map(sink.rows('Logical_Switch_Port').map((row) => [row.uuid, text(row, 'name')]));
     const members = new Map<string, string[]>();
     for (const member of sink.members()) {
       const [, uuid = '', , value = ''] = member.split(' ');
       members.set(uuid, [...(members.get(uuid) ?? []), value]);
     }
-    this.#acls = sink.rows('ACL').sort((a, b) => Number(b.columns['priority']) - Number(a.columns['priority']));
+    this.#acls = [...sink.rows('ACL')].sort((a, b) => Number(b.columns['priority']) - Number(a.columns['priority']));
     this.#names = {
       addressSets: new Map(sink.rows('Address_Set').map((row) => [text(row, 'name'), members.get(row.uuid) ?? []])),
       portGroups: new Map(
@@ -69,7 +75,7 @@ export class CompiledPolicies {
   }
 }
 
-function text({ columns }: DesiredRow, column: string): string {
+function text({ columns }: Pick<DesiredRow, 'columns'>, column: string): string {
   const value = columns[column];
   return typeof value === 'string' ? value : '';
 }

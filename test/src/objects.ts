@@ -7,12 +7,14 @@ export interface PodOptions {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
   readonly port?: number;
+  /** UDP ports by name, beside `port`. */
+  readonly namedPorts?: Readonly<Record<string, number>>;
   readonly command?: readonly string[];
 }
 
 /** A pod that answers with its name on one port (TCP and UDP), or runs a command. */
 export function pod(namespace: string, name: string, options: PodOptions = {}): Manifest {
-  const { node, annotations = {}, labels = {}, port = 8080, command } = options;
+  const { node, annotations = {}, labels = {}, port = 8080, namedPorts = {}, command } = options;
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -27,6 +29,11 @@ export function pod(namespace: string, name: string, options: PodOptions = {}): 
           ports: [
             { containerPort: port, protocol: 'TCP' },
             { containerPort: port, protocol: 'UDP' },
+            ...Object.entries(namedPorts).map(([portName, containerPort]) => ({
+              name: portName,
+              containerPort,
+              protocol: 'UDP',
+            })),
           ],
           ...(command === undefined ? {} : { command }),
         },

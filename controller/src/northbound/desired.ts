@@ -29,6 +29,8 @@ export interface Unit {
   /** Members emitted before and not now. */
   readonly staleMembers: Map<string, MemberAtom>;
   inferred: boolean;
+  /** To be committed together with all other joint units that wait: it changes what is in the database already. */
+  joint: boolean;
   /** Version that the database is known to hold; below `version` while there is something to send. */
   writtenVersion: number;
 }
@@ -135,6 +137,7 @@ export class DesiredState {
     unit.staleRows.clear();
     unit.staleMembers.clear();
     unit.inferred = false;
+    unit.joint = false;
     if (unit.atoms.rows.size > 0 || unit.atoms.members.size > 0) return;
     // Who was forgotten before, and compared once more, must not take along the unit that has its name by now.
     if (this.#units.get(unit.name) === unit) this.#units.delete(unit.name);
@@ -150,6 +153,7 @@ export class DesiredState {
       staleRows: new Map(),
       staleMembers: new Map(),
       inferred: false,
+      joint: false,
       writtenVersion: -1,
     };
     this.#units.set(name, unit);

@@ -137,6 +137,8 @@ export class Northbound {
     if (known === undefined || (unit === undefined && !wasRejected)) return;
     this.#holds.forget(known);
     this.#safety.note(known);
+    // What is new in the database opens and closes nothing; of what is there, all that one turn changed is one change.
+    known.joint ||= this.#started && (known.lane === 'bulk' || known.writtenVersion >= 0);
     this.#enqueue(known, known.lane);
   }
 

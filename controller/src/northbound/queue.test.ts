@@ -27,6 +27,17 @@ describe('unit queue', () => {
     expect(queue.take({ units: 4, atoms: 100 })).toEqual([]);
   });
 
+  it('takes all joint units with the first of them, whatever the limits and lanes', () => {
+    const queue = new UnitQueue();
+    const joint = [unit('rules', 4), unit('member', 3), unit('other member', 5)];
+    for (const one of joint) one.joint = true;
+    for (let i = 0; i < 3; i++) queue.add(unit(`new pod${i}`, 5), 'pod');
+    for (const [index, one] of joint.entries()) queue.add(one, index === 0 ? 'bulk' : 'pod');
+    expect(names(queue.take({ units: 1, atoms: 100 }))).toEqual(['member', 'rules', 'other member']);
+    expect(names(queue.take({ units: 2, atoms: 100 }))).toEqual(['new pod0', 'new pod1']);
+    expect(names(queue.take({ units: 2, atoms: 100 }))).toEqual(['new pod2']);
+  });
+
   it('takes at least one unit, however large, and none twice', () => {
     const queue = new UnitQueue();
     const [a, b] = [unit('a'), unit('b')];

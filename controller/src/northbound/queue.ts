@@ -4,6 +4,12 @@ import type { Unit } from './desired.ts';
 const LANES = ['pod', 'bulk', 'audit'] as const;
 export type QueueLane = (typeof LANES)[number];
 
+/**
+ * Joint units of one transaction at most: beyond that (a policy for more pods) the database would be busy with one change for
+ * seconds, and it is split after all.
+ */
+const JOINT_UNITS = 20_000;
+
 /** The size of one transaction. */
 export interface BatchLimits {
   readonly units: number;
@@ -13,7 +19,8 @@ export interface BatchLimits {
 
 /**
  * Units to compare with the database. Pods go first, but every batch keeps a quarter for the rest, so that a stream of
- * pods cannot starve a policy. Within a lane parents (lower ranks) go first.
+ * pods cannot starve a policy. Within a lane parents (lower ranks) go first. Joint units are taken together, whatever the
+ * limits: rules that change, and the members of the sets that they name, are one change for packets.
  */
 export class UnitQueue {
   readonly #lanes: Readonly<Record<QueueLane, Map<number, Set<Unit>>>> = {
@@ -22,6 +29,7 @@ export class UnitQueue {
     audit: new Map(),
   };
   readonly #where = new Map<Unit, { lane: QueueLane; rank: number }>();
+  readonly #joint = new Set<Unit>();
 
   get size(): number {
     return this.#where.size;
@@ -33,10 +41,12 @@ export class UnitQueue {
 
   /** Adds a unit, or moves it to a lane that is served earlier. */
   add(unit: Unit, lane: QueueLane): void {
+    if (unit.joint) this.#joint.add(unit);
     const known = this.#where.get(unit);
     if (known !== undefined) {
       if (known.rank === unit.rank && LANES.indexOf(known.lane) <= LANES.indexOf(lane)) return;
       this.remove(unit);
+      if (unit.joint) this.#joint.add(unit);
     }
     const ranks = this.#lanes[lane];
     const units = ranks.get(unit.rank);
@@ -53,6 +63,7 @@ export class UnitQueue {
     units?.delete(unit);
     if (units?.size === 0) this.#lanes[known.lane].delete(known.rank);
     this.#where.delete(unit);
+    this.#joint.delete(unit);
     return true;
   }
 
@@ -73,6 +84,12 @@ export class UnitQueue {
       }
     }
     for (const unit of batch) this.remove(unit);
+    if (batch.some(({ joint }) => joint)) {
+      for (const unit of [...this.#joint].slice(0, JOINT_UNITS)) {
+        batch.push(unit);
+        this.remove(unit);
+      }
+    }
     return batch;
   }
 

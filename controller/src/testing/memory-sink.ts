@@ -18,6 +18,8 @@ export class MemorySink implements RowSink {
   readonly inferred: Set<string> = new Set();
   /** Called with every unit that is set, with the options production gives the writer. */
   onUnit: (...unit: Parameters<RowSink['setUnit']>) => void = () => undefined;
+  /** Called for each unit whose commit is waited for, which has then to resolve. */
+  onWait: (unit: string) => Promise<void> = () => Promise.resolve();
   #gate: PromiseWithResolvers<void> | undefined;
 
   setUnit(...[unit, outputs, options]: Parameters<RowSink['setUnit']>): void {
@@ -38,8 +40,9 @@ export class MemorySink implements RowSink {
     this.#gate = undefined;
   }
 
-  async committed(): Promise<void> {
+  async committed(unit: string): Promise<void> {
     await this.#gate?.promise;
+    await this.onWait(unit);
   }
 
   rows(table?: string): DesiredRow[] {
