@@ -6,6 +6,7 @@ import { CONTROL_ACTIONS } from './actions/control.ts';
 import { HASH_ACTIONS } from './actions/hash.ts';
 import { LEARN_ACTIONS } from './actions/learn.ts';
 import { OUTPUT_ACTIONS } from './actions/output.ts';
+import { SAMPLE_ACTIONS } from './actions/sample.ts';
 import { SET_ACTIONS } from './actions/set.ts';
 import { SIMPLE_ACTIONS } from './actions/simple.ts';
 import { OF10, OF13, OF14, OF15, type Version } from './version.ts';
@@ -19,6 +20,7 @@ export const ACTIONS: readonly ActionSpec<Action>[] = [
   ...CONNTRACK_ACTIONS,
   ...LEARN_ACTIONS,
   ...HASH_ACTIONS,
+  ...SAMPLE_ACTIONS,
 ];
 
 const BY_TYPE = new Map<string, ActionSpec<Action>>();

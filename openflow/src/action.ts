@@ -283,8 +283,9 @@ export interface Sample {
   /** Out of 65,535. */
   readonly probability: number;
   readonly collectorSetId?: number | undefined;
-  readonly obsDomainId?: number | undefined;
-  readonly obsPointId?: number | undefined;
+  /** Or the field that holds it (Open vSwitch 3.4). */
+  readonly obsDomainId?: number | Subfield | undefined;
+  readonly obsPointId?: number | Subfield | undefined;
   readonly samplingPort?: number | undefined;
   readonly direction?: 'ingress' | 'egress' | undefined;
 }
@@ -321,6 +322,16 @@ export interface Meter {
 /** Instruction: sets metadata. */
 export interface WriteMetadata {
   readonly type: 'write_metadata';
+  readonly value: bigint;
+  readonly mask?: bigint | undefined;
+}
+
+/**
+ * The same as an action, Nicira's, from before there were instructions. Open vSwitch reads it as the instruction, and
+ * prints it alike.
+ */
+export interface WriteMetadataAction {
+  readonly type: 'nx_write_metadata';
   readonly value: bigint;
   readonly mask?: bigint | undefined;
 }
@@ -385,6 +396,7 @@ export type Action =
   | Decap
   | Meter
   | WriteMetadata
+  | WriteMetadataAction
   | WriteActions
   | GotoTable
   | UnknownAction

@@ -66,6 +66,7 @@ export {
 } from './messages/flow-monitor.ts';
 export {
   type AggregateReply,
+  type FlowCountersReply,
   type FlowFilter,
   type FlowStats,
   type FlowStatsReply,
@@ -83,6 +84,7 @@ export type {
 } from './messages/group.ts';
 export type { GroupFeaturesReply, GroupFeaturesRequest } from './messages/group-features.ts';
 export { BUCKETS, type Bucket, GROUPS, type GroupType, type Selection } from './messages/group-structure.ts';
+export type { IpfixReply, IpfixRequest, IpfixStats } from './messages/ipfix.ts';
 export {
   METER_FLAGS,
   METERS,
@@ -98,7 +100,6 @@ export {
 } from './messages/meter.ts';
 export type {
   CtFlushZone,
-  IpfixRequest,
   PacketIn2,
   SetControllerId,
   SetPacketInFormat,
@@ -118,6 +119,15 @@ export {
 } from './messages/port.ts';
 export type { Port } from './messages/port-structure.ts';
 export type {
+  QueueConfigReply,
+  QueueDesc,
+  QueueDescReply,
+  QueueDescRequest,
+  QueueStats,
+  QueueStatsReply,
+  QueueStatsRequest,
+} from './messages/queue.ts';
+export type {
   Config,
   DescReply,
   DescRequest,
@@ -131,18 +141,13 @@ export type {
   RoleStatus,
 } from './messages/session.ts';
 export type {
-  QueueStats,
-  QueueStatsReply,
-  QueueStatsRequest,
-  TableDesc,
-  TableDescReply,
   TableFeatures,
   TableFeaturesMessage,
-  TableMod,
   TableRequest,
   TableStats,
   TableStatsReply,
 } from './messages/table.ts';
+export type { TableDesc, TableDescReply, TableMod, TableStatus } from './messages/table-config.ts';
 export { type MeterChange, parseMeter } from './meter-text.ts';
 export type { PacketInQueue, PacketInQueueOptions } from './packet-in-queue.ts';
 export { PORTS } from './port.ts';

@@ -8,12 +8,15 @@ import { FLOW_MONITOR_MESSAGES } from './messages/flow-monitor.ts';
 import { FLOW_STATS_MESSAGES } from './messages/flow-stats.ts';
 import { GROUP_MESSAGES } from './messages/group.ts';
 import { GROUP_FEATURES_MESSAGES } from './messages/group-features.ts';
+import { IPFIX_MESSAGES } from './messages/ipfix.ts';
 import { METER_MESSAGES } from './messages/meter.ts';
 import { NICIRA_MESSAGES } from './messages/nicira.ts';
 import { PACKET_MESSAGES } from './messages/packet.ts';
 import { PORT_MESSAGES } from './messages/port.ts';
+import { QUEUE_MESSAGES } from './messages/queue.ts';
 import { SESSION_MESSAGES } from './messages/session.ts';
 import { TABLE_MESSAGES } from './messages/table.ts';
+import { TABLE_CONFIG_MESSAGES } from './messages/table-config.ts';
 import { OF10, OF13, OF14, OF15, type Version } from './version.ts';
 
 /** Every declaration. */
@@ -27,9 +30,12 @@ export const MESSAGES: readonly MessageSpec<MessageBase>[] = [
   ...METER_MESSAGES,
   ...PORT_MESSAGES,
   ...TABLE_MESSAGES,
+  ...TABLE_CONFIG_MESSAGES,
+  ...QUEUE_MESSAGES,
   ...BUNDLE_MESSAGES,
   ...PACKET_MESSAGES,
   ...NICIRA_MESSAGES,
+  ...IPFIX_MESSAGES,
   ...CT_FLUSH_MESSAGES,
   ...ASYNC_MESSAGES,
 ];

@@ -10,9 +10,10 @@ import type {
   FlowMonitorReply,
   FlowMonitorRequest,
 } from './messages/flow-monitor.ts';
-import type { AggregateReply, FlowStatsReply, FlowStatsRequest } from './messages/flow-stats.ts';
+import type { AggregateReply, FlowCountersReply, FlowStatsReply, FlowStatsRequest } from './messages/flow-stats.ts';
 import type { GroupDescReply, GroupMod, GroupRequest, GroupStatsReply } from './messages/group.ts';
 import type { GroupFeaturesReply, GroupFeaturesRequest } from './messages/group-features.ts';
+import type { IpfixReply, IpfixRequest } from './messages/ipfix.ts';
 import type {
   MeterConfigReply,
   MeterFeaturesReply,
@@ -23,7 +24,6 @@ import type {
 } from './messages/meter.ts';
 import type {
   CtFlushZone,
-  IpfixRequest,
   PacketIn2,
   SetControllerId,
   SetPacketInFormat,
@@ -32,6 +32,13 @@ import type {
 } from './messages/nicira.ts';
 import type { PacketIn, PacketOut } from './messages/packet.ts';
 import type { PortDescReply, PortMod, PortRequest, PortStatsReply, PortStatus } from './messages/port.ts';
+import type {
+  QueueConfigReply,
+  QueueDescReply,
+  QueueDescRequest,
+  QueueStatsReply,
+  QueueStatsRequest,
+} from './messages/queue.ts';
 import type {
   Config,
   DescReply,
@@ -44,15 +51,9 @@ import type {
   RoleMessage,
   RoleStatus,
 } from './messages/session.ts';
-import type {
-  QueueStatsReply,
-  QueueStatsRequest,
-  TableDescReply,
-  TableFeaturesMessage,
-  TableMod,
-  TableRequest,
-  TableStatsReply,
-} from './messages/table.ts';
+import type { TableFeaturesMessage, TableRequest, TableStatsReply } from './messages/table.ts';
+
+import type { TableDescReply, TableMod, TableStatus } from './messages/table-config.ts';
 
 /** A message that this package does not know, kept as it is. */
 export interface UnknownMessage extends MessageBase {
@@ -92,6 +93,7 @@ export type Message =
   | FlowMonitorReply
   | FlowMonitorRequest
   | FlowRemoved
+  | FlowCountersReply
   | FlowStatsReply
   | FlowStatsRequest
   | GetAsyncRequest
@@ -102,6 +104,7 @@ export type Message =
   | GroupRequest
   | GroupStatsReply
   | Hello
+  | IpfixReply
   | IpfixRequest
   | MeterConfigReply
   | MeterFeaturesReply
@@ -117,6 +120,9 @@ export type Message =
   | PortRequest
   | PortStatsReply
   | PortStatus
+  | QueueConfigReply
+  | QueueDescReply
+  | QueueDescRequest
   | QueueStatsReply
   | QueueStatsRequest
   | RequestForward
@@ -129,13 +135,21 @@ export type Message =
   | TableMod
   | TableRequest
   | TableStatsReply
+  | TableStatus
   | TlvTableMod
   | TlvTableReply
   | UnknownMessage
   | UnknownMultipart;
 
+/** The members of a union that can have a type, with just that type: some interfaces stand for several messages. */
+export type Narrow<M, T> = M extends { readonly type: infer U }
+  ? T extends U
+    ? M & { readonly type: T }
+    : never
+  : never;
+
 /** The message of a type. */
-export type MessageOf<T extends Message['type']> = Extract<Message, { readonly type: T }>;
+export type MessageOf<T extends Message['type']> = Narrow<Message, T>;
 
 type WithoutXid<M> = M extends Message ? Omit<M, 'xid'> & { readonly xid?: number } : never;
 

@@ -1,5 +1,5 @@
 /** Which message answers which request, and how a reply in several parts becomes one. */
-import type { Message, Outgoing } from './message.ts';
+import type { Message, Narrow, Outgoing } from './message.ts';
 
 /** Requests and the type of their reply. */
 export interface Replies {
@@ -27,15 +27,16 @@ export interface Replies {
   readonly meter_stats_request: 'meter_stats_reply';
   readonly meter_features_request: 'meter_features_reply';
   readonly flow_monitor_request: 'flow_monitor_reply';
-  readonly ipfix_bridge_request: 'unknown_multipart_reply';
-  readonly ipfix_flow_request: 'unknown_multipart_reply';
+  readonly flow_counters_request: 'flow_counters_reply';
+  readonly queue_get_config_request: 'queue_get_config_reply';
+  readonly queue_desc_request: 'queue_desc_reply';
+  readonly ipfix_bridge_request: 'ipfix_bridge_reply';
+  readonly ipfix_flow_request: 'ipfix_flow_reply';
   readonly unknown_multipart_request: 'unknown_multipart_reply';
 }
 
 /** The type of a message that has a reply. */
 export type RequestType = keyof Replies;
-
-type Narrow<M, T> = M extends { readonly type: infer U } ? (T extends U ? M & { readonly type: T } : never) : never;
 
 /** A request of a type, to send. */
 export type RequestOf<T extends RequestType> = Narrow<Outgoing, T>;
@@ -57,6 +58,10 @@ const LISTS: { readonly [type in Message['type']]?: string } = {
   meter_config_reply: 'meters',
   meter_stats_reply: 'meters',
   flow_monitor_reply: 'updates',
+  flow_counters_reply: 'flows',
+  queue_desc_reply: 'queues',
+  ipfix_bridge_reply: 'exporters',
+  ipfix_flow_reply: 'exporters',
 };
 
 /** Whether more parts of the reply follow. */

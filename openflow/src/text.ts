@@ -412,7 +412,10 @@ function parseBits(names: BitNames, text: string, separator: string): number {
 }
 
 /** Names of bits up to the end of the line, with blanks between them, or of the word, with commas. */
-export function bits(names: BitNames | ((version: Version) => BitNames), separator: ' ' | ',' = ' '): Scalar<number> {
+export function bits(
+  names: BitNames | ((version: Version) => BitNames),
+  separator: ' ' | ',' | '|' = ' ',
+): Scalar<number> {
   const of = (c: TextContext): BitNames => (typeof names === 'function' ? names(c.version) : names);
   return {
     pattern: separator === ' ' ? /[^\n]*/y : /\S+/y,

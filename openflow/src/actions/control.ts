@@ -1,11 +1,11 @@
 /** Going on elsewhere: resubmit, clone, conjunction; and small actions with a few numbers. */
-import type { Action, Clone, Conjunction, DecTtl, FinTimeout, Note, Resubmit } from '../action.ts';
+import type { Action, Clone, Conjunction, DecTtl, FinTimeout, Note, Resubmit, WriteMetadataAction } from '../action.ts';
 import { type ActionSpec, erase, versions } from '../action-spec.ts';
 import { needArgument, readArguments, unknownArgument, valueOf } from '../arguments.ts';
 import { OpenFlowError } from '../error.ts';
-import { formatBytes, parseBytes, parseNumber } from '../number-text.ts';
+import { formatBytes, hex, parseBytes, parseNumber } from '../number-text.ts';
 import { formatPort, fromPort16, PORTS, parsePort, toPort16 } from '../port.ts';
-import { NX } from '../version.ts';
+import { NX, OF10 } from '../version.ts';
 
 /** A resubmit to the flow's own table. */
 const SAME_TABLE = 255;
@@ -223,6 +223,36 @@ const DEC_TTL: ActionSpec<DecTtl> = {
   },
 };
 
+const ALL_BITS = 0xffff_ffff_ffff_ffffn;
+
+const WRITE_METADATA: ActionSpec<WriteMetadataAction> = {
+  types: ['nx_write_metadata'],
+  forms: [
+    {
+      vendor: NX,
+      code: 22,
+      ...versions({ from: OF10 }),
+      read: (r) => {
+        r.skip(6);
+        const value = r.u64();
+        const mask = r.u64();
+        return { type: 'nx_write_metadata', value, mask: mask === ALL_BITS ? undefined : mask };
+      },
+      write: (w, { value, mask }) => {
+        w.zeros(6);
+        w.u64(value);
+        w.u64(mask ?? ALL_BITS);
+      },
+    },
+  ],
+  // The word is the instruction's.
+  words: [],
+  format: ({ value, mask }) => `write_metadata:${hex(value)}${mask === undefined ? '' : `/${hex(mask)}`}`,
+  parse: () => {
+    throw new OpenFlowError('syntax', 'write_metadata is an instruction');
+  },
+};
+
 export const CONTROL_ACTIONS: readonly ActionSpec<Action>[] = [
   erase(RESUBMIT),
   erase(CLONE),
@@ -230,4 +260,5 @@ export const CONTROL_ACTIONS: readonly ActionSpec<Action>[] = [
   erase(NOTE),
   erase(FIN_TIMEOUT),
   erase(DEC_TTL),
+  erase(WRITE_METADATA),
 ];

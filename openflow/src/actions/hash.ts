@@ -1,7 +1,7 @@
-/** Choosing by a hash, sampling, and adding headers. */
-import type { Action, Bundle, Decap, Encap, EncapProperty, HashFields, Multipath, Sample } from '../action.ts';
+/** Choosing by a hash, and adding headers. */
+import type { Action, Bundle, Decap, Encap, EncapProperty, HashFields, Multipath } from '../action.ts';
 import { type ActionForm, type ActionSpec, erase, versions } from '../action-spec.ts';
-import { readArguments, unknownArgument, valueOf } from '../arguments.ts';
+import { readArguments } from '../arguments.ts';
 import { OpenFlowError } from '../error.ts';
 import { numberFor, type Words, wordFor } from '../layout.ts';
 import { hex, parseNumber } from '../number-text.ts';
@@ -165,70 +165,6 @@ const BUNDLE: ActionSpec<Bundle> = {
   },
 };
 
-const NO_PORT = 0xffff;
-const DIRECTIONS = ['ingress', 'egress'] as const;
-
-function sampleForm(code: number): ActionForm<Sample> {
-  return {
-    vendor: NX,
-    code,
-    ...versions(),
-    // 29 has no port, 38 no direction.
-    suits: ({ samplingPort, direction }) =>
-      code === 41 || (direction === undefined && (code === 38 || samplingPort === undefined)),
-    read: (r) => {
-      const sample: { -readonly [K in keyof Sample]: Sample[K] } = { type: 'sample', probability: r.u16() };
-      sample.collectorSetId = r.u32();
-      sample.obsDomainId = r.u32();
-      sample.obsPointId = r.u32();
-      if (code !== 29) {
-        const port = r.u16();
-        if (port !== NO_PORT) sample.samplingPort = fromPort16(port);
-        if (code === 41) {
-          const direction = r.u8();
-          if (direction === 1 || direction === 2) sample.direction = DIRECTIONS[direction - 1];
-        }
-      }
-      return sample;
-    },
-    write: (w, { probability, collectorSetId, obsDomainId, obsPointId, samplingPort, direction }) => {
-      w.u16(probability);
-      w.u32(collectorSetId ?? 0);
-      w.u32(obsDomainId ?? 0);
-      w.u32(obsPointId ?? 0);
-      if (code !== 29) w.u16(samplingPort === undefined ? NO_PORT : toPort16(samplingPort));
-      if (code === 41) w.u8(direction === undefined ? 0 : DIRECTIONS.indexOf(direction) + 1);
-    },
-  };
-}
-
-const SAMPLE: ActionSpec<Sample> = {
-  types: ['sample'],
-  forms: [sampleForm(29), sampleForm(38), sampleForm(41)],
-  words: ['sample'],
-  format: ({ probability, collectorSetId, obsDomainId, obsPointId, samplingPort, direction }) => {
-    const port = samplingPort === undefined ? '' : `,sampling_port=${formatPort(samplingPort)}`;
-    return `sample(probability=${probability},collector_set_id=${collectorSetId ?? 0},obs_domain_id=${obsDomainId ?? 0},obs_point_id=${obsPointId ?? 0}${port}${direction === undefined ? '' : `,${direction}`})`;
-  },
-  parse: (_word, args) => {
-    const sample: { -readonly [K in keyof Sample]: Sample[K] } = { type: 'sample', probability: 0 };
-    for (const argument of readArguments(args)) {
-      const number = (): number => parseNumber(valueOf(argument, 'sample'), 0xffff_ffff, argument.word);
-      if (argument.word === 'probability') sample.probability = number();
-      else if (argument.word === 'collector_set_id') sample.collectorSetId = number();
-      else if (argument.word === 'obs_domain_id') sample.obsDomainId = number();
-      else if (argument.word === 'obs_point_id') sample.obsPointId = number();
-      else if (argument.word === 'sampling_port') sample.samplingPort = parsePort(valueOf(argument, 'sample'));
-      else if (argument.word === 'ingress' || argument.word === 'egress') sample.direction = argument.word;
-      else throw unknownArgument(argument, 'sample');
-    }
-    if (sample.probability < 1 || sample.probability > 0xffff) {
-      throw new OpenFlowError('syntax', 'sample needs probability= from 1 to 65535');
-    }
-    return sample;
-  },
-};
-
 /** Packet types by the words of encap (OpenFlow 1.5.1 §7.2.3.11). */
 const PACKET_TYPES: Words = { ethernet: 0, nsh: 0x1_894f, mpls: 0x1_8847, mpls_mc: 0x1_8848 };
 
@@ -325,7 +261,6 @@ const DECAP: ActionSpec<Decap> = {
 export const HASH_ACTIONS: readonly ActionSpec<Action>[] = [
   erase(MULTIPATH),
   erase(BUNDLE),
-  erase(SAMPLE),
   erase(ENCAP),
   erase(DECAP),
 ];

@@ -7,7 +7,20 @@ import { erase, type MessageBase, type MessageBody, type MessageSpec, multipart 
 import { type FlowCounters, readCounters, writeCounters } from '../oxs.ts';
 import { PORTS } from '../port.ts';
 import type { Reader } from '../reader.ts';
-import { decimal, decimal64, hex64, matchText, NO_CONTEXT, port, type Text, texts } from '../text.ts';
+import {
+  decimal,
+  decimal64,
+  formatDuration,
+  hex64,
+  matchText,
+  NO_CONTEXT,
+  part,
+  port,
+  readDuration,
+  type Text,
+  type TextItem,
+  texts,
+} from '../text.ts';
 import { OF14, OF15, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
 import { ALL_TABLES, ANY_GROUP, FLOW_FLAG_WORDS } from './flow.ts';
@@ -28,7 +41,8 @@ export interface FlowFilter {
 
 /** Asks for flows, or for their sum. */
 export interface FlowStatsRequest extends MessageBase, FlowFilter {
-  readonly type: 'flow_stats_request' | 'aggregate_request';
+  /** `flow_counters_request`: without actions (1.5; not in Open vSwitch). */
+  readonly type: 'flow_stats_request' | 'aggregate_request' | 'flow_counters_request';
 }
 
 /** A flow of the switch. */
@@ -60,6 +74,20 @@ export interface FlowStatsReply extends MessageBase {
   readonly flows: readonly FlowStats[];
 }
 
+/** A flow without its actions. */
+export type FlowCountersEntry = Pick<FlowStats, 'tableId' | 'priority' | 'match'> &
+  FlowCounters & {
+    /** 0: asked for; 1: a threshold of a flow's own `stat_trigger` was passed. */
+    readonly reason: number;
+  };
+
+/** Flows with their counters only (1.5). Open vSwitch has no such message. */
+export interface FlowCountersReply extends MessageBase {
+  readonly type: 'flow_counters_reply';
+  readonly more?: boolean | undefined;
+  readonly flows: readonly FlowCountersEntry[];
+}
+
 /** Flows, summed up. */
 export interface AggregateReply extends MessageBase {
   readonly type: 'aggregate_reply';
@@ -73,10 +101,15 @@ const filter = texts<MessageBody<FlowStatsRequest>>();
 const FILTER: Text<MessageBody<FlowStatsRequest>> =
   filter.text`${filter.optional('tableId', ' table=', decimal, ALL_TABLES)}${filter.optional('outPort', ' out_port=', port, PORTS.ANY)} ${filter.is('match', matchText, [])}`;
 
-function request(type: FlowStatsRequest['type'], name: string, number: number): MessageSpec<FlowStatsRequest> {
+function request(
+  type: FlowStatsRequest['type'],
+  name: string,
+  number: number,
+  from?: Version,
+): MessageSpec<FlowStatsRequest> {
   return {
     type,
-    codes: [multipart(name, 'request', number)],
+    codes: [multipart(name, 'request', number, from === undefined ? {} : { from })],
     read: (r) => {
       const tableId = r.u8();
       r.skip(3);
@@ -271,9 +304,67 @@ const AGGREGATE_REPLY: MessageSpec<AggregateReply> = {
   text: sum.text` packet_count=${sum.is('packetCount', decimal64)} byte_count=${sum.is('byteCount', decimal64)} flow_count=${sum.is('flowCount', decimal)}`,
 };
 
+const counted = texts<FlowCountersEntry>();
+
+/** How long the flow has been there, where the switch says it. */
+const AGE: TextItem<FlowCountersEntry> = part(
+  ({ durationSec, durationNsec = 0 }) =>
+    durationSec === undefined ? '' : `duration=${formatDuration(durationSec, durationNsec)}, `,
+  (r, into) => {
+    if (!r.accept('duration=')) return;
+    [into['durationSec'], into['durationNsec']] = readDuration(r);
+    r.expect(', ');
+  },
+);
+
+const COUNTED: Text<FlowCountersEntry> = counted.text`${AGE}table=${counted.is('tableId', decimal)}, ${counted.optional('packetCount', 'n_packets=', decimal64, undefined, ', ')}${counted.optional('byteCount', 'n_bytes=', decimal64, undefined, ', ')}${counted.optional('idleAge', 'idle_age=', decimal, undefined, ', ')}stat_reason=${counted.is('reason', decimal)} ${counted.rule('match', 'priority')}`;
+const countersText = texts<MessageBody<FlowCountersReply>>();
+
+/** The smallest entry: its head, a match and statistics that are empty. */
+const MIN_ENTRY = 24;
+
+const COUNTERS_REPLY: MessageSpec<FlowCountersReply> = {
+  type: 'flow_counters_reply',
+  codes: [multipart('OFPST_FLOW_STATS', 'reply', 17, { from: OF15 })],
+  read: (r) => {
+    const flows: FlowCountersEntry[] = [];
+    while (r.left > 0) {
+      const length = r.u16();
+      if (length < MIN_ENTRY) throw r.malformed(`the counters of a flow in ${length} bytes`);
+      const end = r.narrow(length - 2);
+      r.skip(2);
+      const tableId = r.u8();
+      const reason = r.u8();
+      const priority = r.u16();
+      const match = readMatch(r);
+      const counters: FlowCounters = {};
+      readCounters(r, counters);
+      flows.push({ tableId, reason, priority, match, ...counters });
+      r.widen(end);
+    }
+    return { flows };
+  },
+  write: (w, { flows }, c) => {
+    for (const flow of flows) {
+      const start = w.length;
+      w.zeros(4);
+      w.u8(flow.tableId);
+      w.u8(flow.reason);
+      w.u16(flow.priority);
+      writeMatch(w, c.version, flow.match);
+      writeCounters(w, flow);
+      w.patch16(start, w.length - start);
+    }
+  },
+  // As a line of a dump: ovs-ofctl does not know this message.
+  text: countersText.text`${countersText.each('flows', '\n ', COUNTED)}`,
+};
+
 export const FLOW_STATS_MESSAGES: readonly MessageSpec<MessageBase>[] = [
   erase(request('flow_stats_request', 'OFPST_FLOW', 1)),
   erase(request('aggregate_request', 'OFPST_AGGREGATE', 2)),
   erase(FLOW_STATS_REPLY),
   erase(AGGREGATE_REPLY),
+  erase(request('flow_counters_request', 'OFPST_FLOW_STATS', 17, OF15)),
+  erase(COUNTERS_REPLY),
 ];

@@ -11,7 +11,6 @@ import {
   type MessageCode,
   type MessageSpec,
   type MessageText,
-  NO_TEXT,
   nxt,
 } from '../message-spec.ts';
 import { formatBytes, parseBytes } from '../number-text.ts';
@@ -97,11 +96,6 @@ export interface TlvTableReply extends MessageBase {
   readonly maxOptionSpace: number;
   readonly maxFields: number;
   readonly maps: readonly TlvMap[];
-}
-
-/** Asks how an IPFIX exporter does. */
-export interface IpfixRequest extends MessageBase {
-  readonly type: 'ipfix_bridge_request' | 'ipfix_flow_request';
 }
 
 function fixed<M extends MessageBase>(
@@ -301,18 +295,6 @@ const USED: TextItem<MessageBody<TlvTableReply>> = part(
 );
 const reply = layout<MessageBody<TlvTableReply>>();
 
-function ipfix(type: IpfixRequest['type'], name: string, subtype: number): MessageSpec<IpfixRequest> {
-  return {
-    type,
-    codes: [
-      { name: `${name} request`, kind: 'request', number: 0xffff, experimenter: 0x2320, subtype, from: 4, to: 6 },
-    ],
-    read: () => ({}),
-    write: () => undefined,
-    text: NO_TEXT,
-  };
-}
-
 export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
   erase(
     fixed<SetPacketInFormat>(
@@ -356,6 +338,4 @@ export const NICIRA_MESSAGES: readonly MessageSpec<MessageBase>[] = [
       replyText.text`\n max option space=${replyText.is('maxOptionSpace', decimal)} max fields=${replyText.is('maxFields', decimal)}\n allocated option space=${USED}\n\n${replyText.nested('maps', MAPS)}`,
     ),
   ),
-  erase(ipfix('ipfix_bridge_request', 'NXST_IPFIX_BRIDGE', 3)),
-  erase(ipfix('ipfix_flow_request', 'NXST_IPFIX_FLOW', 4)),
 ];

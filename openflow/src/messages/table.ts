@@ -1,34 +1,17 @@
-/** Tables and queues: counters, descriptions, features (OpenFlow 1.5.1 §7.3.5.4, 5, 8, 18). */
+/** Tables: counters and features (OpenFlow 1.5.1 §7.3.5.4, §7.3.5.18). */
 import { type Body, layout } from '../layout.ts';
 import {
   erase,
-  hasProperties,
   type MessageBase,
   type MessageBody,
   type MessageCode,
   type MessageSpec,
   multipart,
   NO_TEXT,
-  standard,
 } from '../message-spec.ts';
-import { PORTS } from '../port.ts';
 import { type RawProperty, readProperties, writeRawProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
-import {
-  counter,
-  decimal,
-  decimal64,
-  formatDuration,
-  incomplete,
-  part,
-  port,
-  readDuration,
-  type Scalar,
-  type Text,
-  type TextContext,
-  type TextItem,
-  texts,
-} from '../text.ts';
+import { decimal, decimal64, incomplete, type Text, type TextContext, texts } from '../text.ts';
 import type { TextReader } from '../text-reader.ts';
 import { OF14, OF15, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
@@ -53,20 +36,6 @@ export interface TableStatsReply extends MessageBase {
   readonly tables: readonly TableStats[];
 }
 
-/** How a table is configured (1.4). */
-export interface TableDesc {
-  readonly tableId: number;
-  readonly config: number;
-  readonly properties: readonly RawProperty[];
-}
-
-/** How tables are configured (1.4). */
-export interface TableDescReply extends MessageBase {
-  readonly type: 'table_desc_reply';
-  readonly more?: boolean | undefined;
-  readonly tables: readonly TableDesc[];
-}
-
 /** What a table can do. */
 export interface TableFeatures {
   readonly tableId: number;
@@ -87,40 +56,6 @@ export interface TableFeaturesMessage extends MessageBase {
   readonly type: 'table_features_request' | 'table_features_reply';
   readonly more?: boolean | undefined;
   readonly tables: readonly TableFeatures[];
-}
-
-/** Configures a table. */
-export interface TableMod extends MessageBase {
-  readonly type: 'table_mod';
-  readonly tableId: number;
-  readonly config: number;
-  readonly properties?: readonly RawProperty[] | undefined;
-}
-
-/** Asks for the counters of queues. */
-export interface QueueStatsRequest extends MessageBase {
-  readonly type: 'queue_stats_request';
-  readonly port?: number | undefined;
-  readonly queue?: number | undefined;
-}
-
-/** What a queue has seen. 2^64-1: not counted. */
-export interface QueueStats {
-  readonly port: number;
-  readonly queue: number;
-  readonly txBytes: bigint;
-  readonly txPackets: bigint;
-  readonly txErrors: bigint;
-  /** 2^32-1: not known. */
-  readonly durationSec: number;
-  readonly durationNsec: number;
-}
-
-/** What queues have seen. */
-export interface QueueStatsReply extends MessageBase {
-  readonly type: 'queue_stats_reply';
-  readonly more?: boolean | undefined;
-  readonly queues: readonly QueueStats[];
 }
 
 function request(type: TableRequest['type'], code: MessageCode): MessageSpec<TableRequest> {
@@ -209,47 +144,6 @@ function parseTableStats(r: TextReader, c: TextContext): readonly TableStats[] {
 
 const MAX_TABLE = 0xff;
 
-const DESC_REPLY: MessageSpec<TableDescReply> = {
-  type: 'table_desc_reply',
-  codes: [multipart('OFPST_TABLE_DESC', 'reply', 14, { from: OF14 })],
-  read: (r) => {
-    const tables: TableDesc[] = [];
-    while (r.left > 0) {
-      const length = r.u16();
-      if (length < 8) throw r.malformed(`a table of ${length} bytes`);
-      const end = r.narrow(length - 2);
-      const tableId = r.u8();
-      r.skip(1);
-      tables.push({ tableId, config: r.u32(), properties: readProperties(r, () => false) });
-      r.widen(end);
-    }
-    return { tables };
-  },
-  write: (w, { tables }) => {
-    for (const { tableId, config, properties } of tables) {
-      const start = w.length;
-      w.u16(0);
-      w.u8(tableId);
-      w.zeros(1);
-      w.u32(config);
-      writeRawProperties(w, properties);
-      w.patch16(start, w.length - start);
-    }
-  },
-  text: incomplete('the flags of eviction and vacancy', ({ tables }) =>
-    tables
-      .map(
-        ({ tableId, config }) =>
-          `\n  table ${tableId}:\n   eviction=${(config & EVICTION) === 0 ? 'off' : 'on'} eviction_flags=${(config & EVICTION) === 0 ? '(default)' : 'OTHER'}\n   vacancy=${(config & VACANCY_EVENTS) === 0 ? 'off' : 'on'}\n`,
-      )
-      .join(''),
-  ),
-};
-
-/** OFPTC_ bits. */
-const EVICTION = 4;
-const VACANCY_EVENTS = 8;
-
 const NAME_LENGTH = 32;
 
 function readFeatures(r: Reader, version: Version): TableFeatures {
@@ -313,111 +207,10 @@ function features(type: TableFeaturesMessage['type'], kind: 'request' | 'reply')
   };
 }
 
-const TABLE_MOD: MessageSpec<TableMod> = {
-  type: 'table_mod',
-  codes: [standard('OFPT_TABLE_MOD', 17)],
-  read: (r) => {
-    const tableId = r.u8();
-    r.skip(3);
-    return { tableId, config: r.u32(), properties: readProperties(r, () => false) };
-  },
-  write: (w, { tableId, config, properties }) => {
-    w.u8(tableId);
-    w.zeros(3);
-    w.u32(config);
-    writeRawProperties(w, properties);
-  },
-  text: incomplete('how the table is configured', ({ tableId }) =>
-    tableId === MAX_TABLE ? ' table_id: ALL_TABLES' : ` table_id=${tableId}`,
-  ),
-};
-
-const ALL_QUEUES = 0xffff_ffff;
-/** The switch does not know how long the queue has been there. */
-const NO_DURATION = 0xffff_ffff;
-
-/** A queue's number, or all of them. */
-const QUEUE: Scalar<number> = {
-  pattern: /\w+/y,
-  what: 'a queue',
-  format: (queue) => (queue === ALL_QUEUES ? 'ALL' : String(queue)),
-  parse: (text, c) => (text === 'ALL' ? ALL_QUEUES : decimal.parse(text, c)),
-};
-const queueRequest = texts<MessageBody<QueueStatsRequest>>();
-
-const QUEUE_REQUEST: MessageSpec<QueueStatsRequest> = {
-  type: 'queue_stats_request',
-  codes: [multipart('OFPST_QUEUE', 'request', 5)],
-  read: (r) => ({ port: r.u32(), queue: r.u32() }),
-  write: (w, { port, queue }) => {
-    w.u32(port ?? PORTS.ANY);
-    w.u32(queue ?? ALL_QUEUES);
-  },
-  text: queueRequest.text` port=${queueRequest.is('port', port, PORTS.ANY)} queue=${queueRequest.is('queue', QUEUE, ALL_QUEUES)}`,
-};
-
-const queueStats = texts<QueueStats>();
-const queueReply = texts<MessageBody<QueueStatsReply>>();
-
-const QUEUE_DURATION: TextItem<QueueStats> = part(
-  ({ durationSec, durationNsec }) => (durationSec === NO_DURATION ? '?' : formatDuration(durationSec, durationNsec)),
-  (r, into) => {
-    const [durationSec, durationNsec] = r.accept('?') ? [NO_DURATION, NO_DURATION] : readDuration(r);
-    Object.assign(into, { durationSec, durationNsec });
-  },
-);
-
-const QUEUE_STATS: Text<QueueStats> = queueStats.text`  port ${queueStats.is('port', port)} queue ${queueStats.is('queue', decimal)}: bytes=${queueStats.is('txBytes', counter)}, pkts=${queueStats.is('txPackets', counter)}, errors=${queueStats.is('txErrors', counter)}, duration=${QUEUE_DURATION}\n`;
-
-const QUEUE_REPLY: MessageSpec<QueueStatsReply> = {
-  type: 'queue_stats_reply',
-  codes: [multipart('OFPST_QUEUE', 'reply', 5)],
-  read: (r, c) => {
-    const queues: QueueStats[] = [];
-    while (r.left > 0) {
-      let end = r.end;
-      if (hasProperties(c.version)) {
-        const length = r.u16();
-        if (length < 48) throw r.malformed(`statistics of a queue in ${length} bytes`);
-        end = r.narrow(length - 2);
-        r.skip(6);
-      } else end = r.narrow(40);
-      const port = r.u32();
-      const queue = r.u32();
-      const txBytes = r.u64();
-      const txPackets = r.u64();
-      const txErrors = r.u64();
-      queues.push({ port, queue, txBytes, txPackets, txErrors, durationSec: r.u32(), durationNsec: r.u32() });
-      r.widen(end);
-    }
-    return { queues };
-  },
-  write: (w, { queues }, c) => {
-    for (const queue of queues) {
-      if (hasProperties(c.version)) {
-        w.u16(48);
-        w.zeros(6);
-      }
-      w.u32(queue.port);
-      w.u32(queue.queue);
-      w.u64(queue.txBytes);
-      w.u64(queue.txPackets);
-      w.u64(queue.txErrors);
-      w.u32(queue.durationSec);
-      w.u32(queue.durationNsec);
-    }
-  },
-  text: queueReply.text` ${queueReply.counted('queues', 'queues', QUEUE_STATS)}`,
-};
-
 export const TABLE_MESSAGES: readonly MessageSpec<MessageBase>[] = [
   erase(request('table_stats_request', multipart('OFPST_TABLE', 'request', 3))),
   erase(request('table_desc_request', multipart('OFPST_TABLE_DESC', 'request', 14, { from: OF14 }))),
   erase(STATS_REPLY),
-  erase(DESC_REPLY),
   erase(features('table_features_request', 'request')),
   erase(features('table_features_reply', 'reply')),
-  erase(TABLE_MOD),
-  erase(QUEUE_REQUEST),
-  erase(QUEUE_REPLY),
 ];

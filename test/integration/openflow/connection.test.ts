@@ -128,6 +128,35 @@ describe('a connection', () => {
     await sw.send([{ type: 'flow_mod', tableId: 3, command: 'delete', match: [], actions: [] }]);
   });
 
+  it('asks how IPFIX exporters do, and how queues and tables are set up', async () => {
+    const sw = await open();
+    await ovs.configure(
+      ...['set', 'bridge', 'br0', 'ipfix=@i', '--', '--id=@i', 'create', 'IPFIX', 'targets="127.0.0.1:9"'],
+      ...['--', '--id=@b', 'get', 'bridge', 'br0', '--', '--id=@j', 'create', 'IPFIX', 'targets="127.0.0.1:9"'],
+      ...['--', 'create', 'Flow_Sample_Collector_Set', 'id=5', 'bridge=@b', 'ipfix=@j'],
+    );
+    await sw.send([
+      {
+        type: 'flow_mod',
+        tableId: 3,
+        match: [],
+        actions: [{ type: 'sample', probability: 0xffff, collectorSetId: 5, obsDomainId: 1, obsPointId: 2 }],
+      },
+    ]);
+    const { exporters } = await sw.request<'ipfix_bridge_request'>({ type: 'ipfix_bridge_request' });
+    expect(exporters).toMatchObject([{ collectorSetId: 0, totalFlows: expect.any(BigInt) as bigint }]);
+    const flows = await sw.request<'ipfix_flow_request'>({ type: 'ipfix_flow_request' });
+    expect(flows.exporters).toMatchObject([{ collectorSetId: 5 }]);
+    expect(await sw.request<'queue_desc_request'>({ type: 'queue_desc_request' })).toMatchObject({
+      type: 'queue_desc_reply',
+    });
+    // The switch applies its own limits: a table that evicts says so from then on.
+    await sw.send([{ type: 'table_mod', tableId: 3, config: 4 }]);
+    const { tables } = await sw.request<'table_desc_request'>({ type: 'table_desc_request' });
+    expect(tables.find(({ tableId }) => tableId === 3)).toMatchObject({ config: 4 });
+    await sw.send([{ type: 'flow_mod', tableId: 3, command: 'delete', match: [], actions: [] }]);
+  });
+
   it('is made again after a restart of the switch', async () => {
     const sw = await open();
     await ovs.stopSwitch();

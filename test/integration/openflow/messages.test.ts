@@ -63,6 +63,11 @@ const FLOW = {
   match: match({ eth_type: 0x800, nw_proto: 6, tcp_dst: 80, reg1: [0x10, 0xf0] }),
 } as const;
 
+const IPFIX = {
+  ...{ totalFlows: 1n, currentFlows: 2n, sampledPackets: 3n, ipv4Packets: 4n, ipv6Packets: 5n, errorPackets: 6n },
+  ...{ ipv4ErrorPackets: 7n, ipv6ErrorPackets: 8n, sentPackets: 9n, sendErrors: 10n, collectorSetId: 77 },
+};
+
 const FROM_13: readonly Version[] = [OF13, OF14, OF15];
 const FROM_14: readonly Version[] = [OF14, OF15];
 const ALL: readonly Version[] = [OF10, OF13, OF14, OF15];
@@ -316,7 +321,68 @@ const MESSAGES: readonly (readonly [versions: readonly Version[], message: Body]
       })),
     },
   ],
-  [FROM_14, { type: 'table_desc_reply', tables: [{ tableId: 3, config: 0, properties: [] }] }],
+  [
+    FROM_14,
+    {
+      type: 'table_desc_reply',
+      tables: [
+        { tableId: 3, config: 0, properties: [] },
+        { tableId: 4, config: 4, properties: [{ propertyType: 2, data: bytes('00000003') }] },
+        { tableId: 5, config: 8, properties: [{ propertyType: 3, data: bytes('0a140f00') }] },
+      ],
+    },
+  ],
+  [
+    FROM_14,
+    {
+      type: 'table_status',
+      reason: 'vacancy_down',
+      table: { tableId: 5, config: 8, properties: [{ propertyType: 3, data: bytes('0a140f00') }] },
+    },
+  ],
+  [FROM_13, { type: 'table_mod', tableId: 3, config: 0 }],
+  [FROM_13, { type: 'table_mod', tableId: 255, config: 0 }],
+  [FROM_14, { type: 'table_mod', tableId: 3, config: 4 }],
+  [FROM_14, { type: 'table_mod', tableId: 3, config: 8, properties: [{ propertyType: 3, data: bytes('0a140000') }] }],
+  [[OF10, OF13], { type: 'queue_get_config_request', port: 1 }],
+  [
+    [OF10, OF13],
+    {
+      type: 'queue_get_config_reply',
+      port: 1,
+      queues: [
+        { port: 1, queue: 5, minRate: 25, maxRate: 500 },
+        { port: 1, queue: 6 },
+        { port: 1, queue: 7, maxRate: 1 },
+      ],
+    },
+  ],
+  [FROM_14, { type: 'queue_desc_request', port: 1, queue: 5 }],
+  [FROM_14, { type: 'queue_desc_request' }],
+  [
+    FROM_14,
+    {
+      type: 'queue_desc_reply',
+      queues: [
+        { port: 1, queue: 5, minRate: 25, maxRate: 500 },
+        { port: 1, queue: 6, minRate: 1 },
+        { port: 2, queue: 6 },
+      ],
+    },
+  ],
+  [FROM_13, { type: 'ipfix_bridge_reply', exporters: [{ ...IPFIX, collectorSetId: 0 }] }],
+  [FROM_13, { type: 'ipfix_flow_reply', exporters: [IPFIX, { ...IPFIX, collectorSetId: 12_345 }] }],
+  [
+    FROM_13,
+    {
+      type: 'flow_mod',
+      match: [],
+      actions: [
+        { type: 'output', port: 1 },
+        { type: 'nx_write_metadata', value: 5n, mask: 255n },
+      ],
+    },
+  ],
   [
     FROM_13,
     {
@@ -338,7 +404,6 @@ const MESSAGES: readonly (readonly [versions: readonly Version[], message: Body]
 const LEFT_OUT: readonly (readonly [versions: readonly Version[], what: string])[] = [
   [[OF13], 'ONFST_FLOW_MONITOR reply leaves out the priority of flows:'],
   [[OF14, OF15], 'OFPST_FLOW_MONITOR reply leaves out the priority of flows:'],
-  [[OF14, OF15], 'OFPST_TABLE_DESC reply leaves out the flags of eviction and vacancy:'],
   [[OF14, OF15], 'OFPT_REQUESTFORWARD leaves out the number of the request:'],
 ];
 

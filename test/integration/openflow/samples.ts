@@ -250,5 +250,7 @@ export const ACTION_TEXTS: Readonly<Record<Action['type'], readonly string[]>> =
   write_actions: ['actions=write_actions(output:1)', 'actions=write_actions(set_field:5->reg0,group:7),goto_table:200'],
   goto_table: ['actions=goto_table:254'],
   unknown_action: [],
+  // ovs-ofctl sends the instruction instead: messages.test prints it.
+  nx_write_metadata: [],
   unknown_instruction: [],
 };
