@@ -14,6 +14,7 @@ import {
   text,
 } from './fields.ts';
 import { defineKind, type Kind } from './kind.ts';
+import { logRate } from './log-rate.ts';
 import type { Condition, CustomResource } from './metadata.ts';
 import { portWordRule, type Rule, shortName, withRules, withTransitions } from './rule.ts';
 import {
@@ -36,6 +37,8 @@ export interface SubnetAcl {
   /** OVN match expression (ovn-sb(5), "Logical_Flow", match). */
   readonly match: string;
   readonly action: 'allow' | 'allow-related' | 'allow-stateless' | 'drop' | 'reject';
+  /** Have matching packets logged. */
+  readonly log?: boolean;
 }
 
 /** `metav1.LabelSelector`, of namespaces. */
@@ -69,6 +72,10 @@ export interface SubnetSpec {
   /** CIDRs that may reach a private subnet. */
   readonly allowSubnets?: readonly string[];
   readonly acls?: readonly SubnetAcl[];
+  /** Log entries a second that a node writes for the subnet's logged `acls`. */
+  readonly aclLogRate?: number;
+  /** Packets within the subnet pass whatever `acls` below 1900 and `private` say. */
+  readonly allowEWTraffic?: boolean;
   /** Traffic that leaves the cluster gets the node's address. */
   readonly natOutgoing?: boolean;
   readonly gatewayType?: 'distributed' | 'centralized' | '';
@@ -133,6 +140,7 @@ const acl = z.strictObject({
   action: z
     .enum(['allow', 'allow-related', 'allow-stateless', 'drop', 'reject'])
     .meta({ description: 'What happens to matching traffic; allow-related also lets the answers through.' }),
+  log: flag('Have matching packets logged.', false).exactOptional(),
 });
 
 const selectorRules: readonly Rule<NamespaceSelector>[] = [
@@ -208,6 +216,11 @@ const built = {
     256,
   ).exactOptional(),
   acls: list('Rules on the logical switch, as OVN has them.', acl, 256).exactOptional(),
+  aclLogRate: logRate().exactOptional(),
+  allowEWTraffic: flag(
+    'Let packets within the subnet pass whatever acls with priorities below 1900 and private say.',
+    false,
+  ).exactOptional(),
   natOutgoing: flag('Give traffic that leaves the cluster the address of the node.', false).exactOptional(),
   gatewayType: withRules(
     z.enum(['distributed', 'centralized', '']).meta({
@@ -259,7 +272,6 @@ const unbuilt = {
   policyRoutingTableID: notBuilt
     .integer('spec.policyRoutingTableID', 'Table of the host routing rule.')
     .exactOptional(),
-  allowEWTraffic: notBuilt.flag('spec.allowEWTraffic', 'Keep traffic inside the subnet allowed.').exactOptional(),
   vlan: notBuilt.text('spec.vlan', 'Vlan of an underlay subnet.').exactOptional(),
   vips: notBuilt.list('spec.vips', 'Virtual addresses on the switch.', anyText()).exactOptional(),
   logicalGateway: notBuilt.flag('spec.logicalGateway', 'Give an underlay subnet a router port.').exactOptional(),

@@ -25,6 +25,8 @@ const subnet = (name: string, family: 'v4' | 'v6', cidr: string, gateway: string
   isDefault: false,
   private: false,
   allowSubnets: [],
+  aclLogRate: 10,
+  allowEastWest: false,
   acls: [],
   natOutgoing: false,
   deleting: false,

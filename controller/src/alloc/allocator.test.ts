@@ -25,6 +25,8 @@ const subnet = (
   isDefault: false,
   private: false,
   allowSubnets: [],
+  aclLogRate: 10,
+  allowEastWest: false,
   acls: [],
   natOutgoing: false,
   deleting: false,

@@ -16,6 +16,8 @@ const subnet: UsableSubnet = {
   isDefault: false,
   private: false,
   allowSubnets: [],
+  aclLogRate: 10,
+  allowEastWest: false,
   acls: [],
   natOutgoing: false,
   deleting: false,

@@ -2,9 +2,11 @@ import { ipFamily } from '@ovenbird/crds';
 import { familiesOf } from '../store/families.ts';
 import type { SubnetAcl, UsableSubnet } from '../store/model.ts';
 import { aclPriority, aclTier } from './bands.ts';
+import { logColumns } from './log-meter.ts';
+import { aclName } from './names.ts';
 
 /** An ACL row's columns, with the natural key that keeps its UUID over edits. */
-export interface CompiledAcl extends SubnetAcl {
+export interface CompiledAcl extends Omit<SubnetAcl, 'log'>, Partial<ReturnType<typeof logColumns>> {
   readonly key: string;
   /** Where OVN has tiers. */
   readonly tier: number;
@@ -12,24 +14,37 @@ export interface CompiledAcl extends SubnetAcl {
 }
 
 /**
- * The ACLs of a subnet: what the user wrote in `acls`, and the isolation of `private`.
+ * The ACLs of a subnet: what the user wrote in `acls`, `allowEWTraffic`, and the isolation of `private`.
  *
  * `private` closes the subnet for packets that come from elsewhere to its addresses; packets that leave it, and replies to
  * them (conntrack), pass. Neighbour discovery is let through by northd itself above every ACL.
  * @param join the nodes' subnet, when nodes can reach this subnet at all.
  */
 export function subnetAcls(subnet: UsableSubnet, join: UsableSubnet | undefined): readonly CompiledAcl[] {
-  const acls: CompiledAcl[] = subnet.acls.map((acl, index) => ({
+  const name = (key: string): string => aclName('subnet', subnet.name, key);
+  const acls: CompiledAcl[] = subnet.acls.map(({ log, ...acl }, index) => ({
     key: `acl_${index}`,
-    name: label(`${subnet.name}/acl/${index}`),
+    name: name(`acl_${index}`),
     tier: aclTier.network,
     ...acl,
+    ...(log === true ? logColumns('subnet', subnet.name) : {}),
   }));
+  if (subnet.allowEastWest) {
+    for (const [family, { cidr }] of familiesOf(subnet)) {
+      const ip = `ip${family}`;
+      const match = `${ip}.src == ${cidr} && ${ip}.dst == ${cidr}`;
+      for (const direction of ['from-lport', 'to-lport'] as const) {
+        const key = `east_west_${direction === 'from-lport' ? 'from' : 'to'}_${ip}`;
+        const priority = aclPriority.eastWest;
+        acls.push({ key, name: name(key), direction, tier: aclTier.network, priority, match, action: 'allow-related' });
+      }
+    }
+  }
   if (!subnet.private) return acls;
   const push = (key: string, priority: number, match: string, action: SubnetAcl['action']): void => {
     // Below Baseline, which decides for namespaces what `private` would else decide for the subnet.
     const tier = priority === aclPriority.nodeToPrivate ? aclTier.network : aclTier.baseline;
-    acls.push({ key, name: label(`${subnet.name}/${key}`), direction: 'to-lport', tier, priority, match, action });
+    acls.push({ key, name: name(key), direction: 'to-lport', tier, priority, match, action });
   };
   for (const [family, net] of familiesOf(subnet)) {
     const ip = `ip${family}`;
@@ -53,6 +68,3 @@ export function subnetAcls(subnet: UsableSubnet, join: UsableSubnet | undefined)
   }
   return acls;
 }
-
-/** ovn-nb(5): ACL.name is at most 63 characters; it is for logs and people only. */
-const label = (text: string): string => text.slice(0, 63);

@@ -3,6 +3,7 @@ import { familiesOf } from '../store/families.ts';
 import { subnetAcls } from './acl.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
+import { logMeter } from './log-meter.ts';
 import { macFromName } from './mac.ts';
 import { routerName, routerPortName, switchName, switchRouterPortName } from './names.ts';
 
@@ -54,9 +55,11 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
       }
       // Nodes live in the default VPC only, and the nodes' own network takes no isolation rules.
       const join = vpc === context.defaultVpc ? reader.get('UsableSubnet', context.joinSubnet) : undefined;
-      for (const { key, tier, ...acl } of name === context.joinSubnet ? [] : subnetAcls(subnet, join)) {
+      const acls = name === context.joinSubnet ? [] : subnetAcls(subnet, join);
+      for (const { key, tier, ...acl } of acls) {
         rows.member(logicalSwitch, 'acls', rows.row('ACL', key, { ...acl, ...context.tier(tier) }, { rule: key }).uuid);
       }
+      if (acls.some(({ log }) => log === true)) logMeter(rows, 'subnet', name, subnet.aclLogRate);
       return rows.outputs;
     },
   };

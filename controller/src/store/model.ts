@@ -86,6 +86,7 @@ export interface SubnetAcl {
   readonly priority: number;
   readonly match: string;
   readonly action: 'allow' | 'allow-related' | 'allow-stateless' | 'drop' | 'reject';
+  readonly log?: boolean;
 }
 
 export interface Subnet extends Meta {
@@ -101,6 +102,9 @@ export interface Subnet extends Meta {
   readonly private: boolean;
   readonly allowSubnets: readonly string[];
   readonly acls: readonly SubnetAcl[];
+  /** Log entries a second. */
+  readonly aclLogRate: number;
+  readonly allowEastWest: boolean;
   readonly natOutgoing: boolean;
   /** Whose interfaces the subnet is for (`<nad>.<namespace>.ovn`); absent: pods' first ones. */
   readonly provider?: string;
@@ -185,6 +189,9 @@ export interface UsableSubnet {
   readonly private: boolean;
   readonly allowSubnets: readonly string[];
   readonly acls: readonly SubnetAcl[];
+  /** Log entries a second. */
+  readonly aclLogRate: number;
+  readonly allowEastWest: boolean;
   readonly natOutgoing: boolean;
   readonly deleting: boolean;
   readonly provider?: string;

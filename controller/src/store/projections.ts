@@ -9,7 +9,16 @@ import type {
   Vip as VipObject,
   Vpc as VpcObject,
 } from '@ovenbird/crds';
-import { ipObject, isIp, multus, OVENBIRD_PREFIX, OVN_PREFIX, parseBits, parseIp } from '@ovenbird/crds';
+import {
+  DEFAULT_LOG_RATE,
+  ipObject,
+  isIp,
+  multus,
+  OVENBIRD_PREFIX,
+  OVN_PREFIX,
+  parseBits,
+  parseIp,
+} from '@ovenbird/crds';
 import type {
   ClusterPolicyObject,
   Namespace as KubeNamespace,
@@ -154,6 +163,8 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
     private: spec.private ?? false,
     allowSubnets: spec.allowSubnets ?? [],
     acls: spec.acls ?? [],
+    aclLogRate: spec.aclLogRate ?? DEFAULT_LOG_RATE,
+    allowEastWest: spec.allowEWTraffic ?? false,
     natOutgoing: spec.natOutgoing ?? false,
     ...(spec.provider === undefined || spec.provider === 'ovn' ? {} : { provider: spec.provider }),
     ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),

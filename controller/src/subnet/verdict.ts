@@ -275,6 +275,8 @@ function usable(subnet: Subnet, nets: Nets): UsableSubnet {
     isDefault: subnet.isDefault,
     private: subnet.private,
     allowSubnets: subnet.allowSubnets,
+    aclLogRate: subnet.aclLogRate,
+    allowEastWest: subnet.allowEastWest,
     acls: subnet.acls,
     natOutgoing: subnet.natOutgoing,
     deleting: subnet.deleting,

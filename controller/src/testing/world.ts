@@ -80,6 +80,8 @@ export const makeSubnet = (name: string, cidrBlock: string, more: Partial<Subnet
   isDefault: false,
   private: false,
   allowSubnets: [],
+  aclLogRate: 10,
+  allowEastWest: false,
   acls: [],
   natOutgoing: false,
   finalizers: [],
