@@ -23,7 +23,7 @@ import { keysByAge } from './store/by-age.ts';
 import type { Key, WatchedKind } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
-import { Tick } from './tick.ts';
+import { drain, Tick } from './tick.ts';
 import { VipLife } from './vip/life.ts';
 import { sharesVip } from './vip/members.ts';
 
@@ -320,19 +320,14 @@ export class Brain {
       this.#judge = false;
       this.subnets.judge();
     }
-    for (const key of this.#dirtyNodes) this.nodes.reconcile(key);
-    this.#dirtyNodes.clear();
-    for (const key of this.#dirtyVips) this.vips.reconcile(key);
-    this.#dirtyVips.clear();
-    for (const key of this.#dirtyPods) this.pods.reconcile(key);
-    this.#dirtyPods.clear();
-    for (const key of this.#dirtyAttachments) this.attachments.reconcile(key);
-    this.#dirtyAttachments.clear();
+    drain(this.#dirtyNodes, (key) => this.nodes.reconcile(key));
+    drain(this.#dirtyVips, (key) => this.vips.reconcile(key));
+    drain(this.#dirtyPods, (key) => this.pods.reconcile(key));
+    drain(this.#dirtyAttachments, (key) => this.attachments.reconcile(key));
     this.policies.run();
     this.qos.run();
     this.groups.run();
-    for (const key of this.#changedPods) tellProblems(key, this.#options);
-    this.#changedPods.clear();
+    drain(this.#changedPods, (key) => tellProblems(key, this.#options));
     this.engine.flush();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
   }

@@ -31,3 +31,9 @@ export class Tick {
     this.#stopped = true;
   }
 }
+
+/** Does something with each of what is due, also with what becomes due meanwhile, and forgets it. */
+export function drain<T>(due: Set<T>, work: (item: T) => void): void {
+  for (const item of due) work(item);
+  due.clear();
+}
