@@ -17,7 +17,18 @@ it.each<Version>([OF13, OF14, OF15])('samples with ids from fields, in version %
   expect(formatActions(actions)).toBe(text);
   const bytes = encodeMessage(version, { type: 'packet_out', xid: 1, actions, data: new Uint8Array() });
   expect(hex(bytes)).toContain(
-    `ffff0028${'00002320'}${'0033'}3039${'00000001'}${'00010004'}000f0000${'00000000'}00000007${'0003'}02${'0000000000'}`,
+    [
+      'ffff0028',
+      '00002320',
+      '00333039',
+      '00000001',
+      '00010004',
+      '000f0000',
+      '00000000',
+      '00000007',
+      '00030200',
+      '00000000',
+    ].join(''),
   );
   const { message } = decodeMessage(bytes);
   expect(message).toMatchObject({ actions });
@@ -25,9 +36,8 @@ it.each<Version>([OF13, OF14, OF15])('samples with ids from fields, in version %
 });
 
 it('a sample with numbers alone keeps the form in which it came', () => {
-  const action = `ffff0028000023200033${'3039'}00000001${'0000000000000002'}${'0000000000000003'}ffff00${'0000000000'}`;
-  const length = (40).toString(16).padStart(4, '0');
-  const bytes = Buffer.from(`060d004000000001ffffffff${length}0000${'0001000400000000'}${action}`, 'hex');
+  const action = 'ffff002800002320003330390000000100000000000000020000000000000003ffff000000000000';
+  const bytes = Buffer.from(`060d004000000001ffffffff002800000001000400000000${action}`, 'hex');
   const { version, message } = decodeMessage(bytes);
   expect(message).toMatchObject({ actions: [{ type: 'unknown_action' }] });
   expect(hex(encodeMessage(version, message))).toBe(hex(bytes));
