@@ -1,6 +1,7 @@
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { type AccessOptions, type AccessSource, type ClusterAccess, loadAccess, type TlsMaterial } from './access.ts';
 import { errorOfResponse, KubeError, type RequestSubject } from './error.ts';
+import { type Answer, exchange } from './exchange.ts';
 import { Resource } from './resource.ts';
 import type { ResourceKind } from './resource-kind.ts';
 import type { KubeObject } from './types/meta.ts';
@@ -96,8 +97,7 @@ export class KubeClient {
    * @throws KubeError
    */
   async request<T>(request: KubeRequest): Promise<T> {
-    const response = await this.#send(request, 'requests');
-    const text = await this.#readBody(response, request);
+    const text = await this.requestText(request);
     if (text === '')
       throw new KubeError('protocol', 'the API server sent an empty answer', { subject: subjectOf(request) });
     try {
@@ -112,7 +112,8 @@ export class KubeClient {
 
   /** Like {@link request}, for answers that are not JSON (`/readyz`, pod logs). */
   async requestText(request: KubeRequest): Promise<string> {
-    return await this.#readBody(await this.#send(request, 'requests'), request);
+    const { text } = await this.#send(request, (access) => this.#exchange(access, request));
+    return text;
   }
 
   /**
@@ -122,8 +123,8 @@ export class KubeClient {
    * @throws KubeError before the first piece for a status other than 2xx; while reading, whatever broke the stream
    */
   async stream(request: KubeRequest): Promise<AsyncIterable<Uint8Array>> {
-    const response = await this.#send(request, 'streams');
-    return readStream(response.body, subjectOf(request), request.signal);
+    const { body } = await this.#send(request, (access) => this.#open(access, request));
+    return readStream(body, subjectOf(request), request.signal);
   }
 
   /** Ends all connections, also those in use. */
@@ -134,56 +135,70 @@ export class KubeClient {
     if (old !== undefined) await Promise.all([old.requests.destroy(), old.streams.destroy()]);
   }
 
-  async #readBody(response: Dispatcher.ResponseData, request: KubeRequest): Promise<string> {
-    try {
-      return await response.body.text();
-    } catch (thrown) {
-      throw failure(thrown, subjectOf(request), request.signal);
-    }
-  }
-
-  async #send(request: KubeRequest, pool: 'requests' | 'streams'): Promise<Dispatcher.ResponseData> {
-    const subject = subjectOf(request);
+  /** Sends a request, again where that is safe, until there is an answer; one that is an error is thrown. */
+  async #send<A extends Answer>(request: KubeRequest, attempt: (access: ClusterAccess) => Promise<A>): Promise<A> {
     let access = await this.#source(false);
     let renewed = false;
-    for (let attempt = 0; ; attempt += 1) {
-      let response: Dispatcher.ResponseData;
+    let repeated = false;
+    for (;;) {
+      let answer: A;
       try {
-        response = await this.#dispatch(access, request, pool);
+        answer = await attempt(access);
       } catch (thrown) {
-        const error = failure(thrown, subject, request.signal);
-        const repeat = error.code === 'network' && attempt === 0 && (request.method ?? 'GET') === 'GET';
-        if (repeat && isReset(thrown) && !this.#closed) continue;
-        throw error;
-      }
-      const status = response.statusCode;
-      if (status >= 200 && status < 300) return response;
-      const text = await this.#readBody(response, request);
-      if (status === 401 && !renewed) {
-        renewed = true;
-        access = await this.#source(true);
+        const error = failure(thrown, subjectOf(request), request.signal);
+        const repeat = error.code === 'network' && !repeated && (request.method ?? 'GET') === 'GET';
+        if (!repeat || !isReset(thrown) || this.#closed) throw error;
+        repeated = true;
         continue;
       }
-      const retryAfter = response.headers['retry-after'];
-      throw errorOfResponse(status, text, Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, subject);
+      const { status, text, retryAfter } = answer;
+      if (status >= 200 && status < 300) return answer;
+      if (status !== 401 || renewed) throw errorOfResponse(status, text, retryAfter, subjectOf(request));
+      renewed = true;
+      access = await this.#source(true);
     }
   }
 
-  async #dispatch(
+  async #exchange(access: ClusterAccess, request: KubeRequest): Promise<Answer> {
+    const connections = this.#ready(access, request);
+    const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
+    const options = this.#requestOptions(connections, access, request);
+    const limits = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs };
+    return await exchange(connections.requests, { ...options, ...limits }, request.signal);
+  }
+
+  /** The text is of error answers only: that of the others is yet to come. */
+  async #open(
     access: ClusterAccess,
     request: KubeRequest,
-    pool: 'requests' | 'streams',
-  ): Promise<Dispatcher.ResponseData> {
+  ): Promise<Answer & { readonly body: AsyncIterable<unknown> }> {
+    const connections = this.#ready(access, request);
+    const { statusCode, headers, body } = await connections.streams.request({
+      ...this.#requestOptions(connections, access, request),
+      signal: request.signal ?? null,
+      headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
+      bodyTimeout: 0,
+    });
+    const text = statusCode >= 200 && statusCode < 300 ? '' : await body.text();
+    const given = headers['retry-after'];
+    const retryAfter = Array.isArray(given) ? given[0] : given;
+    return { status: statusCode, text, body, ...(retryAfter === undefined ? {} : { retryAfter }) };
+  }
+
+  #ready(access: ClusterAccess, request: KubeRequest): Connections {
     if (this.#closed) throw new KubeError('aborted', 'the client is closed', { subject: subjectOf(request) });
     request.signal?.throwIfAborted();
-    const connections = this.#connect(access);
+    return this.#connect(access);
+  }
+
+  #requestOptions(connections: Connections, access: ClusterAccess, request: KubeRequest): Dispatcher.DispatchOptions {
     const headers: Record<string, string | string[]> = {
       ...access.headers,
       accept: request.accept ?? 'application/json',
       'user-agent': this.#options.userAgent ?? 'ovenbird',
     };
     if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
-    return await connections[pool].request({
+    return {
       origin: connections.origin,
       path: `${connections.prefix}${request.path}${queryString(request.query)}`,
       method: request.method ?? 'GET',
@@ -191,10 +206,7 @@ export class KubeClient {
       body: request.body === undefined ? null : JSON.stringify(request.body),
       // A DELETE with a body (DeleteOptions) would otherwise end its connection: undici expects no payload there.
       reset: false,
-      signal: request.signal ?? null,
-      headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
-      bodyTimeout: pool === 'streams' ? 0 : (request.timeoutMs ?? defaultTimeoutMs),
-    });
+    };
   }
 
   /** Certificates that changed get new connections; the old ones finish what they carry. */
