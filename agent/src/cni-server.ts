@@ -97,7 +97,9 @@ export async function handleCni(
   // A client that hung up will not use the interface: its runtime treats the ADD as failed.
   response.on('close', () => {
     if (!response.writableFinished)
-      gone.abort(new AgentError('try-again', 'the CNI client went away before ADD was done'));
+      gone.abort(
+        new AgentError('try-again', 'the CNI client went away before ADD was done: undone, the runtime asks again'),
+      );
   });
   try {
     if (request.method !== 'POST' || request.url !== '/cni') {

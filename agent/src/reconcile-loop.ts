@@ -50,7 +50,7 @@ export function startLoop(options: LoopOptions): ReconcileLoop {
       // What is merely not there yet is no fault of this node.
       if (error instanceof AgentError && error.code === 'try-again') {
         log.info({ loop: name, reason: error.message, retryInMs }, 'waiting');
-      } else log.warn({ loop: name, err: lastError, retryInMs }, 'failed');
+      } else log.warn({ loop: name, err: lastError, retryInMs }, 'failed, is tried again');
       retry = new AbortController();
       // A change ends the wait early: it may be the very thing that was missing.
       await sleep(systemClock, delay, AbortSignal.any([signal, retry.signal]));

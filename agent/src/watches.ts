@@ -83,7 +83,9 @@ export function startWatches(client: KubeClient, nodeName: string, log: Logger, 
   const noticed =
     (kind: string) =>
     (notice: ReflectorNotice): void => {
-      if (notice.type === 'error') log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'cannot watch');
+      // History that is gone only means to list again.
+      if (notice.type === 'error' && notice.error.code !== 'gone')
+        log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'cannot watch, is tried again');
       else if (notice.type === 'handler-error') log.error({ kind, err: notice.error }, 'cannot read an object');
       else log.debug({ kind, ...notice }, 'watch');
     };

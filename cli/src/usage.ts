@@ -23,6 +23,7 @@ The lab, a whole cluster on this machine (docs/lab.md):
   ovenbird lab env                     shell variables: eval "$(ovenbird lab env)"
   ovenbird lab ps                      processes
   ovenbird lab start|stop|restart PROCESS...
+  ovenbird lab reboot NODE...          its processes, namespace and pods go, its disk stays; then it starts
   ovenbird lab kill [-9] PROCESS...    a signal to the process that does the work
   ovenbird lab logs [-f] [-n 50] PROCESS
   ovenbird lab tour                    a walk through the running lab (starts one if none runs; options of lab up)

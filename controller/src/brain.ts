@@ -52,8 +52,6 @@ export interface BrainOptions {
  * run it on a plain sink; production gives it the northbound writer.
  */
 export class Brain {
-  /** Name of the subnet that connects the nodes. */
-  readonly joinSubnet: string;
   readonly allocator: Allocator;
   readonly loans: Loans = new Loans();
   readonly pods: PodLife;
@@ -89,10 +87,9 @@ export class Brain {
       () => this.run(),
       (error) => options.onError('tick', error),
     );
-    this.joinSubnet = rules.joinSubnet;
     this.#keepers = new Keepers(state);
     this.#publication = new Publication(state, this.loans, api);
-    this.allocator = new Allocator({ joinSubnet: rules.joinSubnet });
+    this.allocator = new Allocator(rules);
     const context = new CompileContext({ clusterUid: options.clusterUid, ...rules, tiers: options.tiers });
     this.engine = new Engine(state, allUnits(context), sink, (unit, error) => options.onError(unit, error));
     const committed = (unit: string, done: () => void): void => {
@@ -236,8 +233,7 @@ export class Brain {
           this.#retryAttachments();
           for (const { name } of state.index('IpRecord', 'container', key)) this.#dirtyAttachments.add(name);
           this.#publication.again('Node', key);
-          // It lists the nodes.
-          api.writeStatus('Subnet', this.joinSubnet);
+          api.writeStatus('Subnet', this.allocator.joinSubnet);
           break;
         case 'Subnet':
         case 'Vpc':

@@ -95,7 +95,8 @@ export async function lead(options: LeadOptions): Promise<void> {
   const statusWriter = new StatusWriter({
     client,
     signal,
-    onError: (err, retrying) => log.warn({ err, retrying }, 'status'),
+    onError: (err, retrying) =>
+      log.warn({ err, retrying }, `a status was not written${retrying ? ', is tried again' : ''}`),
   });
   const northbound = new Northbound({
     store,
@@ -171,13 +172,15 @@ export async function lead(options: LeadOptions): Promise<void> {
             'annotations ovn.kubernetes.io/* of a running pod say what it got; an edit changes nothing and was put back',
         },
       ),
-    onReport: ({ key, failure }) => failure !== undefined && log.warn({ key, err: failure.error }, 'announcement'),
+    onReport: ({ key, failure }) =>
+      failure !== undefined && log.warn({ key, err: failure.error }, 'an announcement failed, is tried again'),
   });
   const containers = new ContainerAnnouncer({
     client,
     state,
     signal,
-    onReport: ({ key, failure }) => failure !== undefined && log.warn({ key, err: failure.error }, 'container'),
+    onReport: ({ key, failure }) =>
+      failure !== undefined && log.warn({ key, err: failure.error }, 'an announcement failed, is tried again'),
   });
   const gate = new RecordGate({
     clock: systemClock,
@@ -260,10 +263,11 @@ export async function lead(options: LeadOptions): Promise<void> {
           { kind, err: notice.error },
           'the API server refuses this watch, and nothing works without it: apply deploy/rbac',
         );
-      } else if (notice.type === 'error') {
-        log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'watch');
+      } else if (notice.type === 'error' && notice.error.code !== 'gone') {
+        // History that is gone only means to list again.
+        log.warn({ kind, err: notice.error, retryInMs: notice.retryInMs }, 'cannot watch, is tried again');
       }
-      if (notice.type === 'handler-error') log.error({ kind, err: notice.error }, 'watch handler');
+      if (notice.type === 'handler-error') log.error({ kind, err: notice.error }, 'a defect: please report it');
     },
   });
   const result = brain.load();

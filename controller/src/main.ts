@@ -57,7 +57,7 @@ async function main(): Promise<void> {
     identity,
     signal,
     onNewLeader: (leader) => log.info({ leader }, 'leader'),
-    onError: (err) => log.warn({ err }, 'lease'),
+    onError: (err) => log.warn({ err }, 'the lease could not be renewed or taken, is tried again'),
     onStartedLeading: async (leading) => {
       try {
         await lead({
@@ -117,7 +117,7 @@ async function readClusterUid(client: KubeClient, log: Logger, signal: AbortSign
       return namespace.metadata.uid ?? '';
     } catch (error) {
       if (!(error instanceof KubeError) || !error.retryable || signal.aborted) throw error;
-      log.warn({ err: error }, 'waiting for the API server');
+      log.warn({ err: error }, 'waiting for the API server: is it up, and the kubeconfig right?');
       await sleep(systemClock, Math.min(5000, 200 * 2 ** attempt), signal);
     }
   }
@@ -144,10 +144,10 @@ function logEvent(log: Logger, database: string, event: ClientEvent): void {
       log.info(event, database);
       break;
     case 'disconnected':
-      log.warn({ ...event, err: event.error }, database);
+      log.warn({ ...event, err: event.error }, `${database}: disconnected, is connected again as soon as it answers`);
       break;
     case 'listener_error':
-      log.error({ err: event.error }, database);
+      log.error({ err: event.error }, `${database}: a defect: please report it`);
       break;
   }
 }

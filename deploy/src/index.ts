@@ -28,6 +28,7 @@ export {
 export { isUp, managerOf } from '../lab/src/lab/manager.ts';
 export { logTail, ProcessManager, type ProcessSpec, type ProcessState } from '../lab/src/lab/process.ts';
 export { processesOf, processOf } from '../lab/src/lab/processes.ts';
+export { rebootNode } from '../lab/src/lab/reboot.ts';
 export { type LiveProcess, liveProcess, type ProcessRecord, RecordDirectory } from '../lab/src/lab/record.ts';
 export { kubectlPath, repository } from '../lab/src/lab/repository.ts';
 export { readState, requireState } from '../lab/src/lab/state.ts';

@@ -12,7 +12,7 @@ const deadline = 240_000;
 const peersEach = 5;
 
 /** What a burst could leave behind in firewalls, as text without counters. */
-async function firewalls(lab: TestLab): Promise<string> {
+export async function firewalls(lab: TestLab): Promise<string> {
   const rules = lab.nodes.map(async (node) => `${node}\n${await lab.onNode(node, 'nft', '-s', 'list', 'ruleset')}`);
   return (await Promise.all(rules)).join('\n');
 }

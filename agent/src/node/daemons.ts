@@ -74,7 +74,7 @@ export class Daemons {
   }
 
   #say(program: string, before: boolean | undefined, now: boolean): void {
-    if (!now) this.#options.log.warn({ program }, 'a daemon of this node does not run');
-    else if (before === false) this.#options.log.info({ program }, 'a daemon of this node runs');
+    if (!now) this.#options.log.warn(`${program} does not run on this node: start it`);
+    else if (before === false) this.#options.log.info(`${program} runs`);
   }
 }

@@ -52,6 +52,8 @@ async function explainAbsence(source: PodSource, identity: PodIdentity, signal: 
   try {
     pod = await source.lookup({ namespace: identity.namespace, name: identity.name }, signal);
   } catch (cause) {
+    // Who gave up knows why.
+    signal.throwIfAborted();
     throw new AgentError('try-again', `cannot look up ${label} at the API server: ${String(cause)}`, { cause });
   }
   if (pod === undefined) throw new AgentError('try-again', `${label} does not exist: was it deleted?`);

@@ -10,6 +10,7 @@ import {
   managerOf,
   processesOf,
   processOf,
+  rebootNode,
   requireState,
   restartProcess,
   startProcess,
@@ -43,6 +44,8 @@ export async function lab(argv: readonly string[]): Promise<number> {
     case 'stop':
     case 'restart':
       return await act(command, args);
+    case 'reboot':
+      return await reboot(args);
     case 'kill':
       return await kill(args);
     case 'tour':
@@ -204,6 +207,12 @@ async function act(command: 'start' | 'stop' | 'restart', names: readonly string
   const directory = labDirectory();
   const action = { start: startProcess, stop: stopProcess, restart: restartProcess }[command];
   for (const name of names) await action(directory, name);
+  return 0;
+}
+
+async function reboot(nodes: readonly string[]): Promise<number> {
+  if (nodes.length === 0) throw new UsageError('ovenbird lab reboot NODE...');
+  for (const node of nodes) await rebootNode(labDirectory(), node);
   return 0;
 }
 

@@ -64,10 +64,11 @@ export class Allocator {
   readonly #held = new Map<string, Holding>();
   /** Owners whose address is kept for a StatefulSet or virtual machine, by its key. */
   readonly #keptFor = new Map<Key, Set<string>>();
-  readonly #joinSubnet: string;
+  /** Name of the subnet that connects the nodes. */
+  readonly joinSubnet: string;
 
   constructor(options: { joinSubnet: string }) {
-    this.#joinSubnet = options.joinSubnet;
+    this.joinSubnet = options.joinSubnet;
   }
 
   /**
@@ -80,7 +81,7 @@ export class Allocator {
     const pool = (family: Family): FamilyPool | undefined => {
       const net = subnet[family];
       if (net === undefined) return old?.[family];
-      const config = poolConfig(subnet, net, apart, subnet.name === this.#joinSubnet ? [lastUsable(net.cidr)] : []);
+      const config = poolConfig(subnet, net, apart, subnet.name === this.joinSubnet ? [lastUsable(net.cidr)] : []);
       const existing = old?.[family];
       if (existing === undefined) return new FamilyPool(config);
       existing.configure(config);

@@ -42,7 +42,7 @@ export function subnetStatus(
     v6usingIPs: v6?.using ?? 0,
     v6availableIPrange: v6Ranges?.available ?? '',
     v6usingIPrange: v6Ranges?.using ?? '',
-    ...(subnet.name === brain.joinSubnet ? { nodes: joinedNodes(state) } : {}),
+    ...(subnet.name === brain.allocator.joinSubnet ? { nodes: joinedNodes(state) } : {}),
   };
   const conditions = [ready(subnet, brain, state, held(`Subnet/${subnet.name}`))];
   if (usable !== undefined) conditions.push(addressesLeft(subnet, brain));

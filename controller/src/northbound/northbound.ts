@@ -341,7 +341,10 @@ export class Northbound {
     const { attempts } = held;
     // Waiting units follow another's fate, and a safety stop was logged once for all of them.
     if (error.code !== 'waiting' && error.code !== 'safety_stop')
-      this.#options.log.warn({ unit: unit.name, attempts, err: error }, 'unit held');
+      this.#options.log.warn(
+        { unit: unit.name, attempts, err: error },
+        'not written to the northbound database, is tried again later or when it changes',
+      );
     this.#options.onHeld?.(held);
   }
 

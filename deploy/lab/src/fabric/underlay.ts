@@ -63,6 +63,18 @@ export async function buildFabric(
   await run(['sh', '-e'], { namespace, input: noOffloads([bridge, ...nodes.map(cable)]), signal });
 }
 
+/** Plugs a node in again, whose namespace was made anew: with the old one its cable went. */
+export async function replugNode(namespace: string, node: UnderlayNode, signal?: AbortSignal): Promise<void> {
+  const { bridge, mtu } = underlay;
+  const commands = [
+    `link add ${cable(node)} mtu ${mtu} type veth peer name ${nodeLinks.nic} netns ${node.namespace}`,
+    `link set ${cable(node)} master ${bridge} up`,
+  ];
+  await run(['ip', '-n', namespace, '-batch', '-'], { input: `${commands.join('\n')}\n`, signal });
+  await run(['sh', '-e'], { namespace, input: noOffloads([cable(node)]), signal });
+  await prepareNic(node, signal);
+}
+
 /** Brings up a node's side of its cable. */
 export async function prepareNic(node: UnderlayNode, signal?: AbortSignal): Promise<void> {
   const { nic } = nodeLinks;

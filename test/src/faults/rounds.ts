@@ -1,0 +1,87 @@
+import { expect } from 'vitest';
+import { firewalls } from '../burst.ts';
+import type { TestLab } from '../lab.ts';
+import { ourRows, settledRows } from '../northbound-rows.ts';
+import { namespace } from '../objects.ts';
+import { choices } from '../random.ts';
+import { Churn } from './churn.ts';
+import { type Fault, faultsOf } from './fault.ts';
+import { Complaints } from './messages.ts';
+import { unreviewed } from './reviewed.ts';
+import type { SmallDisk } from './small-disk.ts';
+import { baseline, verify } from './verify.ts';
+
+/** How much is broken. */
+export interface FaultOptions {
+  readonly namespace: string;
+  readonly rounds: number;
+  /** Faults in a round, one after the other, overlapping in part. */
+  readonly faults: number;
+  /** Steps of the churn in a round. */
+  readonly steps: number;
+  /** Longest wait for everything to be right again, milliseconds. */
+  readonly deadline: number;
+  readonly disk?: SmallDisk;
+  readonly progress: (line: string) => void;
+}
+
+/**
+ * Rounds of pods that come and go while things break at random; after each round everything has to be right, and in the end
+ * nothing of the pods may be left. `SEED` repeats a run.
+ */
+export async function runFaults(lab: TestLab, options: FaultOptions): Promise<void> {
+  const random = choices();
+  const { seed, pick } = random;
+  const { rounds, steps, deadline, progress } = options;
+  progress(`SEED=${seed}`);
+  const rows = await settledRows(lab);
+  const rules = await firewalls(lab);
+  const before = await baseline(lab);
+  const complaints = new Complaints(lab);
+  await lab.apply(namespace(options.namespace));
+  using churn = await Churn.follow(lab, options.namespace, random);
+  await churn.step(6, 0);
+  let held = await verify(lab, churn, before, new Map(), `the start (SEED=${seed})`, deadline);
+  for (let round = 1; round <= rounds; round += 1) {
+    const all = faultsOf(lab, options.disk);
+    const targets = pick([...new Set(all.map(({ target }) => target))], options.faults);
+    const chosen = targets.flatMap((target) =>
+      pick(
+        all.filter((fault) => fault.target === target),
+        1,
+      ),
+    );
+    const story = `round ${round}: ${chosen.map(({ name }) => name).join(', ')} (SEED=${seed})`;
+    progress(story);
+    const begun = performance.now();
+    const open: Fault[] = [];
+    for (let step = 0; step < steps; step += 1) {
+      // Faults begin at even distances, and each lasts until the second step after it.
+      const due = chosen.slice(
+        Math.floor((step * chosen.length) / steps),
+        Math.floor(((step + 1) * chosen.length) / steps),
+      );
+      for (const fault of due) {
+        await fault.begin();
+        if (fault.apiAnswers) open.push(fault);
+        else await fault.end();
+      }
+      await churn.step(2, step % 2 === 0 ? 1 : 2);
+      while (open.length > 1) await open.shift()?.end();
+    }
+    for (const fault of open) await fault.end();
+    held = await verify(lab, churn, before, held, story, deadline);
+    progress(`  right again ${Math.round(performance.now() - begun)} ms after its begin, ${held.size} pods`);
+  }
+  const said = await complaints.said(options.namespace);
+  await churn.clear();
+  await verify(lab, churn, before, new Map(), `the end (SEED=${seed})`, deadline);
+  await lab.delete([namespace(options.namespace)], '--wait=true', '--timeout=60s');
+  await lab.waitFor('rows are as before', async () => rows.difference(await ourRows(lab)).join('\n') || true, deadline);
+  await lab.waitFor(
+    'firewalls are as before',
+    async () => ((now) => now === rules || now)(await firewalls(lab)),
+    deadline,
+  );
+  expect(unreviewed(said), `what was said without anybody having looked whether it helps (SEED=${seed})`).toEqual([]);
+}
