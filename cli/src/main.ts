@@ -29,6 +29,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const { drops } = await import('./commands/drops.ts');
     return await drops(rest);
   }
+  if (command === 'import') {
+    const { importKubeOvn } = await import('./commands/import.ts');
+    return await importKubeOvn(rest);
+  }
   if (command === 'top') {
     const { top } = await import('./commands/top.ts');
     return await top(rest);

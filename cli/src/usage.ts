@@ -10,6 +10,8 @@ export const help = `ovenbird: Kubernetes networking on stock OVN and Open vSwit
   ovenbird acls [-n NAMESPACE] POD     rules that judge a pod's packets, in order, with the objects behind them
   ovenbird drops [-n NAMESPACE] POD    what allowed or dropped a pod's traffic
   ovenbird top policies [--limit 20]   rules by the packets they met in the last minute
+  ovenbird import kube-ovn FILE...|--kubeconfig FILE
+                                       Kube-OVN's objects as ours; says what has no counterpart, and why
   ovenbird confirm-deletion TOKEN      let deletions go on that the controller's safety catch stopped
   ovenbird nbctl|sbctl ARGS            ovn-nbctl, ovn-sbctl on the central databases
   ovenbird vsctl|ofctl|appctl NODE ARGS

@@ -160,6 +160,8 @@ export function ownerOfRecord(record: IpRecord): string {
   if (record.managed && record.vip !== undefined) return ownerOf('Vip', record.vip);
   // A machine's pods come and go under other names.
   if (record.managed && record.keepFor?.startsWith(`${virtualMachine}/`) === true) return record.keepFor;
+  if (!record.managed && record.ofMachine === true)
+    return ownerOf(virtualMachine, `${record.namespace ?? ''}/${record.podName ?? ''}`);
   if (record.podName !== undefined && record.podName !== '')
     return ownerOf('Pod', `${record.namespace ?? ''}/${record.podName}`);
   if (record.managed && record.nodeName !== undefined && record.nodeName !== '')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makePod, makeSubnet, World } from '../testing/world.ts';
+import { makeIp, makePod, makeSubnet, World } from '../testing/world.ts';
 
 const P = 'ovn.kubernetes.io/';
 const machine = { keepFor: 'VirtualMachine/default/vm' };
@@ -91,6 +91,22 @@ describe('pods of virtual machines', () => {
     expect(held()).toBeUndefined();
     expect(world.state.get('IpRecord', 'vm.default')).toBeUndefined();
     expect(allocator.usage('red', 'v4')?.using).toBe(0);
+  });
+
+  it('take the one that somebody reserved for their machine', async () => {
+    const world = World.standard();
+    const reservation = { podName: 'vm', namespace: 'default', ofMachine: true, v4: '10.16.0.77' } as const;
+    world.set('IpRecord', makeIp('vm.default', 'ovn-default', reservation));
+    await world.settle();
+    expect(world.reservations.get('vm.default')).toBe('Reserved: kept for VirtualMachine default/vm');
+    world.set('VirtualMachine', { ...object(), template: {} });
+    run(world, 'virt-launcher-vm-aaaaa', 'node-1');
+    await world.settle();
+    expect(address(world, 'virt-launcher-vm-aaaaa')).toBe('10.16.0.77');
+    expect(world.announced).toContain('default/virt-launcher-vm-aaaaa');
+    expect(world.reservations.get('vm.default')).toBe('InUse: pod default/virt-launcher-vm-aaaaa has it');
+    const next = await world.restarted();
+    expect(next.sink.content()).toEqual(world.sink.content());
   });
 
   it('have it one at a time', async () => {

@@ -102,8 +102,11 @@ export function isDurable(address: Address, reader: Reader): boolean {
   return [recordName(holder), distinctRecordName(holder)].some((name) => {
     const record = reader.get('IpRecord', name);
     if (record === undefined || record.deleting || ownerOfRecord(record) !== holder) return false;
-    const same = record.subnet === address.subnet && record.v4 === address.v4 && record.v6 === address.v6;
-    return same && (!record.managed || record.keepFor === address.keepFor);
+    if (record.subnet !== address.subnet) return false;
+    const { v4, v6, keepFor } = record;
+    // What a person reserved stays as it is: the family that it does not name is not kept beyond the port.
+    if (!record.managed) return (v4 ?? address.v4) === address.v4 && (v6 ?? address.v6) === address.v6;
+    return v4 === address.v4 && v6 === address.v6 && keepFor === address.keepFor;
   });
 }
 

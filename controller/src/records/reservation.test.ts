@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeIp, makePod, makeSubnet, World } from '../testing/world.ts';
+import { makeIp, makePod, makeStatefulSet, makeSubnet, World } from '../testing/world.ts';
 
 const verdict = async (world: World, name: string): Promise<string | undefined> => {
   await world.settle();
@@ -15,6 +15,15 @@ describe('the condition of a reservation', () => {
     expect(await verdict(world, 'web')).toBe('InUse: pod default/web has it');
     world.delete('Pod', 'default/web');
     expect(await verdict(world, 'web')).toBe('Reserved: kept for pod default/web');
+  });
+
+  it('of one family lets the pod of a StatefulSet start with both', async () => {
+    const world = World.standard();
+    world.set('StatefulSet', makeStatefulSet('default', 'db'));
+    world.set('IpRecord', makeIp('db-0', 'ovn-default', { v4: '10.16.0.9', podName: 'db-0', namespace: 'default' }));
+    world.set('Pod', makePod('default', 'db-0', 'node-1', { keepFor: 'StatefulSet/default/db' }));
+    expect(await verdict(world, 'db-0')).toBe('InUse: pod default/db-0 has it');
+    expect(world.announced).toContain('default/db-0');
   });
 
   it('says what is in the way, until it is not', async () => {

@@ -1,4 +1,5 @@
 import type { Allocator } from '../alloc/allocator.ts';
+import { virtualMachine } from '../alloc/kept.ts';
 import { addressOfRecord, ownerOfRecord } from '../alloc/load.ts';
 import { splitOwner } from '../compile/names.ts';
 import type { Address, IpRecord } from '../store/model.ts';
@@ -26,10 +27,11 @@ export function reservationCondition(
   const [kind, key] = splitOwner(owner);
   const wanted = addressOfRecord(record);
   const held = allocator.held(owner);
-  const running = kind === 'Pod' ? reader.get('PodAddress', key) : undefined;
+  const [machinesPod] = kind === virtualMachine ? reader.index('PodAddress', 'via', owner) : [];
+  const running = kind === 'Pod' ? reader.get('PodAddress', key) : machinesPod;
   // Of the family that the object does not name the pod has some address.
   const holds = wanted !== undefined && held !== undefined && isSameAddress(held, { ...held, ...wanted });
-  if (running !== undefined && (!holds || running.via !== undefined)) {
+  if (running !== undefined && (!holds || (kind === 'Pod' && running.via !== undefined))) {
     const has = [running.v4, running.v6].filter((text) => text !== undefined).join(',');
     const message = `pod ${key} runs with ${has}; it gets this address when it is created anew`;
     return { type: 'Ready', status: 'False', reason: 'PodHasAnother', message };
@@ -40,7 +42,7 @@ export function reservationCondition(
         type: 'Ready',
         status: 'True',
         reason: 'Reserved',
-        message: kind === 'Pod' ? `kept for pod ${key}` : 'kept from everybody',
+        message: kind === 'IP' ? 'kept from everybody' : `kept for ${kind === 'Pod' ? 'pod' : kind} ${key}`,
       }
-    : { type: 'Ready', status: 'True', reason: 'InUse', message: `pod ${key} has it` };
+    : { type: 'Ready', status: 'True', reason: 'InUse', message: `pod ${splitOwner(running.owner)[1]} has it` };
 }

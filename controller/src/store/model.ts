@@ -162,6 +162,8 @@ export interface IpRecord extends Meta {
   readonly reserved: boolean;
   /** Name of the Vip whose address it is. */
   readonly vip?: string;
+  /** `podName` is a virtual machine, whose pods have other names. */
+  readonly ofMachine?: true;
   readonly keepFor?: Key;
   /** The interface that has the address, where it is not a pod's first one. */
   readonly attachment?: { readonly interface: string; readonly network: string };

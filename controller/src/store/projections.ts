@@ -254,6 +254,7 @@ export function projectIp(record: IpObject): IpRecord {
     ownerUid: text(spec.ownerUID),
     keepFor: text(metadata.annotations?.[ipObject.keepFor]),
     vip: text(metadata.labels?.[ipObject.vip]),
+    ofMachine: spec.podType === virtualMachine ? true : undefined,
     attachment: spec.attachment,
     annotations: spec.attachment === undefined ? undefined : ours(metadata.annotations),
   };
