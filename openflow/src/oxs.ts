@@ -12,12 +12,18 @@ export interface FlowCounters {
   flowCount?: number | undefined;
   packetCount?: bigint | undefined;
   byteCount?: bigint | undefined;
-  /** Fields that nobody knows, one behind the other with their headers, as they came. */
-  otherStats?: Uint8Array | undefined;
+  /**
+   * All fields as they came, one behind the other with their headers, where some are unknown or stand in another order
+   * than here: they are written instead of the above.
+   */
+  rawStats?: Uint8Array | undefined;
 }
 
 const OXS_CLASS = 0x8002;
 const FIELD = { duration: 0, idle: 1, flowCount: 3, packets: 4, bytes: 5 } as const;
+
+/** The order in which Open vSwitch writes them. */
+const PLACES: readonly number[] = [FIELD.duration, FIELD.idle, FIELD.packets, FIELD.bytes, FIELD.flowCount];
 
 /** Reads `ofp_stats` and its padding. Fields it does not know are kept as they are. */
 export function readCounters(r: Reader, into: FlowCounters): void {
@@ -26,6 +32,9 @@ export function readCounters(r: Reader, into: FlowCounters): void {
   const length = r.u16();
   if (length < 4) throw r.malformed(`statistics of ${length} bytes`);
   const end = r.narrow(length - 4);
+  const first = r.pos;
+  let last = -1;
+  let isOrdered = true;
   while (r.pos < r.end) {
     const header = r.u32();
     const size = header & 0xff;
@@ -40,10 +49,16 @@ export function readCounters(r: Reader, into: FlowCounters): void {
     else if (field === FIELD.packets && size === 8) into.packetCount = r.u64();
     else if (field === FIELD.bytes && size === 8) into.byteCount = r.u64();
     else {
-      r.pos -= 4;
-      const other = r.copy(4 + size);
-      into.otherStats = into.otherStats === undefined ? other : Uint8Array.from([...into.otherStats, ...other]);
+      r.skip(size);
+      isOrdered = false;
     }
+    const place = PLACES.indexOf(field);
+    if (place <= last) isOrdered = false;
+    last = place;
+  }
+  if (!isOrdered) {
+    r.pos = first;
+    into.rawStats = r.rest();
   }
   r.widen(end);
   r.skip(Math.min((8 - ((r.pos - start) % 8)) % 8, r.left));
@@ -53,11 +68,7 @@ function header(w: Writer, field: number, size: number): void {
   w.u32(((OXS_CLASS << 16) | (field << 9) | size) >>> 0);
 }
 
-/** Writes `ofp_stats`. */
-export function writeCounters(w: Writer, counters: FlowCounters): void {
-  const start = w.length;
-  w.u16(0);
-  w.u16(0);
+function writeFields(w: Writer, counters: FlowCounters): void {
   if (counters.durationSec !== undefined) {
     header(w, FIELD.duration, 8);
     w.u32(counters.durationSec);
@@ -80,7 +91,15 @@ export function writeCounters(w: Writer, counters: FlowCounters): void {
     header(w, FIELD.flowCount, 4);
     w.u32(counters.flowCount);
   }
-  if (counters.otherStats !== undefined) w.bytes(counters.otherStats);
+}
+
+/** Writes `ofp_stats`. */
+export function writeCounters(w: Writer, counters: FlowCounters): void {
+  const start = w.length;
+  w.u16(0);
+  w.u16(0);
+  if (counters.rawStats !== undefined) w.bytes(counters.rawStats);
+  else writeFields(w, counters);
   w.patch16(start + 2, w.length - start);
   w.pad8(start);
 }

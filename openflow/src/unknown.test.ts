@@ -94,6 +94,116 @@ const CASES: readonly Case[] = [
   { what: 'a property of ct_flush', hex: frame('06', '04', '0000232000000020060000000000000007770008aabbccdd') },
 ];
 
+/** A property, with its padding. */
+function property(type: number, data: string): string {
+  const length = 4 + data.length / 2;
+  const hex = (value: number): string => value.toString(16).padStart(4, '0');
+  return `${hex(type)}${hex(length)}${data}${'00'.repeat((8 - (length % 8)) % 8)}`;
+}
+
+const u16 = (value: number): string => value.toString(16).padStart(4, '0');
+const multipart = (type: string, body: string): string => frame('06', '13', `${type}000000000000${body}`);
+/** A structure whose first 16 bits are its length. */
+const sized = (before: string, after: string): string =>
+  `${u16(2 + (before.length + after.length) / 2)}${before}${after}`;
+
+/** Messages around properties, and properties that they know, in the order in which switches send them. */
+const HOLDERS: readonly (readonly [what: string, known: readonly string[], frame: (properties: string) => string])[] = [
+  ['a greeting', [property(1, '00000070')], (p) => frame('06', '00', p)],
+  [
+    'a packet-in',
+    [property(0, 'aabbcc'), property(3, '05'), property(4, '000000000000000000000007'), property(5, '01')],
+    (p) => frame('06', '04', `000023200000001e${p}`),
+  ],
+  [
+    'a bucket',
+    [property(0, '00050000'), property(1, '00000003'), property(2, '00000004')],
+    (p) => frame('06', '0f', `0000000000000009${u16(8 + p.length / 2)}0000ffffffff${sized('000000000001', p)}`),
+  ],
+  [
+    'a group',
+    [property(0xffff, `0000154d00000001${'00'.repeat(4)}${'68617368'.padEnd(32, '0')}${'00'.repeat(8)}`)],
+    (p) => frame('06', '0f', `000001000000000900000000ffffffff${p}`),
+  ],
+  [
+    'a port',
+    [property(0, '00'.repeat(28))],
+    (p) => multipart('000d', `00000003${u16(40 + p.length / 2)}0000020000000003000065746830${'00'.repeat(20)}${p}`),
+  ],
+  [
+    'the counters of a port',
+    [property(0, '00'.repeat(36))],
+    (p) => multipart('0004', sized(`000000000003${'00'.repeat(72)}`, p)),
+  ],
+  ['a change of a port', [property(0, '00000000')], (p) => frame('06', '10', `00000003${'00'.repeat(20)}${p}`)],
+  [
+    'an asynchronous configuration',
+    [property(0, '00000001'), property(1, '00000003'), property(10, '00000002')],
+    (p) => frame('06', '1c', p),
+  ],
+  [
+    'a queue',
+    [property(1, '00190000'), property(2, '01f40000')],
+    (p) => multipart('000f', `0000000100000005${u16(16 + p.length / 2)}000000000000${p}`),
+  ],
+  ['a table', [property(2, '00000003'), property(3, '0a140f00')], (p) => multipart('000e', sized('050000000004', p))],
+  ['a change of a table', [property(2, '00000003')], (p) => frame('06', '11', `0500000000000004${p}`)],
+  [
+    'what to forget of connections',
+    [property(0, `00000000${property(2, '00500000')}`), property(2, '00050000')],
+    (p) => frame('06', '04', `00002320000000200600000000000000${p}`),
+  ],
+  [
+    'a direction of a connection',
+    [property(0, '00'.repeat(16)), property(2, '00500000'), property(3, '00510000')],
+    (p) => frame('06', '04', `00002320000000200600000000000000${property(0, `00000000${p}`)}`),
+  ],
+];
+
+/** The properties with an unknown one at each place, without the known ones, and with the last one twice. */
+function arrangements(known: readonly string[]): readonly (readonly string[])[] {
+  const unknown = property(0x7777, 'aabbccdd11');
+  const other = property(0x7778, '');
+  return [
+    ...Array.from({ length: known.length + 1 }, (_, at) => known.toSpliced(at, 0, unknown)),
+    ...Array.from({ length: known.length + 1 }, (_, at) => [other, ...known.toSpliced(at, 0, unknown, other)]),
+    [unknown],
+    [...known, known.at(-1) ?? ''],
+    [...known, unknown, known.at(-1) ?? '', other],
+  ];
+}
+
+it.each(HOLDERS)('properties of %s keep their places', (_what, known, build) => {
+  for (const properties of arrangements(known)) {
+    const hex = build(properties.join(''));
+    const { version, message } = decodeMessage(Buffer.from(hex, 'hex'));
+    expect(message.type).not.toMatch(/^unknown/);
+    expect(Buffer.from(encodeMessage(version, message)).toString('hex')).toBe(hex);
+    expect(formatMessage(version, message)).not.toBe('');
+  }
+});
+
+it('statistics of a flow keep their places', () => {
+  const duration = '80020008000000010000000a';
+  const packets = '800208080000000000000005';
+  const unknown = '80021204aabbccdd';
+  for (const stats of [
+    [unknown, duration, packets],
+    [duration, unknown, packets],
+    [packets, duration],
+    [duration, packets, duration],
+    [unknown],
+  ]) {
+    const block = stats.join('');
+    const length = 4 + block.length / 2;
+    const padded = `0000${u16(length)}${block}${'00'.repeat((8 - (length % 8)) % 8)}`;
+    const hex = multipart('0001', sized(`0000030000070000000000000000${'00'.repeat(7)}ab${NO_MATCH}`, padded));
+    const { version, message } = decodeMessage(Buffer.from(hex, 'hex'));
+    expect(Buffer.from(encodeMessage(version, message)).toString('hex')).toBe(hex);
+    expect(message).toMatchObject({ flows: [{ packetCount: stats.includes(packets) ? 5n : 0n }] });
+  }
+});
+
 describe('what nobody knows', () => {
   it.each(CASES)('$what survives byte for byte', ({ hex }) => {
     const bytes = Buffer.from(hex, 'hex');

@@ -127,6 +127,11 @@ export class Writer {
     this.length = length;
   }
 
+  /** A copy of what is written from a place on. */
+  since(start: number): Uint8Array {
+    return this.#bytes.slice(start, this.length);
+  }
+
   /** A copy of what is written. */
   take(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(0, this.length);

@@ -12,7 +12,7 @@ import {
   onft,
   standard,
 } from '../message-spec.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import { incomplete, type Text } from '../text.ts';
 import type { TextReader } from '../text-reader.ts';
@@ -86,13 +86,14 @@ function writeConfig(w: Writer, m: AsyncConfig, withProperties: boolean): void {
     }
     return;
   }
-  for (const [at, kind] of KINDS.entries()) {
-    for (const [odd, masks] of [m.secondary, m.primary].entries()) {
-      const mask = masks[kind];
-      if (mask !== undefined) writeProperty(w, at * 2 + odd, () => w.u32(mask));
+  writeProperties(w, m.properties, () => {
+    for (const [at, kind] of KINDS.entries()) {
+      for (const [odd, masks] of [m.secondary, m.primary].entries()) {
+        const mask = masks[kind];
+        if (mask !== undefined) writeProperty(w, at * 2 + odd, () => w.u32(mask));
+      }
     }
-  }
-  writeRawProperties(w, m.properties);
+  });
 }
 
 /** Label and reasons by bit, as ovs-ofctl lists them: all kinds, whether they were said or not. */

@@ -1,7 +1,7 @@
 /** NXT_CT_FLUSH: forgets the connections of a tuple (Open vSwitch 3.1 and later). */
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../address.ts';
 import { erase, type MessageBase, type MessageBody, type MessageSpec, nxt } from '../message-spec.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import { decimal, readScalar, type TextContext } from '../text.ts';
 import type { TextReader } from '../text-reader.ts';
@@ -73,14 +73,15 @@ function writeTuple(w: Writer, tuple: CtTuple): void {
     });
   };
   const { src, dst } = tuple;
-  if (src !== undefined) writeProperty(w, TUPLE.src, () => w.big(src, 16));
-  if (dst !== undefined) writeProperty(w, TUPLE.dst, () => w.big(dst, 16));
-  number(TUPLE.srcPort, tuple.srcPort, 2);
-  number(TUPLE.dstPort, tuple.dstPort, 2);
-  number(TUPLE.icmpId, tuple.icmpId, 2);
-  number(TUPLE.icmpType, tuple.icmpType, 1);
-  number(TUPLE.icmpCode, tuple.icmpCode, 1);
-  writeRawProperties(w, tuple.properties);
+  writeProperties(w, tuple.properties, () => {
+    if (src !== undefined) writeProperty(w, TUPLE.src, () => w.big(src, 16));
+    if (dst !== undefined) writeProperty(w, TUPLE.dst, () => w.big(dst, 16));
+    number(TUPLE.srcPort, tuple.srcPort, 2);
+    number(TUPLE.dstPort, tuple.dstPort, 2);
+    number(TUPLE.icmpId, tuple.icmpId, 2);
+    number(TUPLE.icmpType, tuple.icmpType, 1);
+    number(TUPLE.icmpCode, tuple.icmpCode, 1);
+  });
 }
 
 const isMapped = (address: bigint): boolean => address >> 32n === 0xffffn;
@@ -145,15 +146,16 @@ const CT_FLUSH: MessageSpec<CtFlush> = {
   write: (w, { ipProto, original, reply, zone, properties }) => {
     w.u8(ipProto ?? 0);
     w.zeros(7);
-    if (original !== undefined) writeProperty(w, PROPERTY.original, () => writeTuple(w, original));
-    if (reply !== undefined) writeProperty(w, PROPERTY.reply, () => writeTuple(w, reply));
-    if (zone !== undefined) {
-      writeProperty(w, PROPERTY.zone, () => {
-        w.u16(zone);
-        w.zeros(2);
-      });
-    }
-    writeRawProperties(w, properties);
+    writeProperties(w, properties, () => {
+      if (original !== undefined) writeProperty(w, PROPERTY.original, () => writeTuple(w, original));
+      if (reply !== undefined) writeProperty(w, PROPERTY.reply, () => writeTuple(w, reply));
+      if (zone !== undefined) {
+        writeProperty(w, PROPERTY.zone, () => {
+          w.u16(zone);
+          w.zeros(2);
+        });
+      }
+    });
   },
   text: {
     format: ({ ipProto = 0, original = {}, reply = {}, zone = 0 }) => {

@@ -62,8 +62,8 @@ export interface FlowStats {
   /** Seconds since the last packet, where the switch says it (1.5). */
   readonly idleAge: number | undefined;
   readonly idleNsec: number | undefined;
-  /** Statistics that nobody knows (1.5): OXS fields as they came. */
-  readonly otherStats?: Uint8Array | undefined;
+  /** The statistics as they came, where some of them are unknown (1.5): written instead of the above. */
+  readonly rawStats?: Uint8Array | undefined;
   readonly actions: readonly Action[];
 }
 
@@ -209,7 +209,7 @@ function readNewFlow(r: Reader, version: Version): FlowStats {
     byteCount: counters.byteCount ?? 0n,
     idleAge: counters.idleAge,
     idleNsec: counters.idleNsec,
-    otherStats: counters.otherStats,
+    rawStats: counters.rawStats,
     actions,
   };
 }

@@ -116,8 +116,8 @@ export interface FlowRemoved extends MessageBase {
   readonly packetCount: bigint;
   readonly byteCount: bigint;
   readonly match: Match;
-  /** Statistics that nobody knows (1.5): OXS fields as they came. */
-  readonly otherStats?: Uint8Array | undefined;
+  /** The statistics as they came, where some of them are unknown (1.5): written instead of the above. */
+  readonly rawStats?: Uint8Array | undefined;
 }
 
 /** `send_flow_rem check_overlap `, with a space at the end. */
@@ -240,7 +240,7 @@ const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
     const match = readMatch(r);
     const counters: FlowCounters = {};
     readCounters(r, counters);
-    const { durationSec = 0, durationNsec = 0, packetCount = 0n, byteCount = 0n, otherStats } = counters;
+    const { durationSec = 0, durationNsec = 0, packetCount = 0n, byteCount = 0n, rawStats } = counters;
     return {
       tableId,
       reason,
@@ -253,7 +253,7 @@ const FLOW_REMOVED: MessageSpec<FlowRemoved> = {
       packetCount,
       byteCount,
       match,
-      otherStats,
+      rawStats,
     };
   },
   write: (w, m, c) => {

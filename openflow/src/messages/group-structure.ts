@@ -5,7 +5,7 @@ import type { Field, FieldValue } from '../field.ts';
 import { readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
 import type { Words } from '../layout.ts';
 import { PORTS } from '../port.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import { NTR, OF15, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
@@ -121,16 +121,17 @@ export function writeBucket(w: Writer, version: Version, bucket: Bucket, type: n
     const actions = w.length;
     writeActions(w, version, bucket.actions);
     w.patch16(start + 2, w.length - actions);
-    if (type === SELECT || weight !== 0) {
-      writeProperty(w, PROPERTY.weight, () => {
-        w.u16(weight);
-        w.zeros(2);
-      });
-    }
     const { watchPort, watchGroup } = bucket;
-    if (watchPort !== undefined) writeProperty(w, PROPERTY.watchPort, () => w.u32(watchPort));
-    if (watchGroup !== undefined) writeProperty(w, PROPERTY.watchGroup, () => w.u32(watchGroup));
-    writeRawProperties(w, bucket.properties);
+    writeProperties(w, bucket.properties, () => {
+      if (type === SELECT || weight !== 0) {
+        writeProperty(w, PROPERTY.weight, () => {
+          w.u16(weight);
+          w.zeros(2);
+        });
+      }
+      if (watchPort !== undefined) writeProperty(w, PROPERTY.watchPort, () => w.u32(watchPort));
+      if (watchGroup !== undefined) writeProperty(w, PROPERTY.watchGroup, () => w.u32(watchGroup));
+    });
   }
   w.patch16(start, w.length - start);
 }
@@ -170,7 +171,8 @@ export function readGroupProperties(r: Reader): GroupProperties {
 
 /** Writes the properties of a group. */
 export function writeGroupProperties(w: Writer, version: Version, { selection, properties }: GroupProperties): void {
-  if (selection !== undefined) {
+  writeProperties(w, properties, () => {
+    if (selection === undefined) return;
     writeProperty(w, EXPERIMENTER, () => {
       w.u32(NTR);
       w.u32(SELECTION_METHOD);
@@ -182,6 +184,5 @@ export function writeGroupProperties(w: Writer, version: Version, { selection, p
         writeValue(w, mask, field.bytes);
       }
     });
-  }
-  writeRawProperties(w, properties);
+  });
 }

@@ -15,7 +15,7 @@ import {
 } from '../message-spec.ts';
 import { formatBytes, parseBytes } from '../number-text.ts';
 import { formatPacket, parsePacket } from '../packet-text.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import {
   decimal,
   hexadecimal,
@@ -141,23 +141,24 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function writePacketIn2(w: Writer, m: PacketIn2, version: Version): void {
   const { packet, fullLen, bufferId, tableId, cookie, reason, metadata, userdata, continuation } = m;
-  if (packet.length > 0) writeProperty(w, PROPERTY.packet, () => w.bytes(packet));
-  if (fullLen !== undefined) writeProperty(w, PROPERTY.fullLen, () => w.u32(fullLen));
-  if (bufferId !== undefined) writeProperty(w, PROPERTY.bufferId, () => w.u32(bufferId));
-  if (tableId !== undefined) writeProperty(w, PROPERTY.tableId, () => w.u8(tableId));
-  if (cookie !== undefined) {
-    writeProperty(w, PROPERTY.cookie, () => {
-      w.zeros(4);
-      w.u64(cookie);
-    });
-  }
-  if (reason !== undefined) {
-    writeProperty(w, PROPERTY.reason, () => w.u8(numberFor(PACKET_IN_REASONS, reason, 'reason')));
-  }
-  if (metadata.length > 0) writeProperty(w, PROPERTY.metadata, () => writeMatchFields(w, version, metadata));
-  if (userdata !== undefined) writeProperty(w, PROPERTY.userdata, () => w.bytes(userdata));
-  if (continuation !== undefined) writeProperty(w, PROPERTY.continuation, () => w.bytes(continuation));
-  writeRawProperties(w, m.properties);
+  writeProperties(w, m.properties, () => {
+    if (packet.length > 0) writeProperty(w, PROPERTY.packet, () => w.bytes(packet));
+    if (fullLen !== undefined) writeProperty(w, PROPERTY.fullLen, () => w.u32(fullLen));
+    if (bufferId !== undefined) writeProperty(w, PROPERTY.bufferId, () => w.u32(bufferId));
+    if (tableId !== undefined) writeProperty(w, PROPERTY.tableId, () => w.u8(tableId));
+    if (cookie !== undefined) {
+      writeProperty(w, PROPERTY.cookie, () => {
+        w.zeros(4);
+        w.u64(cookie);
+      });
+    }
+    if (reason !== undefined) {
+      writeProperty(w, PROPERTY.reason, () => w.u8(numberFor(PACKET_IN_REASONS, reason, 'reason')));
+    }
+    if (metadata.length > 0) writeProperty(w, PROPERTY.metadata, () => writeMatchFields(w, version, metadata));
+    if (userdata !== undefined) writeProperty(w, PROPERTY.userdata, () => w.bytes(userdata));
+    if (continuation !== undefined) writeProperty(w, PROPERTY.continuation, () => w.bytes(continuation));
+  });
 }
 
 /** Packet, its length and headers, and bytes of the action's; a continuation is opaque, and not printed. */

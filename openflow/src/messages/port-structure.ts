@@ -1,7 +1,7 @@
 /** Ports as structures: in port descriptions, port status, and features of OpenFlow 1.0. */
 
 import { fromPort16, toPort16 } from '../port.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import { OF10, OF14, type Version } from '../version.ts';
 import type { Writer } from '../writer.ts';
@@ -24,6 +24,8 @@ export interface Port {
   /** In kbit/s; 0: not known. */
   readonly currentSpeed: number;
   readonly maxSpeed: number;
+  /** False where a switch of 1.4 and later says nothing of features and speeds. */
+  readonly ethernet?: false | undefined;
   readonly properties?: readonly RawProperty[] | undefined;
 }
 
@@ -89,7 +91,7 @@ export function readPort(r: Reader, version: Version): Port {
   if (version < OF14) return { ...common, ...readFeatures(r), currentSpeed: r.u32(), maxSpeed: r.u32() };
   if (length < r.pos - start) throw r.malformed(`a port of ${length} bytes`);
   const end = r.narrow(length - (r.pos - start));
-  let features = NO_FEATURES;
+  let features: typeof NO_FEATURES | undefined;
   const properties = readProperties(r, (type) => {
     if (type !== ETHERNET) return false;
     r.skip(4);
@@ -97,7 +99,7 @@ export function readPort(r: Reader, version: Version): Port {
     return true;
   });
   r.widen(end);
-  return { ...common, ...features, properties };
+  return { ...common, ...(features ?? { ...NO_FEATURES, ethernet: false }), properties };
 }
 
 /** Reads ports up to the reader's end. */
@@ -142,10 +144,12 @@ export function writePort(w: Writer, version: Version, port: Port): void {
     rest();
     return;
   }
-  writeProperty(w, ETHERNET, () => {
-    w.zeros(4);
-    rest();
+  writeProperties(w, port.properties, () => {
+    if (port.ethernet === false) return;
+    writeProperty(w, ETHERNET, () => {
+      w.zeros(4);
+      rest();
+    });
   });
-  writeRawProperties(w, port.properties);
   w.patch16(start + 4, w.length - start);
 }

@@ -10,7 +10,7 @@ import {
   standard,
 } from '../message-spec.ts';
 import { fromPort16, PORTS, toPort16 } from '../port.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import { Reader } from '../reader.ts';
 import {
   counter,
@@ -18,6 +18,7 @@ import {
   mac,
   part,
   port as portText,
+  readScalar,
   type Scalar,
   type Text,
   type TextItem,
@@ -80,6 +81,8 @@ export interface PortStats {
   readonly rxOverErrors: bigint;
   readonly rxCrcErrors: bigint;
   readonly collisions: bigint;
+  /** False where a switch of 1.4 and later says nothing of the last four. */
+  readonly ethernet?: false | undefined;
   /** What else 1.4 and later say. */
   readonly properties: readonly RawProperty[];
 }
@@ -118,11 +121,12 @@ const ETHERNET = 0;
 const modText = texts<MessageBody<PortMod>>();
 
 /** `UNCHANGED` for no bits. */
-const ADVERTISE: Scalar<number> = {
-  ...FEATURE_BITS,
-  format: (features, c) => (features === 0 ? 'UNCHANGED' : FEATURE_BITS.format(features, c)),
-  parse: (text, c) => (text === 'UNCHANGED' ? 0 : FEATURE_BITS.parse(text, c)),
-};
+const ADVERTISE: TextItem<MessageBody<PortMod>> = part(
+  ({ advertise = 0 }, c) => (advertise === 0 ? 'UNCHANGED' : FEATURE_BITS.format(advertise, c)),
+  (r, into, c) => {
+    if (!r.accept('UNCHANGED')) into['advertise'] = readScalar(r, FEATURE_BITS, c);
+  },
+);
 
 const PORT_MOD: MessageSpec<PortMod> = {
   type: 'port_mod',
@@ -148,7 +152,7 @@ const PORT_MOD: MessageSpec<PortMod> = {
       r.skip(4);
       return { port, hardwareAddress, config, mask, advertise };
     }
-    let advertise = 0;
+    let advertise: number | undefined;
     const properties = readProperties(r, (type) => {
       if (type !== ETHERNET) return false;
       advertise = r.u32();
@@ -156,13 +160,13 @@ const PORT_MOD: MessageSpec<PortMod> = {
     });
     return { port, hardwareAddress, config, mask, advertise, properties };
   },
-  write: (w, { port, hardwareAddress, config, mask, advertise = 0, properties }, c) => {
+  write: (w, { port, hardwareAddress, config, mask, advertise, properties }, c) => {
     if (c.version === OF10) {
       w.u16(toPort16(port));
       w.uint(hardwareAddress, 6);
       w.u32(config);
       w.u32(mask);
-      w.u32(advertise);
+      w.u32(advertise ?? 0);
       w.zeros(4);
       return;
     }
@@ -173,17 +177,18 @@ const PORT_MOD: MessageSpec<PortMod> = {
     w.u32(config);
     w.u32(mask);
     if (!hasProperties(c.version)) {
-      w.u32(advertise);
+      w.u32(advertise ?? 0);
       w.zeros(4);
     } else {
-      if (advertise !== 0) writeProperty(w, ETHERNET, () => w.u32(advertise));
-      writeRawProperties(w, properties);
+      writeProperties(w, properties, () => {
+        if (advertise !== undefined) writeProperty(w, ETHERNET, () => w.u32(advertise));
+      });
     }
   },
   text: modText.text` port: ${modText.is('port', portText)}: addr:${modText.is('hardwareAddress', mac)}
      config: ${modText.is('config', PORT_CONFIG_BITS)}
      mask:   ${modText.is('mask', PORT_CONFIG_BITS)}
-     advertise: ${modText.is('advertise', ADVERTISE, 0)}
+     advertise: ${ADVERTISE}
 `,
 };
 
@@ -262,14 +267,16 @@ function readStats(r: Reader, version: Version): PortStats {
   const durationSec = r.u32();
   const durationNsec = r.u32();
   readCounters(r, BASIC, into);
+  let ethernet = false;
   const properties = readProperties(r, (type) => {
     if (type !== ETHERNET) return false;
     r.skip(4);
     readCounters(r, DETAILS, into);
+    ethernet = true;
     return true;
   });
   r.widen(end);
-  return { port, durationSec, durationNsec, ...into, properties };
+  return { port, durationSec, durationNsec, ...into, ...(ethernet ? {} : { ethernet }), properties };
 }
 
 function writeStats(w: Writer, version: Version, stats: PortStats): void {
@@ -287,11 +294,13 @@ function writeStats(w: Writer, version: Version, stats: PortStats): void {
   w.u32(stats.durationSec);
   w.u32(stats.durationNsec);
   for (const name of BASIC) w.u64(stats[name]);
-  writeProperty(w, ETHERNET, () => {
-    w.zeros(4);
-    for (const name of DETAILS) w.u64(stats[name]);
+  writeProperties(w, stats.properties, () => {
+    if (stats.ethernet === false) return;
+    writeProperty(w, ETHERNET, () => {
+      w.zeros(4);
+      for (const name of DETAILS) w.u64(stats[name]);
+    });
   });
-  writeRawProperties(w, stats.properties);
   w.patch16(start, w.length - start);
 }
 

@@ -10,7 +10,7 @@ import {
   standard,
 } from '../message-spec.ts';
 import { fromPort16, PORTS, toPort16 } from '../port.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import {
   counter,
@@ -259,17 +259,18 @@ function writeNewQueue(w: Writer, queue: QueueDesc): void {
   w.u32(queue.port);
   w.u32(queue.queue);
   w.zeros(8);
-  for (const [type, rate] of [
-    [PROPERTY.minRate, queue.minRate],
-    [PROPERTY.maxRate, queue.maxRate],
-  ] as const) {
-    if (rate === undefined) continue;
-    writeProperty(w, type, () => {
-      w.u16(rate);
-      w.zeros(2);
-    });
-  }
-  writeRawProperties(w, queue.properties);
+  writeProperties(w, queue.properties, () => {
+    for (const [type, rate] of [
+      [PROPERTY.minRate, queue.minRate],
+      [PROPERTY.maxRate, queue.maxRate],
+    ] as const) {
+      if (rate === undefined) continue;
+      writeProperty(w, type, () => {
+        w.u16(rate);
+        w.zeros(2);
+      });
+    }
+  });
   w.patch16(start + 8, w.length - start);
 }
 

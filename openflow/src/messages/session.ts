@@ -16,7 +16,7 @@ import {
   standard,
 } from '../message-spec.ts';
 import { parseNumber } from '../number-text.ts';
-import { type RawProperty, readProperties, writeProperty, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import {
   type BitNames,
@@ -187,14 +187,14 @@ const HELLO: MessageSpec<Hello> = {
     return { versions, others };
   },
   write: (w, { versions, others }) => {
-    if (versions !== undefined) {
+    writeProperties(w, others, () => {
+      if (versions === undefined) return;
       const words = Array.from({ length: Math.floor(Math.max(0, ...versions) / 32) + 1 }, () => 0);
       for (const version of versions) words[version >> 5] = (words[version >> 5] ?? 0) | (1 << (version & 31));
       writeProperty(w, VERSION_BITMAP, () => {
         for (const word of words) w.u32(word >>> 0);
       });
-    }
-    writeRawProperties(w, others);
+    });
   },
   text: hello.text`\n version bitmap: ${hello.is('versions', BITMAP)}\n`,
 };

@@ -1,7 +1,7 @@
 /** How tables are configured: eviction and vacancy (OpenFlow 1.5.1 §7.3.3, §7.3.5.17, §7.4.5). */
 import { numberFor, type Words, wordFor } from '../layout.ts';
 import { erase, type MessageBase, type MessageBody, type MessageSpec, multipart, standard } from '../message-spec.ts';
-import { type RawProperty, readProperties, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties } from '../property.ts';
 import { Reader } from '../reader.ts';
 import { bits, decimal, part, readScalar, type Scalar, type Text, type TextItem, texts, word } from '../text.ts';
 import { OF14 } from '../version.ts';
@@ -136,7 +136,7 @@ function writeDesc(w: Writer, { tableId, config, properties }: TableDesc): void 
   w.u8(tableId);
   w.zeros(1);
   w.u32(config);
-  writeRawProperties(w, properties);
+  writeProperties(w, properties, () => undefined);
   w.patch16(start, w.length - start);
 }
 
@@ -225,7 +225,7 @@ const TABLE_MOD: MessageSpec<TableMod> = {
     w.u8(tableId);
     w.zeros(3);
     w.u32(config);
-    writeRawProperties(w, properties);
+    writeProperties(w, properties, () => undefined);
   },
   text: modText.text`${modText.is('tableId', ALL_OR_ONE)}${MODIFIED}`,
 };

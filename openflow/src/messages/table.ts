@@ -9,7 +9,7 @@ import {
   multipart,
   NO_TEXT,
 } from '../message-spec.ts';
-import { type RawProperty, readProperties, writeRawProperties } from '../property.ts';
+import { type RawProperty, readProperties, writeProperties } from '../property.ts';
 import type { Reader } from '../reader.ts';
 import { decimal, decimal64, incomplete, type Text, type TextContext, texts } from '../text.ts';
 import type { TextReader } from '../text-reader.ts';
@@ -176,7 +176,7 @@ function writeFeatures(w: Writer, version: Version, table: TableFeatures): void 
   w.u64(table.metadataWrite);
   w.u32(table.capabilities);
   w.u32(table.maxEntries);
-  writeRawProperties(w, table.properties);
+  writeProperties(w, table.properties, () => undefined);
   w.patch16(start, w.length - start);
 }
 
