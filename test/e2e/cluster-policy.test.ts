@@ -130,6 +130,15 @@ describe('cluster policies', () => {
       reason: 'RuleNotHonoured',
       message: 'spec.egress[0]: domainNames are not supported: use networks; that part of the rule matches nothing',
     });
+    // What changed is told as an event as well, for those who look at no status.
+    for (const reason of ['NeedsNewerOVN', 'RuleNotHonoured'])
+      await lab.waitFor(
+        `an event ${reason}`,
+        async () =>
+          (await lab.kubectl(['get', 'events', '-A', '--field-selector', `reason=${reason}`])).includes('far') ||
+          'not yet',
+        10_000,
+      );
   });
 
   const summary = async (name: string): Promise<string> =>

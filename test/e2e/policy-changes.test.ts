@@ -138,6 +138,24 @@ describe('changes of policies', () => {
     await packets.judge();
   });
 
+  it('a rule that cannot be honoured is told as an event, and the rest is in force', async () => {
+    const peer = { podSelector: role('client') };
+    const odd = { from: [peer], ports: [{ protocol: 'UDP', port: 9005, endPort: 9001 }] };
+    await lab.apply(policy('odd', { podSelector: role('other'), ingress: [odd, { from: [peer], ports: open }] }));
+    await lab.waitFor(
+      'an event RuleNotHonoured',
+      async () =>
+        (await lab.kubectl(['get', 'events', '-n', ns, '--field-selector', 'reason=RuleNotHonoured'])).includes(
+          'spec.ingress[0]',
+        ) || 'not yet',
+      10_000,
+    );
+    const rules = await lab.nbctl('--bare', '--columns=external_ids', 'find', 'ACL', 'external_ids:policy=odd');
+    expect(rules).toContain('rule=ingress/1');
+    expect(rules).not.toContain('rule=ingress/0');
+    await lab.kubectl(['delete', 'networkpolicy', 'odd', '-n', ns]);
+  });
+
   it('stay in force while controller, northd and ovn-controller restart', async () => {
     await using packets = await PolicyPackets.start(lab, ns, flows);
     const before = await packets.acls();

@@ -1,14 +1,15 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { podPortName } from '../../controller/src/compile/names.ts';
 import { Fence } from '../../controller/src/northbound/fence.ts';
 import { Northbound } from '../../controller/src/northbound/northbound.ts';
 import type { Value } from '../../controller/src/northbound/rows.ts';
 import { ManualClock } from '../../controller/src/northbound/testing/manual-clock.ts';
-import { MemoryStore } from '../../controller/src/northbound/testing/memory-store.ts';
-import { clusterUid } from '../../controller/src/testing/world.ts';
+import { MemoryStore, northboundSchema } from '../../controller/src/northbound/testing/memory-store.ts';
+import { clusterUid, type World } from '../../controller/src/testing/world.ts';
 import { CompiledPolicies, type PolicyRows } from './compiled-policies.ts';
-import { Both, type Change, change } from './random-policies.ts';
+import { ClusterBoth, clusterChange } from './random-cluster-policies.ts';
+import { Both, change } from './random-policies.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -33,15 +34,16 @@ class StoredRows implements PolicyRows {
 
 /** A controller whose writer sends one unit at a time, unless it has to send more: the worst backlog there can be. */
 class SmallTransactions implements Disposable {
-  readonly both: Both = new Both();
-  readonly store: MemoryStore = new MemoryStore();
+  readonly store: MemoryStore;
+  readonly world: World;
   readonly #ends = new AbortController();
   readonly #fence: Fence;
   readonly #northbound: Northbound;
 
-  constructor() {
-    const { store } = this;
-    const { sink } = this.both.world;
+  constructor(world: World, store: MemoryStore) {
+    this.world = world;
+    this.store = store;
+    const { sink } = world;
     const clock = new ManualClock();
     this.#fence = new Fence({ store, clusterUid, identity: 'a', clock });
     const limits = { units: 1, atoms: 1 };
@@ -53,7 +55,7 @@ class SmallTransactions implements Disposable {
 
   async start(): Promise<void> {
     await this.#fence.acquire(this.#ends.signal);
-    await this.both.world.settle();
+    await this.world.settle();
     this.#northbound.start(this.#ends.signal);
     await this.settle();
   }
@@ -63,7 +65,7 @@ class SmallTransactions implements Disposable {
     for (let before = -1; this.store.commits.length !== before; ) {
       before = this.store.commits.length;
       await this.#northbound.idle();
-      await this.both.world.settle();
+      await this.world.settle();
       await this.#northbound.idle();
     }
     expect(this.#northbound.held()).toEqual([]);
@@ -77,7 +79,7 @@ class SmallTransactions implements Disposable {
 /** `true` for each new connection between pods that passes, by what it is. */
 function verdicts(controller: SmallTransactions): ReadonlyMap<string, boolean> {
   const compiled = new CompiledPolicies(new StoredRows(controller.store));
-  const { state } = controller.both.world;
+  const { state } = controller.world;
   const found = new Map<string, boolean>();
   const pods = state.list('PodAddress').flatMap(({ owner, v4, v6, uid }) => {
     const key = owner.slice('Pod/'.length);
@@ -101,34 +103,60 @@ function verdicts(controller: SmallTransactions): ReadonlyMap<string, boolean> {
   return found;
 }
 
-const textOf = (item: Change): string => JSON.stringify(item);
+/** What {@link Both} and {@link ClusterBoth} have in common. */
+interface Changing<T> {
+  readonly world: World;
+  apply(item: T): void;
+  disagreements(): readonly string[];
+}
 
-it(`no transaction opens or closes what the states before and after a change treat alike (SEED=${seed})`, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(change, { minLength: 10, maxLength: 40 }), async (changes) => {
-      using controller = new SmallTransactions();
-      await controller.start();
-      for (const item of changes) {
-        const before = verdicts(controller);
-        const between: ReadonlyMap<string, boolean>[] = [];
-        controller.store.after = () => between.push(verdicts(controller));
-        controller.both.apply(item);
-        await controller.settle();
-        controller.store.after = () => undefined;
-        const now = verdicts(controller);
-        const wrong = between.flatMap((moment, at) =>
-          [...now]
-            .filter(([packet, verdict]) => before.get(packet) === verdict)
-            .filter(([packet, verdict]) => moment.has(packet) && moment.get(packet) !== verdict)
-            .map(
-              ([packet, verdict]) =>
-                `transaction ${at + 1} of ${between.length} ${verdict ? 'closes' : 'opens'} ${packet}`,
-            ),
-        );
-        expect(wrong, textOf(item)).toEqual([]);
-      }
-      expect(controller.both.disagreements()).toEqual([]);
-    }),
-    { seed, numRuns: 25 },
+async function check<T>(both: Changing<T>, store: MemoryStore, changes: readonly T[]): Promise<void> {
+  using controller = new SmallTransactions(both.world, store);
+  await controller.start();
+  for (const item of changes) {
+    const before = verdicts(controller);
+    const between: ReadonlyMap<string, boolean>[] = [];
+    store.after = () => between.push(verdicts(controller));
+    both.apply(item);
+    await controller.settle();
+    store.after = () => undefined;
+    const now = verdicts(controller);
+    const wrong = between.flatMap((moment, at) =>
+      [...now]
+        .filter(([packet, verdict]) => before.get(packet) === verdict)
+        .filter(([packet, verdict]) => moment.has(packet) && moment.get(packet) !== verdict)
+        .map(
+          ([packet, verdict]) => `transaction ${at + 1} of ${between.length} ${verdict ? 'closes' : 'opens'} ${packet}`,
+        ),
+    );
+    expect(wrong, JSON.stringify(item)).toEqual([]);
+  }
+  expect(both.disagreements()).toEqual([]);
+}
+
+describe(`no transaction opens or closes what the states before and after a change treat alike (SEED=${seed})`, () => {
+  it('of NetworkPolicies, pods and namespaces', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 10, maxLength: 40 }), (changes) =>
+        check(new Both(), new MemoryStore(), changes),
+      ),
+      { seed, numRuns: 25 },
+    );
+  }, 120_000);
+
+  it.each([
+    ['priority bands', '23.03', false],
+    ['ACL tiers', '25.03', true],
+  ] as const)(
+    'of cluster policies in %s',
+    async (_name, release, tiers) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(clusterChange, { minLength: 10, maxLength: 30 }), (changes) =>
+          check(new ClusterBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
+        ),
+        { seed, numRuns: 10 },
+      );
+    },
+    120_000,
   );
-}, 120_000);
+});
