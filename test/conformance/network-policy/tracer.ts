@@ -43,7 +43,8 @@ export async function traceAll(southbound: string, flows: readonly TracedFlow[])
     const [code] = (await once(child, 'close')) as [number | null];
     if (code !== 0) throw new Error(`ovn-trace does not start (exit ${code}): ${said}`);
     const calls = flows.map((flow) => ['trace', '--minimal', flow.logicalSwitch, microflow(flow)]);
-    const replies = await callAll(control, [...calls, ['exit']]);
+    const replies = await callAll(control, calls);
+    await exit(control);
     return flows.map((flow, index) => (replies[index] ?? '').includes(`output("${flow.toPort}")`));
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -79,12 +80,31 @@ async function callAll(path: string, calls: readonly (readonly string[])[]): Pro
         replies.push(resultOf(text.slice(0, end + 1)));
         text = text.slice(end + 1);
       }
-      if (replies.length === calls.length - 1 && text.endsWith('}')) return [...replies, resultOf(text)];
+      const last = replies.length === calls.length - 1 ? wholeResultOf(text) : undefined;
+      if (last !== undefined) return [...replies, last];
     }
     throw new Error(`ovn-trace ended after ${replies.length} of ${calls.length} answers`);
   } finally {
     socket.destroy();
   }
+}
+
+/** Ends the daemon, which may be gone before its answer is sent. */
+async function exit(path: string): Promise<void> {
+  const socket = connect(path);
+  socket.on('error', () => undefined).resume();
+  socket.write(JSON.stringify({ id: 0, method: 'exit', params: [] }));
+  if (!socket.closed) await once(socket, 'close');
+}
+
+/** @returns undefined while more of the text is to come */
+function wholeResultOf(text: string): string | undefined {
+  try {
+    JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return resultOf(text);
 }
 
 function resultOf(text: string): string {
