@@ -37,10 +37,31 @@ it('has one at every method of what users hold in their hands', () => {
   expect(missing.filter((line) => line.includes('('))).toEqual([]);
 });
 
+/** Whether a title, or a part of one that holds a semicolon, is there. */
+const isIn = (source: string, title: string): boolean =>
+  source.split('\n').some((line) => /\b(?:it|describe)\b/.test(line) && line.includes(title));
+
 it('has every test of the README, and every example', () => {
   const readme = read('../README.md').join('\n');
   const names = [...readme.matchAll(/`([a-z-]+\.test)`/g)].map(([, name]) => `${name}.ts`);
   expect(names.filter((name) => !readdirSync(here).includes(name))).toEqual([]);
+  // The tables of mistakes and traps name tests by their titles.
+  const integration = new URL('../../test/integration/openflow/', here);
+  const rows = readme.split('\n').filter((line) => /^\| .* \| `[a-z-]+(?:\.test)?`: /.test(line));
+  expect(rows.length).toBeGreaterThan(20);
+  const missing = rows.flatMap((row) =>
+    (row.split(' | ').at(-1) ?? '')
+      .replace(/ \|$/, '')
+      .split(' · ')
+      .flatMap((part) => {
+        const [, file = '', titles = ''] = /^`([a-z-]+(?:\.test)?)`: (.*)$/.exec(part) ?? [];
+        const url = file.endsWith('.test') ? new URL(`${file}.ts`, here) : new URL(`${file}.test.ts`, integration);
+        const source = readFileSync(url, 'utf8');
+        // A title may hold what separates titles.
+        return source.includes(`'${titles}'`) || titles.split('; ').every((title) => isIn(source, title)) ? [] : [part];
+      }),
+  );
+  expect(missing).toEqual([]);
   const examples = readdirSync(new URL('../examples', here));
   expect(examples.filter((name) => !readme.includes(`(examples/${name})`))).toEqual([]);
 });
