@@ -26,6 +26,15 @@ export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyM
  */
 const CHASSIS_DEFAULTS: ReadonlyMap<string, string> = new Map([['ovn-remote-probe-interval', '30000']]);
 
+/** In `ovn-cms-options`, words for the network's own use: the controller removes the chassis with it whose Node is gone. */
+const CMS_OPTION = 'ovenbird';
+
+/** `ovn-cms-options` with our word; those of others stay. */
+function cmsOptions(current: string | undefined): string {
+  const words = (current ?? '').split(',').filter((word) => word !== '');
+  return (words.includes(CMS_OPTION) ? words : [...words, CMS_OPTION]).join(',');
+}
+
 const WAIT_BEFORE_CLEAR = 'ovn-ofctrl-wait-before-clear';
 
 /**
@@ -55,7 +64,7 @@ export function bootstrapTransaction(
   if (root === undefined) return undefined;
   const transaction = newTransaction();
   let needed = false;
-  const wanted = new Map(settings);
+  const wanted = new Map([...settings, ['ovn-cms-options', cmsOptions(root.external_ids.get('ovn-cms-options'))]]);
   if (!keepFlows) wanted.set(WAIT_BEFORE_CLEAR, '0');
   else if (hasFlows(ovs)) wanted.set(WAIT_BEFORE_CLEAR, String(config.ofctrlWaitBeforeClear));
   const wrong = new Map([

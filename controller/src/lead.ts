@@ -13,7 +13,7 @@ import {
   systemClock,
   WorkQueue,
 } from '@ovenbird/kube';
-import type { Client, OvnNorthbound } from '@ovenbird/ovsdb';
+import type { Client, OvnNorthbound, OvnSouthbound } from '@ovenbird/ovsdb';
 import type { Logger } from 'pino';
 import { Announcer } from './api/announcer.ts';
 import { ContainerAnnouncer } from './api/container-announcer.ts';
@@ -33,6 +33,7 @@ import { arePodsReallyGone } from './pod/really-gone.ts';
 import { type ClusterPolicyKind, clusterPolicyKinds } from './policy/cluster-model.ts';
 import { IpRecords } from './records/ip-records.ts';
 import { RecordGate } from './records/record-gate.ts';
+import { ChassisKeeper } from './southbound/chassis.ts';
 import { State } from './store/state.ts';
 import { clusterPolicyResources, watchAll } from './store/watch.ts';
 
@@ -40,6 +41,8 @@ export interface LeadOptions {
   readonly config: Config;
   readonly client: KubeClient;
   readonly db: Client<OvnNorthbound>;
+  /** Connects to the southbound database; undefined where the configuration does not name it. */
+  readonly openSouthbound: ((signal: AbortSignal) => Client<OvnSouthbound>) | undefined;
   readonly log: Logger;
   readonly identity: string;
   readonly clusterUid: string;
@@ -298,6 +301,12 @@ export async function lead(options: LeadOptions): Promise<void> {
   for (const kind of ['Subnet', 'Vpc', 'SecurityGroup'] as const)
     for (const name of state.keys(kind)) finalizers.enqueue(kind, name);
   board.start(brain);
+  if (options.openSouthbound !== undefined) {
+    const hasNode = (name: string): boolean => state.get('Node', name) !== undefined;
+    const keeper = new ChassisKeeper({ southbound: options.openSouthbound(signal), hasNode, log, signal });
+    state.onTouch((kind) => kind === 'Node' && keeper.look());
+    keeper.look();
+  }
   await northbound.idle();
   log.info(
     { units: northbound.stats.units, transactions: northbound.stats.transactions, adopted: result.adopted },

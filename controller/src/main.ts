@@ -7,6 +7,7 @@ import {
   type ClientEvent,
   connect,
   type OvnNorthbound,
+  type OvnSouthbound,
   ovnNorthbound,
   ovnSouthbound,
 } from '@ovenbird/ovsdb';
@@ -18,6 +19,7 @@ import { FlowLookup } from './lookup/flow-lookup.ts';
 import { serveLookups } from './lookup/server.ts';
 import { southboundIndexes, southboundMonitor } from './lookup/southbound.ts';
 import { monitoredColumns } from './northbound/ownership.ts';
+import { chassisMonitor } from './southbound/chassis.ts';
 
 /** Kube-OVN's controller elects its leader with this Lease, in the same namespace. */
 const kubeOvnLease = 'kube-ovn-controller';
@@ -64,6 +66,7 @@ async function main(): Promise<void> {
           config,
           client,
           db,
+          openSouthbound: southboundFor(config, log),
           log,
           identity,
           clusterUid,
@@ -85,6 +88,23 @@ async function main(): Promise<void> {
   }
   // Leadership is over: nothing that is still under way may hold the process.
   setImmediate(() => process.exit());
+}
+
+/** How the leader connects to the southbound database, if the configuration names it. */
+function southboundFor(
+  { southbound: remotes, tls }: Config,
+  log: Logger,
+): ((signal: AbortSignal) => Client<OvnSouthbound>) | undefined {
+  if (remotes === undefined) return undefined;
+  return (signal) =>
+    connect({
+      remotes,
+      database: ovnSouthbound,
+      monitor: chassisMonitor,
+      signal,
+      onEvent: (event) => logEvent(log, 'southbound database', event),
+      ...(tls === undefined ? {} : { tls }),
+    });
 }
 
 /** Answers agents' questions about flows, whether this process leads or not. */
