@@ -71,21 +71,18 @@ export interface GroupBand {
   readonly last: number;
   /** `allowSameGroupTraffic`. */
   readonly sameGroup: number;
-  /** `logDropped`: the group's own drop, logged. */
-  readonly ownDrop: number;
-  /** The end of the tier: everything else. */
+  /** Everything else. */
   readonly drop: number;
 }
 
-const tier0 = { sameGroup: 2004, ownDrop: 2003, drop: 2002 };
 const groupBands = {
   /** Between tier Admin and what nodes, Subnets and namespaces say; with tiers at Kube-OVN's numbers. */
   0: {
-    bands: { base: 3972, first: 3971, last: 960, sameGroup: 3004, ownDrop: 3003, drop: 3002 },
-    tiers: { base: 18_484, first: 18_483, last: 16_384, ...tier0 },
+    bands: { base: 3972, first: 3971, last: 960, sameGroup: 3004, drop: 3002 },
+    tiers: { base: 18_484, first: 18_483, last: 16_384, sameGroup: 2004, drop: 2002 },
   },
   /** Behind everything else. */
-  1: { base: 999, first: 998, last: 980, sameGroup: 4, ownDrop: 3, drop: 2 },
+  1: { base: 999, first: 998, last: 980, sameGroup: 4, drop: 2 },
 } as const;
 
 /** Where rules of SecurityGroups of a tier stand. @param tiers OVN has ACL tiers */

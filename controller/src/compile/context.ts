@@ -1,7 +1,8 @@
 import type { NodeSet } from '../policy/cluster-model.ts';
 import type { NodeBlock, PodSet } from '../policy/model.ts';
+import { closedPods } from '../security-group/closed-pods.ts';
 import {
-  guardGroupName,
+  closedGroupName,
   internalSetName,
   nodeBlockName,
   nodePortGroupName,
@@ -90,8 +91,9 @@ export class CompileContext {
     return rowRef(this.clusterUid, 'Port_Group', securityGroupName(name), ownerOf('SecurityGroup', name));
   }
 
-  guardGroup(tier: 0 | 1): RowRef {
-    return rowRef(this.clusterUid, 'Port_Group', guardGroupName(tier), ownerOf('Guard', String(tier)));
+  /** The Port_Group of pods that name a group in vain. */
+  closedGroup(): RowRef {
+    return rowRef(this.clusterUid, 'Port_Group', closedGroupName, ownerOf('ClosedPods', closedPods));
   }
 
   peerSet(id: string, family: 4 | 6): RowRef {

@@ -60,8 +60,8 @@ export const nodeBlockName = (id: string, family: 4 | 6): string => `nodes_${id}
 
 /** The pods of a SecurityGroup. northd derives the address sets `<name>_ip4` and `<name>_ip6`. */
 export const securityGroupName = (group: string): string => `sg_${identifier(group)}`;
-/** The pods of all SecurityGroups of a tier, and those that name some in vain. */
-export const guardGroupName = (tier: 0 | 1): string => `sgbase_${tier}`;
+/** The pods that name a SecurityGroup in vain. */
+export const closedGroupName = 'closed_group';
 /** The limit of log entries of an object: `kind` as kubectl abbreviates it. */
 export const logMeterName = (kind: LoggedKind, key: string): string => `log_${kind}_${key.replace('/', '.')}`;
 

@@ -34,7 +34,7 @@ export function nodeUnit(context: CompileContext): UnitDefinition {
       rows.member(context.switch(join.name), 'ports', port.uuid);
 
       // Only while some policy or SecurityGroup isolates pods: the first ACL makes northd send every packet of a switch through conntrack.
-      if (reader.get('Isolation', 'Ingress') !== undefined || reader.list('Guard').length > 0) {
+      if (reader.list('Isolation').some(({ direction }) => direction === 'Ingress')) {
         const own = [address.v4, address.v6, ...node.addresses].filter((text) => text !== undefined);
         const terms = ([4, 6] as const).flatMap((family) => {
           const texts = [...new Set(own.filter((text) => ipFamily(text) === family))];

@@ -60,12 +60,9 @@ export function podUnit(context: CompileContext): UnitDefinition {
         for (const set of reader.index('PodSet', 'ports', bucket))
           if (isMember(set, pod, namespace, context.customVpc(subnet.vpc))) join(context.podSetGroup(set));
       }
-      // Closed even when it gets none of the groups that it names.
-      if (namedGroups(pod).length > 0) join(context.guardGroup(0));
-      for (const group of groupsNamedBy(pod, subnet.vpc, reader)) {
-        join(context.securityGroup(group.name));
-        join(context.guardGroup(group.tier));
-      }
+      const named = groupsNamedBy(pod, subnet.vpc, reader);
+      for (const group of named) join(context.securityGroup(group.name));
+      if (named.length < new Set(namedGroups(pod)).size) join(context.closedGroup());
       for (const group of groups.values()) rows.member(group, 'ports', port.uuid);
       const limits = reader.get('PodBandwidth', key)?.limits ?? [];
       const qos = [...bandwidthRows(rows, name, pod.uid, limits)];

@@ -2,12 +2,13 @@ import type { GroupRule } from '../security-group/model.ts';
 import { remoteProblem } from '../security-group/remote.ts';
 import { unfitGroup } from '../security-group/unfit.ts';
 import { aclColumns } from './acl-columns.ts';
-import { aclTier, groupBand } from './bands.ts';
+import { aclTier, type GroupBand, groupBand } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { logColumns, logMeter } from './log-meter.ts';
-import { aclName, guardGroupName, securityGroupName } from './names.ts';
+import { aclName, closedGroupName, securityGroupName } from './names.ts';
 import { sides } from './policy-match.ts';
+import type { RowBuilder, RowRef } from './rows-builder.ts';
 
 const directions = ['ingress', 'egress'] as const;
 type Direction = (typeof directions)[number];
@@ -23,43 +24,75 @@ const base: Readonly<Record<Direction, string>> = {
   egress: 'nd || nd_rs || (udp.src == 68 && udp.dst == 67) || (udp.src == 546 && udp.dst == 547) || ip.proto == 112',
 };
 
-/** The end of a tier → one Port_Group with all pods of its groups, what every pod needs, and the drop of everything else. */
-export function guardUnit(context: CompileContext): UnitDefinition {
+/** Emits a Port_Group and its ACLs. */
+class GroupRows {
+  readonly portGroup: string;
+  readonly #rows: RowBuilder;
+  readonly #row: RowRef;
+  readonly #columns: Readonly<Record<string, number>>;
+  readonly #nameOf: (rule: string) => string;
+  readonly #ids: Readonly<Record<string, string>>;
+
+  constructor(
+    rows: RowBuilder,
+    portGroup: string,
+    options: {
+      /** Of every ACL. */
+      readonly columns: Readonly<Record<string, number>>;
+      readonly nameOf: (rule: string) => string;
+      readonly ids: Readonly<Record<string, string>>;
+    },
+  ) {
+    this.portGroup = portGroup;
+    this.#rows = rows;
+    this.#columns = options.columns;
+    this.#nameOf = options.nameOf;
+    this.#ids = options.ids;
+    this.#row = rows.row('Port_Group', portGroup, { name: portGroup }, this.#ids);
+  }
+
+  acl(direction: Direction, suffix: string, columns: Acl): void {
+    const rule = `${direction}/${suffix}`;
+    const row = this.#rows.row(
+      'ACL',
+      `${direction}_${suffix}`,
+      { name: this.#nameOf(rule), ...aclColumns[direction], ...this.#columns, ...columns },
+      { ...this.#ids, rule },
+    );
+    this.#rows.member(this.#row, 'acls', row.uuid);
+  }
+
+  /** What every pod needs, and the drop of everything that nothing lets through. */
+  close({ base: priority, drop }: GroupBand, dropColumns: Partial<Acl> = {}): void {
+    for (const direction of directions) {
+      const port = `${sides[direction].port} == @${this.portGroup}`;
+      this.acl(direction, 'base', { priority, match: `${port} && (${base[direction]})`, action: 'allow-related' });
+      this.acl(direction, 'drop', { priority: drop, match: `${port} && ip`, action: 'drop', ...dropColumns });
+    }
+  }
+}
+
+/** Pods that name a group in vain → a Port_Group that is closed. */
+export function closedPodsUnit(context: CompileContext): UnitDefinition {
   return {
-    kind: 'Guard',
+    kind: 'ClosedPods',
     rank: 4,
     lane: 'bulk',
     compile(key, reader) {
-      const guard = reader.get('Guard', key);
-      if (guard === undefined) return [];
-      const { tier } = guard;
-      const rows = context.builder('Guard', key);
-      const name = guardGroupName(tier);
-      const group = rows.row('Port_Group', name, { name });
-      const band = groupBand(tier, context.tiers);
-      for (const direction of directions) {
-        const { port } = sides[direction];
-        const acls = {
-          base: { priority: band.base, match: `${port} == @${name} && (${base[direction]})`, action: 'allow-related' },
-          drop: { priority: band.drop, match: `${port} == @${name} && ip`, action: 'drop' },
-        };
-        for (const [part, columns] of Object.entries(acls)) {
-          const rule = `${direction}/${part}`;
-          const row = rows.row(
-            'ACL',
-            `${direction}_${part}`,
-            { name: `sgbase/${tier}/${rule}`, ...aclColumns[direction], ...context.tier(tierOf(tier)), ...columns },
-            { rule },
-          );
-          rows.member(group, 'acls', row.uuid);
-        }
-      }
+      if (reader.get('ClosedPods', key) === undefined) return [];
+      const rows = context.builder('ClosedPods', key);
+      const columns = context.tier(tierOf(0));
+      const group = new GroupRows(rows, closedGroupName, { columns, nameOf: (rule) => `closed/${rule}`, ids: {} });
+      group.close(groupBand(0, context.tiers));
       return rows.outputs;
     },
   };
 }
 
-/** SecurityGroup → one Port_Group and an ACL for each rule; which pods are in it are memberships, emitted by the pods. */
+/**
+ * SecurityGroup → one Port_Group and an ACL for each rule; which pods are in it are memberships, emitted by the pods. All that
+ * a group does is in rows of its own, so that each change of it is one transaction.
+ */
 export function securityGroupUnit(context: CompileContext): UnitDefinition {
   return {
     kind: 'SecurityGroup',
@@ -69,55 +102,33 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
       const group = reader.get('SecurityGroup', name);
       if (group === undefined || reader.get('GroupBinding', name) === undefined) return [];
       const rows = context.builder('SecurityGroup', name);
-      const portGroup = securityGroupName(name);
-      const ids = { security_group: name };
-      const portGroupRow = rows.row('Port_Group', portGroup, { name: portGroup }, ids);
-      // Nothing of it rather than some: its pods are closed by the end of the tier.
-      if (unfitGroup(group, context.tiers) !== undefined) return rows.outputs;
+      const out = new GroupRows(rows, securityGroupName(name), {
+        columns: context.tier(tierOf(group.tier)),
+        nameOf: (rule) => aclName('sg', name, rule),
+        ids: { security_group: name },
+      });
       const band = groupBand(group.tier, context.tiers);
-      const acl = (direction: Direction, suffix: string, columns: Acl, logged: boolean): void => {
-        const rule = `${direction}/${suffix}`;
-        const row = rows.row(
-          'ACL',
-          `${direction}_${suffix}`,
-          {
-            name: aclName('sg', name, rule),
-            ...aclColumns[direction],
-            ...context.tier(tierOf(group.tier)),
-            ...columns,
-            ...(logged ? logColumns('sg', name) : {}),
-          },
-          { ...ids, rule },
-        );
-        rows.member(portGroupRow, 'acls', row.uuid);
-      };
-      for (const direction of directions) {
-        const { port, peer } = sides[direction];
+      const logged = (log: boolean): Partial<Acl> => (log ? logColumns('sg', name) : {});
+      out.close(band, logged(group.logDropped));
+      // Nothing of it rather than some.
+      const fits = unfitGroup(group, context.tiers) === undefined;
+      for (const direction of fits ? directions : []) {
         for (const [index, rule] of group[direction].entries()) {
-          if ('group' in rule.remote && remoteProblem(group, rule.remote.group, reader) !== undefined) continue;
-          acl(
-            direction,
-            String(index),
-            {
-              priority: band.first - (rule.priority - 1),
-              match: groupRuleMatch(direction, portGroup, rule),
-              action: actions[rule.policy],
-            },
-            rule.log,
-          );
+          const { remote, priority, policy, log } = rule;
+          if ('group' in remote && remoteProblem(group, remote.group, reader) !== undefined) continue;
+          out.acl(direction, String(index), {
+            priority: band.first - (priority - 1),
+            match: groupRuleMatch(direction, out.portGroup, rule),
+            action: actions[policy],
+            ...logged(log),
+          });
         }
         if (group.sameGroup) {
-          const terms = ([4, 6] as const).map((family) => `ip${family}.${peer} == $${portGroup}_ip${family}`);
-          const match = `${port} == @${portGroup} && (${terms.join(' || ')})`;
-          acl(direction, 'same-group', { priority: band.sameGroup, match, action: 'allow-related' }, false);
+          const { port, peer } = sides[direction];
+          const terms = ([4, 6] as const).map((family) => `ip${family}.${peer} == $${out.portGroup}_ip${family}`);
+          const match = `${port} == @${out.portGroup} && (${terms.join(' || ')})`;
+          out.acl(direction, 'same-group', { priority: band.sameGroup, match, action: 'allow-related' });
         }
-        if (group.logDropped)
-          acl(
-            direction,
-            'drop',
-            { priority: band.ownDrop, match: `${port} == @${portGroup} && ip`, action: 'drop' },
-            true,
-          );
       }
       if (group.logDropped || [...group.ingress, ...group.egress].some(({ log }) => log))
         logMeter(rows, 'sg', name, group.logRate);
@@ -126,7 +137,7 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
   };
 }
 
-interface Acl {
+interface Acl extends Partial<ReturnType<typeof logColumns>> {
   readonly priority: number;
   readonly match: string;
   readonly action: (typeof actions)[keyof typeof actions];

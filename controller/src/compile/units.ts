@@ -10,7 +10,7 @@ import { podUnit } from './pod.ts';
 import { podPeersUnit } from './pod-peers.ts';
 import { nodeBlockUnit, nodeSetUnit, podSetUnit } from './pod-set.ts';
 import { qosPolicyUnit } from './qos.ts';
-import { guardUnit, securityGroupUnit } from './security-group.ts';
+import { closedPodsUnit, securityGroupUnit } from './security-group.ts';
 import { subnetUnit } from './subnet.ts';
 import { vipUnit } from './vip.ts';
 import { vpcUnit } from './vpc.ts';
@@ -29,7 +29,7 @@ export function allUnits(context: CompileContext): readonly UnitDefinition[] {
     podPeersUnit(context),
     networkPolicyUnit(context),
     ...clusterPolicyKinds.map((kind) => clusterPolicyUnit(context, kind)),
-    guardUnit(context),
+    closedPodsUnit(context),
     securityGroupUnit(context),
     podUnit(context),
     vipUnit(context),

@@ -101,7 +101,7 @@ export interface NamespaceVpc {
   readonly vpc: string;
 }
 
-/** Directions in which at least one policy isolates pods: `Ingress`, `Egress`. Derived. */
+/** Directions in which at least one policy or SecurityGroup isolates pods. Derived. */
 export interface Isolation {
   readonly direction: 'Ingress' | 'Egress';
 }

@@ -1,9 +1,11 @@
-import { guardGroupName, ownerOf, securityGroupName } from '../compile/names.ts';
+import { ownerOf, securityGroupName } from '../compile/names.ts';
 import { Counter } from '../policy/counter.ts';
+import type { Isolation } from '../policy/model.ts';
 import type { Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { closedPods } from './closed-pods.ts';
 import { namedGroups, podSetsOf, podsNaming } from './members.ts';
-import type { Guard, SecurityGroup } from './model.ts';
+import type { ClosedPods, SecurityGroup } from './model.ts';
 import { type Unfit, unfitGroup } from './unfit.ts';
 
 export interface SecurityGroupEffects {
@@ -28,7 +30,9 @@ export class SecurityGroupLife {
   readonly #dirty = new Set<Key>();
   readonly #deleting = new Set<Key>();
   readonly #sets = new Map<Key, ReadonlySet<string>>();
-  readonly #guards: Counter<Guard>;
+  /** Whether there are groups at all: nodes are exempt from them. */
+  readonly #isolation: Counter<Isolation>;
+  readonly #closed: Counter<ClosedPods>;
 
   /** @param options `tiers`: OVN has ACL tiers */
   constructor(state: State, options: { defaultVpc: string; tiers: boolean }, effects: SecurityGroupEffects) {
@@ -36,9 +40,13 @@ export class SecurityGroupLife {
     this.#defaultVpc = options.defaultVpc;
     this.#tiers = options.tiers;
     this.#effects = effects;
-    this.#guards = new Counter(
-      (key, guard) => state.set('Guard', key, guard),
-      (key) => state.delete('Guard', key),
+    this.#isolation = new Counter(
+      (key, isolation) => state.set('Isolation', key, isolation),
+      (key) => state.delete('Isolation', key),
+    );
+    this.#closed = new Counter(
+      (key, closed) => state.set('ClosedPods', key, closed),
+      (key) => state.delete('ClosedPods', key),
     );
     state.onTouch((kind, key) => {
       if (kind === 'SecurityGroup') this.#dirty.add(key);
@@ -80,13 +88,10 @@ export class SecurityGroupLife {
     if (group?.deleting === true) this.#deleting.add(name);
     else this.#deleting.delete(name);
     if (inForce) {
-      const { vpc, tier, namespaces, namespaceSelectors } = group;
-      this.#state.set('GroupBinding', name, { name, vpc, tier, namespaces, namespaceSelectors });
-      this.#guards.set(`group/${name}`, new Map([[String(tier), { tier }]]));
-    } else {
-      this.#state.delete('GroupBinding', name);
-      this.#guards.set(`group/${name}`, new Map());
-    }
+      const { vpc, namespaces, namespaceSelectors } = group;
+      this.#state.set('GroupBinding', name, { name, vpc, namespaces, namespaceSelectors });
+    } else this.#state.delete('GroupBinding', name);
+    this.#isolates(`group/${name}`, inForce);
     this.#select(name, inForce && !group.deleting ? group : undefined);
     this.#effects.statusChanged(name);
     // Rules of others name it, in vain or no longer so.
@@ -113,15 +118,19 @@ export class SecurityGroupLife {
 
   #setsOf(group: SecurityGroup): ReturnType<typeof podSetsOf> {
     const vpc = group.vpc === this.#defaultVpc ? undefined : group.vpc;
-    const guard = { name: guardGroupName(group.tier), owner: ownerOf('Guard', String(group.tier)) };
     const own = { name: securityGroupName(group.name), owner: ownerOf('SecurityGroup', group.name) };
-    return [...podSetsOf(group, vpc, 'own', own), ...podSetsOf(group, vpc, 'guard', guard)];
+    return podSetsOf(group, vpc, own);
   }
 
   /** A pod that names a group is closed whether or not it gets it. */
   #podTouched(key: Key): void {
     const pod = this.#state.get('Pod', key);
     const names = pod !== undefined && namedGroups(pod).length > 0;
-    this.#guards.set(`pod/${key}`, new Map(names ? [['0', { tier: 0 }]] : []));
+    this.#closed.set(key, new Map(names ? [[closedPods, { reason: 'group' }]] : []));
+    this.#isolates(`pod/${key}`, names);
+  }
+
+  #isolates(holder: string, isolates: boolean): void {
+    this.#isolation.set(holder, new Map(isolates ? [['Groups', { direction: 'Ingress' }]] : []));
   }
 }

@@ -75,7 +75,6 @@ export function podsNaming(group: SecurityGroup, reader: Reader): readonly Pod[]
 export function podSetsOf(
   group: SecurityGroup,
   vpc: string | undefined,
-  suffix: string,
   portGroup: { readonly name: string; readonly owner: string },
 ): readonly PodSet[] {
   const { namespaces, namespaceSelectors } = group;
@@ -91,7 +90,7 @@ export function podSetsOf(
   return group.selectors.flatMap((selector, index) =>
     scopes.map(
       (scope, way): PodSet => ({
-        id: `group/${group.name}/${suffix}/${index}/${way}`,
+        id: `group/${group.name}/${index}/${way}`,
         holds: 'group',
         group: portGroup,
         namespaces: [...selector.namespaces, ...scope],

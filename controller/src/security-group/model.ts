@@ -55,12 +55,11 @@ export interface SecurityGroup extends Meta {
 export interface GroupBinding {
   readonly name: string;
   readonly vpc: string;
-  readonly tier: GroupTier;
   readonly namespaces: readonly string[];
   readonly namespaceSelectors: readonly Selector[];
 }
 
-/** What closes the pods of all groups of a tier. Derived: it is there while somebody needs it. */
-export interface Guard {
-  readonly tier: GroupTier;
+/** What closes pods that name a group in vain. Derived: it is there while some pod names a group. */
+export interface ClosedPods {
+  readonly reason: 'group';
 }

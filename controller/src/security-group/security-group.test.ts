@@ -29,19 +29,25 @@ function portGroups(world: World): Record<string, string[]> {
   for (const member of world.sink.members()) {
     const [table = '', uuid = '', column = '', value = ''] = member.split(' ');
     const name = groups.get(uuid);
-    if (table !== 'Port_Group' || column !== 'ports' || name?.startsWith('sg') !== true) continue;
+    if (table !== 'Port_Group' || column !== 'ports' || name === undefined || !/^(sg|closed)_/.test(name)) continue;
     found[name] = [...(found[name] ?? []), names.get(value) ?? value].sort();
   }
   return found;
 }
-/** ACLs of an owner as `priority direction match action`. */
+/** ACLs of an owner as `priority direction match action`, by their rule. */
+const allOf = (world: World, owner: string): ReadonlyMap<string, string> =>
+  new Map(
+    world.sink
+      .rows('ACL')
+      .filter((row) => row.owner === owner)
+      .map(({ key, columns }) => [
+        key,
+        ['priority', 'direction', 'match', 'action'].map((column) => textOf(columns[column])).join(' '),
+      ]),
+  );
+/** The same without what every group has. */
 const acls = (world: World, owner: string): readonly string[] =>
-  world.sink
-    .rows('ACL')
-    .filter((row) => row.owner === owner)
-    .map(({ columns }) =>
-      ['priority', 'direction', 'match', 'action'].map((column) => textOf(columns[column])).join(' '),
-    );
+  [...allOf(world, owner)].flatMap(([key, text]) => (/_(base|drop)$/.test(key) ? [] : [text]));
 const has = (world: World, name: string): SecurityGroup => {
   const group = world.state.get('SecurityGroup', name);
   if (group === undefined) throw new Error(`no group ${name}`);
@@ -68,14 +74,12 @@ describe('SecurityGroups', () => {
     expect(portGroups(world)).toEqual({
       sg_web: ['a.default', 'b.default'],
       sg_late: ['a.default', 'b.default'],
-      sgbase_0: ['a.default', 'b.default'],
-      sgbase_1: ['a.default', 'b.default'],
     });
     const port = world.sink.rows('Logical_Switch_Port').find(({ columns }) => columns['name'] === 'a.default')?.uuid;
     const mine = [...(world.sink.units.get('Pod/default/a') ?? [])].filter(
       (output) => output.kind === 'member' && output.value === port && output.table === 'Port_Group',
     );
-    expect(mine).toHaveLength(5);
+    expect(mine).toHaveLength(3);
   });
 
   it('take no pod whose namespace was not given the group, and close the pod instead', async () => {
@@ -94,7 +98,7 @@ describe('SecurityGroups', () => {
     world.set('Pod', makePod('default', 'other', 'node-1'));
     world.set('Pod', makePod('shop', 'own', 'node-1'));
     await world.settle();
-    expect(portGroups(world)).toEqual({ sg_db: ['own.shop'], sgbase_0: ['own.shop', 'thief.default'] });
+    expect(portGroups(world)).toEqual({ sg_db: ['own.shop'], closed_group: ['thief.default'] });
     expect(world.events.join('\n')).toContain(
       'thief SecurityGroupRefused: SecurityGroup "db", named by ovn.kubernetes.io/security_groups, is not for namespace "default": add it',
     );
@@ -120,7 +124,7 @@ describe('SecurityGroups', () => {
     expect(portGroups(world)).toEqual({
       sg_here: ['b.default'],
       sg_there: ['a.island'],
-      sgbase_0: ['a.island', 'b.default'],
+      closed_group: ['a.island', 'b.default'],
     });
     expect(acls(world, 'SecurityGroup/here')).toEqual([]);
   });
@@ -156,20 +160,19 @@ describe('SecurityGroups', () => {
       '3971 to-lport outport == @sg_db && ip4.src == $sg_web_ip4 && 5432 <= tcp.dst <= 5440 allow-related',
       '3012 to-lport outport == @sg_db && ip4 drop',
       '3004 to-lport outport == @sg_db && (ip4.src == $sg_db_ip4 || ip6.src == $sg_db_ip6) allow-related',
-      '3003 to-lport outport == @sg_db && ip drop',
       '3971 from-lport inport == @sg_db && ip6 && ip6.src == fd00::/64 && icmp6 allow-related',
       '3971 from-lport inport == @sg_db && ip4.dst == 10.0.0.1/32 && udp.dst == 80 && udp.src == 53 allow-related',
       '3004 from-lport inport == @sg_db && (ip4.dst == $sg_db_ip4 || ip6.dst == $sg_db_ip6) allow-related',
-      '3003 from-lport inport == @sg_db && ip drop',
     ]);
-    const [base, drop] = acls(world, 'Guard/0');
-    expect(base).toMatch(/^3972 to-lport outport == @sgbase_0 && \(nd \|\| nd_ra/);
-    expect(drop).toBe('3002 to-lport outport == @sgbase_0 && ip drop');
+    const all = allOf(world, 'SecurityGroup/db');
+    expect(all.get('ingress_base')).toMatch(/^3972 to-lport outport == @sg_db && \(nd \|\| nd_ra/);
+    expect(all.get('ingress_drop')).toBe('3002 to-lport outport == @sg_db && ip drop');
+    expect(all.get('egress_drop')).toBe('3002 from-lport inport == @sg_db && ip drop');
     const logged = world.sink.rows('ACL').filter(({ columns }) => columns['log'] === true);
     expect(logged.map(({ columns }) => [columns['name'], columns['meter']])).toEqual([
-      ['sg/db/ingress/0', 'log_sg_db'],
       ['sg/db/ingress/drop', 'log_sg_db'],
       ['sg/db/egress/drop', 'log_sg_db'],
+      ['sg/db/ingress/0', 'log_sg_db'],
     ]);
     expect(world.sink.rows('Meter_Band').map(({ columns }) => columns['rate'])).toEqual([7]);
     // Kubelet's probes come from the pod's node.
@@ -186,7 +189,7 @@ describe('SecurityGroups', () => {
       world.set('SecurityGroup', makeGroup('b', { egress: [rule({ policy: 'pass' })] }));
       world.set('Pod', makePod('default', 'p', 'node-1'));
       await world.settle();
-      expect(portGroups(world)).toEqual({ sg_a: ['p.default'], sgbase_0: ['p.default'] });
+      expect(portGroups(world)).toEqual({ sg_a: ['p.default'] });
       const [a, b] = ['a', 'b'].map((name) => world.brain.groups.unfit(has(world, name))?.message);
       if (tiers) {
         expect([a, b]).toEqual([undefined, undefined]);
@@ -224,7 +227,9 @@ describe('SecurityGroups', () => {
     world.delete('SecurityGroup', 'db');
     world.delete('SecurityGroup', 'web');
     await world.settle();
-    expect(world.sink.rows('Port_Group').filter(({ columns }) => textOf(columns['name']).startsWith('sg'))).toEqual([]);
+    expect(world.sink.rows('Port_Group').filter(({ columns }) => textOf(columns['name']).startsWith('sg_'))).toEqual(
+      [],
+    );
     expect(world.sink.rows('ACL')).toEqual([]);
   });
 

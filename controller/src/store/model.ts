@@ -16,7 +16,7 @@ import type {
 } from '../policy/model.ts';
 import type { Selector } from '../policy/selector.ts';
 import type { PodBandwidth, PodQos, QosPolicy, QosUse } from '../qos/model.ts';
-import type { GroupBinding, Guard, SecurityGroup } from '../security-group/model.ts';
+import type { ClosedPods, GroupBinding, SecurityGroup } from '../security-group/model.ts';
 import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
@@ -251,7 +251,7 @@ export interface Tables {
   NodeSet: NodeSet;
   SecurityGroup: SecurityGroup;
   GroupBinding: GroupBinding;
-  Guard: Guard;
+  ClosedPods: ClosedPods;
 }
 export type Kind = keyof Tables;
 
@@ -274,7 +274,7 @@ export type DerivedKind =
   | 'QosUse'
   | 'PodBandwidth'
   | 'GroupBinding'
-  | 'Guard';
+  | 'ClosedPods';
 /** Kinds that come from the API server. */
 export type WatchedKind = Exclude<Kind, DerivedKind>;
 

@@ -1,0 +1,2 @@
+/** Key of the one ClosedPods. */
+export const closedPods = 'group';

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startController } from '../src/interruption.ts';
+import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
+import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+import { type Flow, PolicyPackets } from '../src/policy-packets.ts';
+import { SecondController } from '../src/second-controller.ts';
+
+type Rule = Readonly<Record<string, unknown>>;
+
+/**
+ * Numbered packets while the rules of SecurityGroups are edited, the controller restarts and another takes over. What every
+ * version allows is never closed for a moment, and what every version denies never opened.
+ */
+describe('changes of security groups', () => {
+  let lab: TestLab;
+  const ns = 'group-changes';
+  const nodeOf = { server: 'node-1', client: 'node-2', stranger: 'node-3', neighbour: 'node-1' } as const;
+  const pods = new Map<string, readonly string[]>();
+
+  const group = (name: string, spec: Rule): Manifest => ({
+    apiVersion: 'ovenbird.io/v1',
+    kind: 'SecurityGroup',
+    metadata: { name: `changes-${name}` },
+    spec: {
+      selectors: [
+        {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ns } },
+          podSelector: { matchLabels: { role: name } },
+        },
+      ],
+      ...spec,
+    },
+  });
+  /** A rule of each family. */
+  const both = (more: Rule): readonly Rule[] =>
+    (['ipv4', 'ipv6'] as const).map((ipVersion) => ({
+      ipVersion,
+      protocol: 'udp',
+      priority: 10,
+      policy: 'allow',
+      ...more,
+    }));
+  const ports = (min: number, max = min): Rule => ({ portRangeMin: min, portRangeMax: max });
+  const byGroup = (name: string): Rule => ({ remoteType: 'securityGroup', remoteSecurityGroup: `changes-${name}` });
+  /** A rule for each address of pods. */
+  const byAddress = (names: readonly string[], more: Rule): readonly Rule[] =>
+    names
+      .flatMap((name) => pods.get(name) ?? [])
+      .map((remoteAddress) => ({
+        ipVersion: remoteAddress.includes(':') ? 'ipv6' : 'ipv4',
+        protocol: 'udp',
+        priority: 10,
+        policy: 'allow',
+        remoteType: 'address',
+        remoteAddress,
+        ...more,
+      }));
+  const open = ports(9000, 9002);
+  const server = (ingressRules: readonly Rule[], more: Rule = {}): Manifest =>
+    group('server', { ingressRules, ...more });
+  const client = (egressRules: readonly Rule[], more: Rule = {}): Manifest => group('client', { egressRules, ...more });
+  const first = [server(both({ ...byGroup('client'), ...open })), client(both({ ...byGroup('server'), ...open }))];
+
+  beforeAll(async () => {
+    lab = await openLab();
+    await lab.apply(namespace(ns), ...first);
+    await lab.apply(
+      ...Object.entries(nodeOf).map(([name, node]) =>
+        pod(ns, name, { node, labels: { role: name === 'neighbour' ? 'client' : name } }),
+      ),
+    );
+    await lab.podsReady(ns);
+    for (const name of Object.keys(nodeOf))
+      pods.set(name, addressesOf(await lab.get<PodObject>('pod', name, '-n', ns)));
+  });
+  afterAll(async () => {
+    await lab.delete([...first, namespace(ns)], '--wait=true', '--timeout=60s');
+  });
+
+  const flows: readonly Flow[] = [
+    { from: 'client', to: 'server', port: 9000 },
+    { from: 'neighbour', to: 'server', port: 9001 },
+    { from: 'client', to: 'server', port: 9999, closed: true },
+    { from: 'stranger', to: 'server', port: 9002, closed: true },
+    { from: 'client', to: 'stranger', port: 9000, closed: true },
+    { from: 'server', to: 'stranger', port: 9003, closed: true },
+  ];
+
+  it('neither close what all versions allow nor open what all deny', async () => {
+    await using packets = await PolicyPackets.start(lab, ns, flows);
+    const everybody = both({ remoteType: 'address', protocol: 'all', policy: 'drop', priority: 900 }).map((rule) => ({
+      ...rule,
+      remoteAddress: rule['ipVersion'] === 'ipv4' ? '0.0.0.0/0' : '::/0',
+    }));
+    const versions: readonly Manifest[] = [
+      // Rules in other places of the list, with other priorities and more around them.
+      server([
+        ...both({ ...byGroup('server'), ...ports(7000), priority: 1 }),
+        ...both({ ...byGroup('client'), ...ports(8990, 9005), priority: 30 }),
+      ]),
+      server([...everybody, ...both({ ...byGroup('client'), ...open, priority: 2 })]),
+      // The same pods by address, and back.
+      server(byAddress(['client', 'neighbour'], open)),
+      client(byAddress(['server'], open)),
+      server([
+        ...byAddress(['stranger'], { policy: 'drop', protocol: 'all', priority: 1 }),
+        ...both({ ...byGroup('client'), ...open }),
+      ]),
+      // Behind everything else, and before it again: every row moves.
+      server(both({ ...byGroup('client'), ...open }), { tier: 1 }),
+      client(both({ ...byGroup('server'), ...open }), { tier: 1 }),
+      server(both({ ...byGroup('client'), ...open }), { allowSameGroupTraffic: true, logDropped: true, logRate: 1 }),
+      ...first,
+    ];
+    for (const version of versions) await packets.change(() => lab.apply(version));
+    // Pods by annotation instead of by selector: first both, then the annotation alone.
+    const before = await packets.acls();
+    const named = 'ovn.kubernetes.io/security_groups=changes-server';
+    await lab.kubectl(['annotate', 'pod', 'server', '-n', ns, named]);
+    await lab.kubectl(['label', 'pod', 'server', '-n', ns, '--overwrite', 'role=renamed']);
+    await packets.more(50);
+    await lab.kubectl(['label', 'pod', 'server', '-n', ns, '--overwrite', 'role=server']);
+    await lab.kubectl(['annotate', 'pod', 'server', '-n', ns, 'ovn.kubernetes.io/security_groups-']);
+    await packets.more(50);
+    await lab.nbctl('--wait=hv', 'sync');
+    expect(await packets.acls(), 'memberships rewrite no ACL').toBe(before);
+    await packets.judge();
+  });
+
+  it('stay in force while the controller restarts and while another takes over', async () => {
+    await using packets = await PolicyPackets.start(lab, ns, flows);
+    const before = await packets.acls();
+    await lab.killProcess('controller');
+    await packets.more(50);
+    // Edited while nobody looks: in force as soon as the controller is back, and nothing else with it.
+    await lab.apply(
+      server([...both({ ...byGroup('client'), ...ports(7000) }), ...both({ ...byGroup('client'), ...open })]),
+    );
+    await startController(lab);
+    await lab.waitFor('the ACLs have changed', async () => (await packets.acls()) !== before, 20_000);
+    await lab.nbctl('--wait=hv', 'sync');
+    await packets.more(50);
+    {
+      await using second = await SecondController.start(lab);
+      await second.log.waitFor('northbound database');
+      // It gives the Lease back, and the other takes it.
+      await lab.stopProcess('controller');
+      await second.log.waitFor('in control', 60_000);
+      await packets.more(20);
+      await packets.change(() => lab.apply(server(both({ ...byGroup('client'), ...ports(8990, 9002), priority: 5 }))));
+      await packets.more(50);
+    }
+    await startController(lab);
+    await packets.change(() => lab.apply(...first));
+    await packets.more(50);
+    await packets.judge();
+  });
+});
