@@ -12,6 +12,7 @@ const beside = [
   'node-removal',
   'path',
   'pod-life',
+  'security-groups',
   'static-address',
   'subnet',
   'vip',
