@@ -27,6 +27,6 @@ export function summary(results: readonly CaseResult[]): string {
     `${passed} of ${results.length} cases passed: ${steps} steps, ${cells} connections, each probed until right and once more, ${seconds} s`,
     ...(cleared === 0
       ? []
-      : [`${cleared} times the datapath cached a flow that contradicts its OpenFlow tables (run.ts, converge)`]),
+      : [`${cleared} times connections were right only after the datapath's cache was cleared (docs/decisions/0015)`]),
   ].join('\n');
 }
