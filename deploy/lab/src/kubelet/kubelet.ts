@@ -40,6 +40,7 @@ export async function runKubelet({ config, client, log, signal, warn }: KubeletO
     signal,
     stateDir: config.stateDir,
     podNetnsPrefix: config.podNetnsPrefix,
+    nodeNames: [...nodes.keys()],
     node: (name) => nodes.get(name),
     runner: (node) =>
       new CniRunner({ binDir: node.cniBin, enter: ['nsenter', `--net=/run/netns/${node.netns}`, '--'] }),

@@ -4,22 +4,26 @@ import type { PodRecord } from './pod-record.ts';
 import { isHealthy, type KubeletContext, PodWorker } from './pod-worker.ts';
 import { killGroup } from './process.ts';
 
-/** Watches the pods of all nodes with one watch and gives each UID a worker. */
+/** Watches the pods of each of its nodes, as the kubelet of that node would, and gives each UID a worker. */
 export class PodManager {
   readonly #context: KubeletContext;
   /** By UID: the old and the new pod of one name live side by side for a moment. */
   readonly #workers = new Map<string, PodWorker>();
   readonly #running = new Set<Promise<void>>();
-  readonly #store = new Store<LabPod>();
+  /** One a node: a name can stand on two of them for a moment, when a pod is created anew. */
+  readonly #stores: readonly Store<LabPod>[];
   #records = new Map<string, PodRecord>();
 
   constructor(context: KubeletContext) {
     this.#context = context;
+    this.#stores = context.nodeNames.map(() => new Store<LabPod>());
   }
 
   /** The worker of the pod that has this name now. */
   find(namespace: string, name: string): PodWorker | undefined {
-    return this.#workers.get(this.#store.get(`${namespace}/${name}`)?.metadata.uid ?? '');
+    const pods = this.#stores.flatMap((store) => store.get(`${namespace}/${name}`) ?? []);
+    const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
+    return this.#workers.get(pod?.metadata.uid ?? '');
   }
 
   /** Takes over what an earlier kubelet left, then follows the API until the signal fires. */
@@ -28,22 +32,26 @@ export class PodManager {
     for (const record of records.load((problem) => log.error({ problem }, 'unreadable record'))) {
       this.#records.set(record.uid, record);
     }
-    this.#store.onChange((changes) => {
-      for (const change of changes) this.#apply(change);
+    const reflectors = this.#context.nodeNames.map((nodeName, index) => {
+      const sink = this.#stores[index] as Store<LabPod>;
+      sink.onChange((changes) => {
+        for (const change of changes) this.#apply(change);
+      });
+      return new Reflector({
+        client,
+        kind: LAB_PODS,
+        fieldSelector: `spec.nodeName=${nodeName}`,
+        sink,
+        signal,
+        onNotice: (notice) => {
+          if (notice.type === 'error') log.warn({ error: notice.error.message, nodeName }, 'watching pods');
+          if (notice.type === 'handler-error') log.error({ error: String(notice.error), nodeName }, 'watching pods');
+        },
+      });
     });
-    const reflector = new Reflector({
-      client,
-      kind: LAB_PODS,
-      sink: this.#store,
-      signal,
-      onNotice: (notice) => {
-        if (notice.type === 'error') log.warn({ error: notice.error.message }, 'watching pods');
-        if (notice.type === 'handler-error') log.error({ error: String(notice.error) }, 'watching pods');
-      },
-    });
-    reflector.start();
+    for (const reflector of reflectors) reflector.start();
     try {
-      await reflector.synced;
+      await Promise.all(reflectors.map((reflector) => reflector.synced));
     } catch {
       return; // stopped before the first list
     }

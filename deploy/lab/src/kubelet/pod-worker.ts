@@ -26,6 +26,7 @@ export interface KubeletContext {
   readonly signal: AbortSignal;
   readonly stateDir: string;
   readonly podNetnsPrefix: string;
+  readonly nodeNames: readonly string[];
   readonly node: (name: string) => NodeConfig | undefined;
   readonly runner: (node: NodeConfig) => CniRunner;
   /** Bounds how many plugins start at once. */
