@@ -38,6 +38,8 @@ const programs = {
   runc: 'runc',
   podman: 'podman',
   busybox: 'busybox-static',
+  // A DHCP client that speaks IPv6 (test/e2e/dhcp.test.ts); it brings no service.
+  dhclient: 'isc-dhcp-client',
 };
 /** Oldest kubectl whose `exec` speaks websocket by default. */
 const kubectlMinor = 31;

@@ -95,6 +95,10 @@ export const request = {
   ingressBurst: 'ovn.kubernetes.io/ingress_burst',
   /** Whole Mbit. */
   egressBurst: 'ovn.kubernetes.io/egress_burst',
+  /** Options of DHCPv4 for this pod instead of those of its Subnet: `name=value` joined by commas. */
+  dhcpV4Options: 'ovn.kubernetes.io/dhcp-v4-options',
+  /** The same of DHCPv6. */
+  dhcpV6Options: 'ovn.kubernetes.io/dhcp-v6-options',
   /** Name of a QoSPolicy that allows the namespace; on a Pod or a Namespace. */
   qosPolicy: 'ovenbird.io/qos-policy',
   /** `"false"` turns it off, where the namespace allows unsafe ports. */

@@ -12,6 +12,7 @@ export {
   providerKey,
   request,
 } from './annotations.ts';
+export { type OptionsOf, parseOptions } from './dhcp-options.ts';
 export { type Dual, dualValues, joinDual, splitDual, splitDualCidr } from './dual.ts';
 export {
   type AddressRange,

@@ -216,6 +216,11 @@ export const subnetSpecRules: readonly Rule<SubnetSpec>[] = [
     message: 'spec.mtu must be at least 1280 with an IPv6 CIDR (RFC 8200)',
     holds: (value) => value.mtu === undefined || value.mtu >= 1280 || !value.cidrBlock.includes(':'),
   },
+  {
+    rule: `!has(self.enableIPv6RA) || !self.enableIPv6RA || self.cidrBlock.contains(':')`,
+    message: 'spec.enableIPv6RA needs an IPv6 CIDR in spec.cidrBlock; add one, or remove enableIPv6RA',
+    holds: (value) => value.enableIPv6RA !== true || value.cidrBlock.includes(':'),
+  },
 ];
 
 /** Which families a block has, by its punctuation. */

@@ -1,5 +1,6 @@
 /** Subnet: one logical switch. Field names and values are Kube-OVN's. */
 import * as z from 'zod';
+import { type OptionsOf, optionsRule } from './dhcp-options.ts';
 import {
   addressCount,
   addressRanges,
@@ -84,6 +85,16 @@ export interface SubnetSpec {
   /** Make this the default subnet instead of the one in the controller's configuration; of several the oldest is it. */
   readonly default?: boolean;
   readonly provider?: string;
+  /** Answer DHCP for pods that ask. */
+  readonly enableDHCP?: boolean;
+  /** Options as {@link parseOptions} reads them. */
+  readonly dhcpV4Options?: string;
+  readonly dhcpV6Options?: string;
+  /** Send router advertisements. */
+  readonly enableIPv6RA?: boolean;
+  readonly ipv6RAConfigs?: string;
+  /** IGMP and MLD snooping, with a querier. */
+  readonly enableMulticastSnoop?: boolean;
 }
 
 /** What the controller says about a Subnet. */
@@ -248,6 +259,34 @@ const built = {
   ).exactOptional(),
 };
 
+const optionsText = (of: OptionsOf, description: string): z.ZodString =>
+  withRules(text(description, 1024), optionsRule(of));
+
+/** DHCP, router advertisements and multicast. */
+const services = {
+  enableDHCP: flag(
+    'Answer DHCP for pods that ask: DHCPv4, and DHCPv6 where there is an IPv6 CIDR.',
+    false,
+  ).exactOptional(),
+  dhcpV4Options: optionsText(
+    'v4',
+    'Options of DHCPv4, as name=value joined by commas; lease_time, router, server_id, server_mac and mtu have defaults.',
+  ).exactOptional(),
+  dhcpV6Options: optionsText(
+    'v6',
+    'Options of DHCPv6, as name=value joined by commas; server_id has a default.',
+  ).exactOptional(),
+  enableIPv6RA: flag('Send router advertisements.', false).exactOptional(),
+  ipv6RAConfigs: optionsText(
+    'ra',
+    'Content of router advertisements, as name=value joined by commas; address_mode=dhcpv6_stateful, max_interval=30, min_interval=5, send_periodic=true and mtu are the defaults.',
+  ).exactOptional(),
+  enableMulticastSnoop: flag(
+    'Send multicast only where it was joined (IGMP and MLD snooping), and query for members.',
+    false,
+  ).exactOptional(),
+};
+
 /** Fields that Kube-OVN has and that are not built yet. */
 const unbuilt = {
   gatewayNode: notBuilt.text('spec.gatewayNode', 'Nodes of a centralized gateway.').exactOptional(),
@@ -281,11 +320,6 @@ const unbuilt = {
   disableInterConnection: notBuilt
     .flag('spec.disableInterConnection', 'Do not announce the subnet to other clusters.')
     .exactOptional(),
-  enableDHCP: notBuilt.flag('spec.enableDHCP', 'Answer DHCP.').exactOptional(),
-  dhcpV4Options: notBuilt.text('spec.dhcpV4Options', 'DHCPv4 options.').exactOptional(),
-  dhcpV6Options: notBuilt.text('spec.dhcpV6Options', 'DHCPv6 options.').exactOptional(),
-  enableIPv6RA: notBuilt.flag('spec.enableIPv6RA', 'Send router advertisements.').exactOptional(),
-  ipv6RAConfigs: notBuilt.text('spec.ipv6RAConfigs', 'Content of router advertisements.').exactOptional(),
   u2oInterconnection: notBuilt.flag('spec.u2oInterconnection', 'Route between underlay and overlay.').exactOptional(),
   u2oInterconnectionIP: notBuilt
     .text('spec.u2oInterconnectionIP', 'Address of the router on the underlay.')
@@ -299,7 +333,6 @@ const unbuilt = {
     .meta({ description: 'Details of u2oInterconnection.' })
     .exactOptional(),
   enableLb: notBuilt.flag('spec.enableLb', 'Services work in this subnet; false turns them off.', true).exactOptional(),
-  enableMulticastSnoop: notBuilt.flag('spec.enableMulticastSnoop', 'IGMP and MLD snooping.').exactOptional(),
   enableExternalLBAddress: notBuilt
     .flag('spec.enableExternalLBAddress', 'Load balancer addresses from this subnet.')
     .exactOptional(),
@@ -309,7 +342,7 @@ const unbuilt = {
 
 const spec = withTransitions(
   withRules(
-    z.strictObject({ ...built, ...unbuilt }).meta({ description: 'What the subnet should be.' }),
+    z.strictObject({ ...built, ...services, ...unbuilt }).meta({ description: 'What the subnet should be.' }),
     ...subnetSpecRules,
   ),
   ...subnetTransitions,

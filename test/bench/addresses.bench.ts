@@ -29,6 +29,7 @@ const subnet = (name: string, family: 'v4' | 'v6', cidr: string, gateway: string
   allowEastWest: false,
   acls: [],
   natOutgoing: false,
+  multicastSnoop: false,
   deleting: false,
 });
 

@@ -153,6 +153,16 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     );
     await printsRules(lab, 'security-groups.md', 'granary', 'sack');
   },
+  'dhcp.md': async (lab) => {
+    const own = await lab.nbctl(
+      '--columns=cidr,options,external_ids',
+      'find',
+      'DHCP_Options',
+      'external_ids:ovenbird/owner=Pod/marina/dinghy',
+    );
+    const page = readFileSync(`${folder}dhcp.md`, 'utf8');
+    expect(own).toBe(/^\$ ovn-nbctl --columns=cidr.*?\n(.*?)^```$/ms.exec(page)?.[1]);
+  },
   'qos.md': async (lab) => {
     const listed = await lab.waitFor(
       'rows of the policies',
@@ -227,6 +237,7 @@ describe('examples of the documentation', () => {
       'addresses',
       'attachments',
       'bandwidth',
+      'dhcp',
       'egress',
       'ip',
       'ip-pool',

@@ -29,6 +29,7 @@ const subnet = (
   allowEastWest: false,
   acls: [],
   natOutgoing: false,
+  multicastSnoop: false,
   deleting: false,
   ...more,
 });

@@ -20,6 +20,7 @@ const subnet: UsableSubnet = {
   allowEastWest: false,
   acls: [],
   natOutgoing: false,
+  multicastSnoop: false,
   deleting: false,
 };
 const gatewayKey = 'ovn.kubernetes.io/gateway';

@@ -2,6 +2,7 @@ import type { AttachmentAddress } from '../attachment/model.ts';
 import { isIpamOnly } from '../attachment/provider.ts';
 import type { Key } from '../store/model.ts';
 import type { CompileContext } from './context.ts';
+import { dhcpColumns } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
 import { attachedPortName, interfacePortName } from './names.ts';
 
@@ -32,6 +33,7 @@ export function attachmentUnit(context: CompileContext): UnitDefinition {
           name,
           addresses: [addresses],
           port_security: [addresses],
+          ...dhcpColumns(context, subnet, address),
           options: new Map([
             ['iface-id-ver', address.uid],
             ['requested-chassis', address.node],

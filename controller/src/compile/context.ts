@@ -83,6 +83,11 @@ export class CompileContext {
     return rowRef(this.clusterUid, 'Port_Group', this.podSetGroupName(set), owner);
   }
 
+  /** @param key of the row: the family */
+  dhcpOptions(subnet: string, key: string): RowRef {
+    return rowRef(this.clusterUid, 'DHCP_Options', key, ownerOf('Subnet', subnet));
+  }
+
   qosGroup(policy: string): RowRef {
     return rowRef(this.clusterUid, 'Port_Group', qosGroupName(policy), ownerOf('QoSPolicy', policy));
   }

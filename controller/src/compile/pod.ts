@@ -3,6 +3,7 @@ import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
 import { groupsNamedBy, namedGroups } from '../security-group/members.ts';
 import { addressesOfVip, vipsOf } from '../vip/members.ts';
 import type { CompileContext } from './context.ts';
+import { dhcpColumns, podDhcpRows } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
 import { podPortName } from './names.ts';
 import { bandwidthRows, policyRows } from './qos.ts';
@@ -35,6 +36,7 @@ export function podUnit(context: CompileContext): UnitDefinition {
           name,
           addresses: options.forward ? [addresses, 'unknown'] : [addresses],
           port_security: options.secure ? [[addresses, ...options.vips, ...virtual].join(' ')] : [],
+          ...dhcpColumns(context, subnet, address, podDhcpRows(rows, subnet, pod)),
           // An old sandbox of the same name carries another iface-id-ver and cannot bind the port (ovn-nb(5)).
           options: new Map([
             ['iface-id-ver', pod.uid],

@@ -2,6 +2,7 @@ import { isIpamOnly } from '../attachment/provider.ts';
 import { familiesOf } from '../store/families.ts';
 import { subnetAcls } from './acl.ts';
 import type { CompileContext } from './context.ts';
+import { dhcpRows, multicastConfig, routerAdvertisement } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
 import { logMeter } from './log-meter.ts';
 import { macFromName } from './mac.ts';
@@ -25,7 +26,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
       const logicalSwitch = rows.row(
         'Logical_Switch',
         switchName(name),
-        { name: switchName(name) },
+        { name: switchName(name), other_config: multicastConfig(subnet) },
         { vpc, cidr, gateway },
       );
 
@@ -33,6 +34,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
         name: routerPortName(vpc, name),
         mac: macFromName(routerPortName(vpc, name)),
         networks: families.map(([, net]) => `${net.gateway}/${net.prefix}`),
+        ipv6_ra_configs: routerAdvertisement(subnet),
       });
       rows.member(context.router(vpc), 'ports', routerPort.uuid);
       const switchPort = rows.row(
@@ -47,6 +49,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
         { router: routerName(vpc) },
       );
       rows.member(logicalSwitch, 'ports', switchPort.uuid);
+      dhcpRows(rows, subnet);
 
       if (vpc === context.defaultVpc) {
         for (const [family, net] of families) {

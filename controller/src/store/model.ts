@@ -109,6 +109,11 @@ export interface Subnet extends Meta {
   /** Whose interfaces the subnet is for (`<nad>.<namespace>.ovn`); absent: pods' first ones. */
   readonly provider?: string;
   readonly mtu?: number;
+  /** Options of DHCP by family, as people write them; absent: no DHCP. */
+  readonly dhcp?: { readonly v4: string; readonly v6: string };
+  /** Content of router advertisements, likewise. */
+  readonly ra?: string;
+  readonly multicastSnoop: boolean;
   readonly finalizers: readonly string[];
   readonly generation: number;
 }
@@ -198,6 +203,11 @@ export interface UsableSubnet {
   readonly deleting: boolean;
   readonly provider?: string;
   readonly mtu?: number;
+  /** Options of DHCP by family, as people write them; absent: no DHCP. */
+  readonly dhcp?: { readonly v4: string; readonly v6: string };
+  /** Content of router advertisements, likewise. */
+  readonly ra?: string;
+  readonly multicastSnoop: boolean;
 }
 
 /** What alloc decided for a pod or a node; an input to everything that is compiled. */

@@ -168,6 +168,9 @@ export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet 
     natOutgoing: spec.natOutgoing ?? false,
     ...(spec.provider === undefined || spec.provider === 'ovn' ? {} : { provider: spec.provider }),
     ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),
+    ...(spec.enableDHCP === true ? { dhcp: { v4: spec.dhcpV4Options ?? '', v6: spec.dhcpV6Options ?? '' } } : {}),
+    ...(spec.enableIPv6RA === true ? { ra: spec.ipv6RAConfigs ?? '' } : {}),
+    multicastSnoop: spec.enableMulticastSnoop ?? false,
     finalizers: subnet.metadata.finalizers ?? [],
     generation: subnet.metadata.generation ?? 0,
   };

@@ -282,5 +282,8 @@ function usable(subnet: Subnet, nets: Nets): UsableSubnet {
     deleting: subnet.deleting,
     ...(subnet.provider === undefined ? {} : { provider: subnet.provider }),
     ...(subnet.mtu === undefined ? {} : { mtu: subnet.mtu }),
+    ...(subnet.dhcp === undefined ? {} : { dhcp: subnet.dhcp }),
+    ...(subnet.ra === undefined ? {} : { ra: subnet.ra }),
+    multicastSnoop: subnet.multicastSnoop,
   };
 }

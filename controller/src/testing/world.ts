@@ -84,6 +84,7 @@ export const makeSubnet = (name: string, cidrBlock: string, more: Partial<Subnet
   allowEastWest: false,
   acls: [],
   natOutgoing: false,
+  multicastSnoop: false,
   finalizers: [],
   generation: 1,
   ...more,

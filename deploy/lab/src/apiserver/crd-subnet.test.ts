@@ -43,6 +43,16 @@ describe('good subnets', () => {
         u2oFeatures: {},
       },
     ],
+    [{ ...base, enableDHCP: true, dhcpV4Options: 'lease_time=3600,dns_server={10.0.0.1;10.0.0.2}' }],
+    [
+      {
+        ...dual,
+        enableIPv6RA: true,
+        ipv6RAConfigs: 'address_mode=slaac',
+        enableMulticastSnoop: true,
+        dhcpV6Options: '',
+      },
+    ],
     [{ ...base, vips: [], natOutgoingPolicyRules: [], policyRoutingPriority: 0, logicalGateway: false }],
   ])('%j', (spec) => {
     expect(says(spec)).toEqual([]);
@@ -54,6 +64,13 @@ describe('bad subnets get a message that says what to write', () => {
     [{}, "must have required property 'cidrBlock'"],
     [{ ...base, unknown: 1 }, 'must NOT have additional properties'],
     [{ cidrBlock: '' }, 'spec.cidrBlock: write one CIDR such as'],
+    [
+      { ...base, dhcpV4Options: 'lease=1' },
+      'spec.dhcpV4Options: write name=value joined by commas, such as lease_time',
+    ],
+    [{ ...dual, dhcpV6Options: 'dns_server=10.0.0.1' }, 'such as dns_server=fd00:10:96::a'],
+    [{ ...dual, ipv6RAConfigs: 'address_mode=auto' }, 'such as address_mode=slaac'],
+    [{ ...base, enableIPv6RA: true }, 'spec.enableIPv6RA needs an IPv6 CIDR'],
     [{ cidrBlock: '10.16.0.0' }, 'write one CIDR such as'],
     [{ cidrBlock: '10.16.0.0/16,' }, 'write one CIDR such as'],
     [{ cidrBlock: '10.16.0.0/16, fd00::/112' }, 'write one CIDR such as'],

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { makePod, makeSubnet, World } from '../testing/world.ts';
+
+const subnet = makeSubnet('blue', '10.50.0.0/24,fd00:10:50::/112', {
+  mtu: 1400,
+  dhcp: { v4: 'dns_server={10.0.0.1;10.0.0.2},lease_time=60', v6: '' },
+  ra: 'address_mode=slaac,mtu=1300',
+  multicastSnoop: true,
+});
+const onBlue = (name: string, annotations: Record<string, string> = {}): ReturnType<typeof makePod> =>
+  makePod('default', name, 'node-1', { annotations: { 'ovn.kubernetes.io/logical_switch': 'blue', ...annotations } });
+
+type Columns = Readonly<Record<string, unknown>>;
+const columnsOf = (world: World, table: string, name: string): Columns | undefined =>
+  world.sink.rows(table).find(({ columns }) => columns['name'] === name)?.columns;
+const optionsOf = (world: World, reference: unknown): object | undefined => {
+  const row = world.sink.rows('DHCP_Options').find(({ uuid }) => uuid === reference);
+  return row === undefined ? undefined : Object.fromEntries(row.columns['options'] as ReadonlyMap<string, string>);
+};
+
+describe('DHCP and router advertisements of a Subnet', () => {
+  it('are rows of the subnet, to which its ports refer', async () => {
+    const world = World.standard();
+    world.set('Subnet', subnet);
+    world.set('Pod', onBlue('a'));
+    world.set('Pod', onBlue('b', { 'ovn.kubernetes.io/ip_family': 'IPv6' }));
+    world.set('Pod', makePod('default', 'elsewhere', 'node-1'));
+    await world.settle();
+    const a = columnsOf(world, 'Logical_Switch_Port', 'a.default');
+    const mac = columnsOf(world, 'Logical_Router_Port', 'ovn-cluster_blue')?.['mac'];
+    expect(optionsOf(world, a?.['dhcpv4_options'])).toEqual({
+      dns_server: '{10.0.0.1,10.0.0.2}',
+      lease_time: '60',
+      mtu: '1400',
+      router: '10.50.0.1',
+      server_id: '10.50.0.1',
+      server_mac: mac,
+    });
+    expect(optionsOf(world, a?.['dhcpv6_options'])).toEqual({ server_id: mac });
+    const b = columnsOf(world, 'Logical_Switch_Port', 'b.default');
+    expect(b).not.toHaveProperty('dhcpv4_options');
+    expect(b?.['dhcpv6_options']).toBe(a?.['dhcpv6_options']);
+    expect(columnsOf(world, 'Logical_Switch_Port', 'elsewhere.default')).not.toHaveProperty('dhcpv4_options');
+    expect(columnsOf(world, 'Logical_Router_Port', 'ovn-cluster_blue')?.['ipv6_ra_configs']).toEqual(
+      new Map([
+        ['address_mode', 'slaac'],
+        ['max_interval', '30'],
+        ['min_interval', '5'],
+        ['send_periodic', 'true'],
+        ['mtu', '1300'],
+      ]),
+    );
+    expect(columnsOf(world, 'Logical_Switch', 'blue')?.['other_config']).toMatchObject(
+      new Map([
+        ['mcast_snoop', 'true'],
+        ['mcast_querier', 'true'],
+        ['mcast_eth_src', mac],
+        ['mcast_ip4_src', '10.50.0.1'],
+      ]),
+    );
+    expect(world.sink.rows('DHCP_Options')).toHaveLength(2);
+  });
+
+  it('are a row of the pod that asks for other ones, unless nobody can read them', async () => {
+    const world = World.standard();
+    world.set('Subnet', subnet);
+    const key = 'ovn.kubernetes.io/dhcp-v4-options';
+    world.set('Pod', onBlue('a', { [key]: 'lease_time=5' }));
+    world.set('Pod', onBlue('b', { [key]: 'lease_time=soon' }));
+    await world.settle();
+    const of = (name: string): object | undefined =>
+      optionsOf(world, columnsOf(world, 'Logical_Switch_Port', name)?.['dhcpv4_options']);
+    expect(of('a.default')).toMatchObject({ lease_time: '5', router: '10.50.0.1' });
+    expect(of('a.default')).not.toHaveProperty('dns_server');
+    expect(of('b.default')).toMatchObject({ lease_time: '60' });
+    expect(world.events.join()).toContain('b InvalidAnnotation: annotation ovn.kubernetes.io/dhcp-v4-options');
+    world.set('Subnet', { ...makeSubnet('blue', subnet.cidrBlock), uid: subnet.uid });
+    await world.settle();
+    expect(world.sink.rows('DHCP_Options')).toEqual([]);
+    expect(columnsOf(world, 'Logical_Switch', 'blue')?.['other_config']).toEqual(new Map());
+  });
+});
