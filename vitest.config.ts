@@ -4,6 +4,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 const beside = [
   'attachments',
   'cluster-policy',
+  'dhcp',
   'docs',
   'ip-pool',
   'network-policy',
