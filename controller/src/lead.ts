@@ -248,6 +248,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     client,
     state,
     defaultVpc: config.defaultVpc,
+    lasting: { vpcs: [config.defaultVpc], subnets: [config.defaultSubnet.name, config.joinSubnet.name] },
     signal,
     inferred: (change) => brain.engine.inferred(change),
     // Until everything is listed nothing may be decided.

@@ -71,6 +71,9 @@ function addressesLeft({ name }: Subnet, brain: Brain): WantedCondition {
   return { type: 'AddressesAvailable', status: 'False', reason: 'Exhausted', message };
 }
 
+const deletionIgnored =
+  'it was deleted, and stays in force: it is named in the configuration of the controller, which would make it again; no pod is touched';
+
 function ready(subnet: Subnet, brain: Brain, state: State, held: string | undefined): WantedCondition {
   const condition = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
     type: 'Ready',
@@ -98,6 +101,7 @@ function ready(subnet: Subnet, brain: Brain, state: State, held: string | undefi
   if (verdict === undefined) return condition('False', 'Pending', 'not looked at yet');
   if (!verdict.ok) return condition('False', verdict.reason, verdict.message);
   if (held !== undefined) return condition('False', 'RefusedByOVN', held);
+  if (subnet.deletionIgnored === true) return condition('True', 'DeletionIgnored', deletionIgnored);
   const vpc = state.get('Vpc', subnet.vpc);
   if (vpc?.deleting === true)
     return condition('True', 'VpcDeleting', `vpc "${subnet.vpc}" is being deleted and waits for this subnet`);
@@ -130,5 +134,7 @@ export function vpcStatus(
     return { fields, conditions: [condition('False', 'Deleting', left)] };
   }
   if (refused !== undefined) return { fields, conditions: [condition('False', 'RefusedByOVN', refused)] };
+  if (vpc?.deletionIgnored === true)
+    return { fields, conditions: [condition('True', 'DeletionIgnored', deletionIgnored)] };
   return { fields, conditions: [condition('True', 'Ready', 'in the northbound database')] };
 }

@@ -75,6 +75,8 @@ export interface VirtualMachineInstance extends Meta {
 }
 
 export interface Vpc extends Meta {
+  /** Somebody deleted it, and it stays in force: the cluster cannot be without it. */
+  readonly deletionIgnored?: true;
   readonly namespaces: readonly string[];
   readonly finalizers: readonly string[];
   readonly generation: number;
@@ -90,6 +92,8 @@ export interface SubnetAcl {
 }
 
 export interface Subnet extends Meta {
+  /** See {@link Vpc.deletionIgnored}. */
+  readonly deletionIgnored?: true;
   readonly vpc: string;
   readonly cidrBlock: string;
   readonly gateway: string;

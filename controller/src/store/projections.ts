@@ -149,6 +149,16 @@ export function projectVpc(vpc: VpcObject): Vpc {
   };
 }
 
+/**
+ * What the cluster cannot be without stays in force when somebody deletes it: a deletion cannot be taken back, so it waits
+ * for ever behind our finalizer instead.
+ */
+export function lasting<T extends Meta & { readonly deletionIgnored?: true }>(object: T, names: readonly string[]): T {
+  return object.deleting && names.includes(object.name)
+    ? { ...object, deleting: false, deletionIgnored: true }
+    : object;
+}
+
 export function projectSubnet(subnet: SubnetObject, defaultVpc: string): Subnet {
   const { spec } = subnet;
   return {

@@ -41,6 +41,7 @@ import { type ClusterPolicyKind, clusterPolicyKinds } from '../policy/cluster-mo
 import type { Key, Tables, WatchedKind } from './model.ts';
 import { watchOptional } from './optional-watch.ts';
 import {
+  lasting,
   projectClusterPolicy,
   projectIp,
   projectIpPool,
@@ -62,6 +63,8 @@ export interface WatchOptions {
   readonly client: StreamRequester;
   readonly state: State;
   readonly defaultVpc: string;
+  /** Names of what the cluster cannot be without. */
+  readonly lasting: { readonly vpcs: readonly string[]; readonly subnets: readonly string[] };
   readonly signal: AbortSignal;
   readonly inferred: (change: () => void) => void;
   readonly changed: (kind: WatchedKind, keys: readonly Key[]) => void;
@@ -82,11 +85,11 @@ export async function watchAll(options: WatchOptions): Promise<void> {
   await Promise.all([
     watch(options, 'Vpc', VPCS, (vpc) => {
       options.seenVpc(vpc);
-      return projectVpc(vpc);
+      return lasting(projectVpc(vpc), options.lasting.vpcs);
     }),
     watch(options, 'Subnet', SUBNETS, (subnet) => {
       options.seenSubnet(subnet);
-      return projectSubnet(subnet, options.defaultVpc);
+      return lasting(projectSubnet(subnet, options.defaultVpc), options.lasting.subnets);
     }),
     watch<IP, 'IpRecord'>(options, 'IpRecord', IPS, (ip) => {
       options.seenIp(ip);
