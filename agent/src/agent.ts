@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { announcement, type Subnet } from '@ovenbird/crds';
+import { announcement, parseNetem, type Subnet } from '@ovenbird/crds';
 import type { Change, Node, ObjectRef, Pod } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
@@ -13,7 +13,7 @@ import { applyNat, listNat, natRuleset } from './host/nat.ts';
 import { followNft } from './host/nft-monitor.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
-import { conditionPatch, type NodeConditionInput, networkUnavailable } from './node/conditions.ts';
+import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
 import { Serving } from './node/serving.ts';
 import {
@@ -43,6 +43,8 @@ export interface AgentParts {
   readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
   /** Reports on the Node object (an Event). */
   readonly noteNode: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** Warns on a Pod (an Event). */
+  readonly notePod: (pod: Pod, reason: string, message: string) => void;
   /** Patches the status of this node's Node object (strategic merge). */
   readonly patchNodeStatus: (patch: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Ends the agent. */
@@ -64,13 +66,19 @@ function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
   return gateway(old) !== undefined && gateway(now) !== undefined && gateway(old) !== gateway(now);
 }
 
+/** Whether a pod asks for other delay or loss than before. */
+function netemEdited({ old, new: now }: Change<Pod>): boolean {
+  const text = (pod: Pod | undefined): string => parseNetem(pod?.metadata.annotations ?? {}).text;
+  return text(old) !== text(now);
+}
+
 /** Whether the host may have to change: the counts in a Subnet's status, new every second while pods come, are nothing to it. */
 function subnetEdited({ old, new: now }: Change<Subnet>): boolean {
   const read = (subnet: Subnet | undefined): unknown => subnet && [subnet.spec, subnet.status?.vpc];
   return !isDeepStrictEqual(read(old), read(now));
 }
 
-type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'install' | 'conditions';
+type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'netem' | 'install' | 'conditions';
 
 /**
  * The agent of one node: loops that keep the host as it should be, each woken by what it depends on, and the attachments
@@ -128,6 +136,7 @@ export class Agent {
       forward: loop('forward', () => this.#forward()),
       collect: loop('collect', () => this.attachments.collectAbandoned()),
       gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
+      netem: loop('netem', (until) => this.#emulate(until)),
       // Without API server nothing is decided anew: that is no fault of this node.
       install: loop('install', async () => {
         if (watches.pods.generation > 0) await this.#serving.reconcile();
@@ -152,6 +161,7 @@ export class Agent {
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
       if (changes.some(gatewayMoved)) this.#trigger('gateways');
+      if (changes.some(netemEdited)) this.#trigger('netem');
     });
     // An object that the agent does not know of, or one whose container has just gone.
     watches.containers.onChange(() => this.#trigger('collect'));
@@ -163,7 +173,7 @@ export class Agent {
     void followNft('chains', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void followNft('destroy rules', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
-      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'install'))
+      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'netem', 'install'))
       .catch(() => {});
   }
 
@@ -278,6 +288,7 @@ export class Agent {
         if (row?.name === HOST_PORT) this.#trigger('ovn0', 'bootstrap');
         else if (row?.name === 'br-int') this.#trigger('install');
         else if (lostLink(change.old, change.new)) this.#trigger('collect');
+        if (change.old === undefined || change.new === undefined) this.#trigger('netem');
       }
     }
   }
@@ -364,6 +375,15 @@ export class Agent {
     else if (this.#conditions.get(condition.type)?.status === 'True')
       noteNode('Normal', 'InService', 'pods can be attached again');
     this.#say(condition);
+  }
+
+  async #emulate(signal: AbortSignal): Promise<void> {
+    const { notePod } = this.#parts;
+    const condition = networkEmulation(false);
+    const lacked = this.attachments.lacksNetem;
+    await this.attachments.followNetem((pod) => notePod(pod, 'NetemUnavailable', condition.message), signal);
+    // A node on which nobody ever asked says nothing.
+    if (lacked || this.attachments.lacksNetem) this.#say(networkEmulation(!this.attachments.lacksNetem));
   }
 
   #say(condition: NodeConditionInput): void {

@@ -58,6 +58,9 @@ async function serve(config: AgentConfig): Promise<void> {
     const node = watches.nodes.get(config.nodeName);
     if (node !== undefined) events.record(NODES, node, { type, reason, message });
   };
+  const notePod = (pod: Pod, reason: string, message: string): void => {
+    events.record(PODS, pod, { type: 'Warning', reason, message });
+  };
   const nodes = client.resource(NODES);
   const patchNodeStatus = async (patch: Readonly<Record<string, unknown>>): Promise<void> => {
     const options = { type: 'strategic', fieldManager: 'ovenbird-agent', signal, timeoutMs: 10_000 } as const;
@@ -73,7 +76,18 @@ async function serve(config: AgentConfig): Promise<void> {
     node: () => watches.nodes.get(config.nodeName),
     nodeName: config.nodeName,
   });
-  const agent = new Agent({ config, ovs, watches, containers, log, signal, lookup, noteNode, patchNodeStatus });
+  const agent = new Agent({
+    config,
+    ovs,
+    watches,
+    containers,
+    log,
+    signal,
+    lookup,
+    noteNode,
+    notePod,
+    patchNodeStatus,
+  });
   const flows = lazyFlowService(config, ovs, log, signal);
   const answer: HttpHandler = (request, response) =>
     handleQuery({ status: () => agent.status(), unready: () => agent.unready(), flows }, request, response);

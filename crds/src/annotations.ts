@@ -95,6 +95,14 @@ export const request = {
   ingressBurst: 'ovn.kubernetes.io/ingress_burst',
   /** Whole Mbit. */
   egressBurst: 'ovn.kubernetes.io/egress_burst',
+  /** Delay of packets to the pod, whole milliseconds. */
+  latency: 'ovn.kubernetes.io/latency',
+  /** By how much the delay varies, whole milliseconds. */
+  jitter: 'ovn.kubernetes.io/jitter',
+  /** Packets to the pod that are lost, percent. */
+  loss: 'ovn.kubernetes.io/loss',
+  /** Packets that are delayed at once at most. */
+  limit: 'ovn.kubernetes.io/limit',
   /** Options of DHCPv4 for this pod instead of those of its Subnet: `name=value` joined by commas. */
   dhcpV4Options: 'ovn.kubernetes.io/dhcp-v4-options',
   /** The same of DHCPv6. */

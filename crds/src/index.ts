@@ -44,6 +44,7 @@ export type { CustomResourceDefinition, FieldProblem, Kind, PrinterColumn } from
 export { DEFAULT_LOG_RATE } from './log-rate.ts';
 export { isMac, type Mac, parseMac } from './mac.ts';
 export type { Condition, CustomResource, ObjectMeta } from './metadata.ts';
+export { type Netem, parseNetem } from './netem.ts';
 export {
   MAX_QOS_RULES,
   parseBits,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLab, type TestLab } from '../src/lab.ts';
-import { namespace, pod } from '../src/objects.ts';
+import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
 import { throughput } from '../src/throughput.ts';
 
 /** Pod bandwidth by NB QoS rows. A rate is a property of the data, not a duration: the bounds are those of the meter. */
@@ -72,5 +72,44 @@ describe('bandwidth', () => {
     expect(await bandwidth()).toContain('rate=50000');
     await lab.kubectl(['annotate', 'pod', 'limited', '-n', ns, 'ovn.kubernetes.io/egress_rate-']);
     await lab.waitFor('no limit', async () => ((text) => text.trim() === '' || text)(await bandwidth()), 10_000);
+  });
+
+  it('delays packets where the kernel can, and says so where it cannot', async () => {
+    const milliseconds = async (): Promise<number> => {
+      const [address = ''] = addressesOf(await lab.get<PodObject>('pod', 'server', '-n', ns));
+      const answer = await lab.exec(ns, 'free', 'ping', '-c', '1', '-W', '2', '-n', address);
+      return Number(/time=([0-9.]+)/.exec(answer)?.[1]);
+    };
+    /** Status and reason of the node's condition. */
+    const emulation = async (): Promise<string> => {
+      const { status } = await lab.get<{ status: { conditions: { type: string; status: string; reason: string }[] } }>(
+        ...['node', 'node-2'],
+      );
+      const found = status.conditions.find(({ type }) => type === 'ovenbird.io/NetworkEmulation');
+      return found === undefined ? 'none' : `${found.status} ${found.reason}`;
+    };
+    await lab.kubectl(['annotate', 'pod', 'free', '-n', ns, 'ovn.kubernetes.io/latency=300']);
+    const outcome = await lab.waitFor(
+      'a delay, or an event',
+      async () => {
+        const lacks = (await lab.kubectl(['get', 'events', '-n', ns])).includes('NetemUnavailable');
+        if (lacks) return { lacks };
+        return (await milliseconds()) >= 300 ? { lacks } : 'neither';
+      },
+      15_000,
+    );
+    if (outcome.lacks)
+      await lab.waitFor(
+        'the condition of the node',
+        async () => ((text) => text === 'False KernelWithoutNetem' || text)(await emulation()),
+        10_000,
+      );
+    await lab.kubectl(['annotate', 'pod', 'free', '-n', ns, 'ovn.kubernetes.io/latency-']);
+    await lab.waitFor(
+      'neither delay nor complaint',
+      async () =>
+        (outcome.lacks ? (await emulation()) === 'True NothingLacks' : (await milliseconds()) < 300) || 'still',
+      10_000,
+    );
   });
 });

@@ -20,6 +20,7 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   NETWORK_UNAVAILABLE,
   'ovenbird.io/GatewayHealthy',
   'ovenbird.io/TunnelsHealthy',
+  'ovenbird.io/NetworkEmulation',
 ]);
 
 /** {@link NETWORK_UNAVAILABLE}. @param reason why pods cannot be attached; undefined when they can */
@@ -27,6 +28,19 @@ export function networkUnavailable(reason: string | undefined): NodeConditionInp
   return reason === undefined
     ? { type: NETWORK_UNAVAILABLE, status: 'False', reason: 'OvenbirdServes', message: 'pods can be attached' }
     : { type: NETWORK_UNAVAILABLE, status: 'True', reason: 'OvenbirdCannotServe', message: reason };
+}
+
+/** Whether pods of this node get the delay and loss that they ask for. */
+export function networkEmulation(works: boolean): NodeConditionInput {
+  const type = 'ovenbird.io/NetworkEmulation';
+  return works
+    ? { type, status: 'True', reason: 'NothingLacks', message: 'every pod has the delay and loss that it asks for' }
+    : {
+        type,
+        status: 'False',
+        reason: 'KernelWithoutNetem',
+        message: 'the kernel has no sch_netem: annotations latency, jitter, loss and limit of pods have no effect here',
+      };
 }
 
 /**

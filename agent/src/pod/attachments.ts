@@ -1,3 +1,4 @@
+import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
 import { interfaceNamed } from '../ovs/database.ts';
@@ -8,6 +9,7 @@ import type { PodContext } from './context.ts';
 import { detach } from './detach.ts';
 import { followGateway, movedGateways } from './gateway.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import { applyNetem, changedNetem } from './netem.ts';
 import type { CniRequest } from './request.ts';
 import type { CniAddResult } from './result.ts';
 import { hostVethName } from './veth.ts';
@@ -26,6 +28,8 @@ export class Attachments {
   readonly #context: PodContext;
   readonly #lock = new KeyedLock();
   readonly #adding = new Map<string, AbortController>();
+  /** What links were to do that this kernel cannot, by host end. */
+  readonly #withoutNetem = new Map<string, string>();
 
   constructor(context: PodContext) {
     this.#context = context;
@@ -119,6 +123,38 @@ export class Attachments {
         .catch((error: unknown) => failures.push(`${moved.pod.namespace}/${moved.pod.name}: ${textOf(error)}`));
     }
     report(failures);
+  }
+
+  /**
+   * Has pods' links delay and lose packets as their annotations say now. @throws AgentError the failures together
+   * @param unsupported called for a pod whose wish this kernel cannot fulfil; it is not tried again until it is another one
+   */
+  async followNetem(unsupported: (pod: Pod) => void, signal: AbortSignal): Promise<void> {
+    const { ovs } = this.#context;
+    const failures: string[] = [];
+    const changed = changedNetem(this.#context);
+    for (const key of this.#withoutNetem.keys())
+      if (!changed.some(({ hostName, text }) => hostName === key && this.#withoutNetem.get(key) === text))
+        this.#withoutNetem.delete(key);
+    for (const one of changed) {
+      const { hostName, pod, text } = one;
+      if (this.#withoutNetem.has(hostName)) continue;
+      const done = this.#lock.run(hostName, () => applyNetem(ovs, one, signal));
+      await done.then(
+        (works) => {
+          if (works) return;
+          this.#withoutNetem.set(hostName, text);
+          unsupported(pod);
+        },
+        (error: unknown) => failures.push(`${pod.metadata.namespace}/${pod.metadata.name}: ${textOf(error)}`),
+      );
+    }
+    report(failures);
+  }
+
+  /** Whether a pod asks for delay or loss in vain. */
+  get lacksNetem(): boolean {
+    return this.#withoutNetem.size > 0;
   }
 
   /** Goes on after a failure; returns what failed. */

@@ -1,3 +1,4 @@
+import { parseNetem } from '@ovenbird/crds';
 import type { ApiEffects } from '../api-effects.ts';
 import { dhcpProblems } from '../compile/dhcp.ts';
 import { namesOf, qosProblem } from '../qos/binding.ts';
@@ -26,10 +27,12 @@ export function podProblems(
     .map((name) => groupProblem(pod, name, vpc, reader))
     .filter((message) => message !== undefined);
   return [
-    ...[...bandwidthOf(pod.annotations).problems, ...dhcpProblems(pod)].map((message) => ({
-      reason: 'InvalidAnnotation',
-      message,
-    })),
+    ...[...bandwidthOf(pod.annotations).problems, ...dhcpProblems(pod), ...parseNetem(pod.annotations).problems].map(
+      (message) => ({
+        reason: 'InvalidAnnotation',
+        message,
+      }),
+    ),
     // Without its namespace nobody knows what the pod may do.
     ...(namespace === undefined ? [] : portOptionsOf(pod.annotations, namespace).problems),
     ...policies.map((message) => ({ reason: 'QoSPolicyForbidden', message })),
