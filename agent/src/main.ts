@@ -12,7 +12,7 @@ import { AgentError } from './error.ts';
 import { lazyFlowService } from './flows/lazy.ts';
 import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
 import { Containers } from './pod/containers.ts';
-import { handleQuery } from './query-server.ts';
+import { handlePublicQuery, handleQuery, type QuerySource } from './query-server.ts';
 import { closeServer, type HttpHandler, listenUnix } from './unix-server.ts';
 import { startWatches } from './watches.ts';
 
@@ -89,11 +89,12 @@ async function serve(config: AgentConfig): Promise<void> {
     patchNodeStatus,
   });
   const flows = lazyFlowService(config, ovs, log, signal);
-  const answer: HttpHandler = (request, response) =>
-    handleQuery({ status: () => agent.status(), unready: () => agent.unready(), flows }, request, response);
+  const source: QuerySource = { status: () => agent.status(), unready: () => agent.unready(), flows };
+  const answer: HttpHandler = (request, response) => handleQuery(source, request, response);
+  const answerPublic: HttpHandler = (request, response) => handlePublicQuery(source, request, response);
   const servers: Server[] = [];
   servers.push(await listenUnix(config.querySocket, { socket: 0o660 }, answer));
-  if (config.listen !== undefined) servers.push(await listenTcp(config.listen, answer));
+  if (config.listen !== undefined) servers.push(await listenTcp(config.listen, answerPublic));
   await agent.start();
   servers.push(
     await listenUnix(config.cniSocket, { socket: 0o600, directory: 0o700 }, (request, response) =>

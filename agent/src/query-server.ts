@@ -13,6 +13,24 @@ export interface QuerySource {
 
 const KNOWN = 'known: /status /healthz /readyz /metrics /traffic /traffic?pod=NAMESPACE/NAME\n';
 
+/** What a network may ask: counters and health, which say nothing that the Kubernetes API would hide. */
+const PUBLIC: readonly string[] = ['/healthz', '/readyz', '/metrics'];
+
+/** Handles requests of `listen`, where anybody may ask who reaches the address: `/healthz`, `/readyz`, `/metrics`. */
+export async function handlePublicQuery(
+  source: QuerySource,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { pathname } = URL.parse(request.url ?? '/', 'http://agent') ?? new URL('http://agent');
+  if (PUBLIC.includes(pathname)) {
+    await handleQuery(source, request, response);
+    return;
+  }
+  response.writeHead(404, { 'content-type': 'text/plain' });
+  response.end(`known: ${PUBLIC.join(' ')}; the rest is on the query socket\n`);
+}
+
 /**
  * Handles the read-only requests: `GET /status` (JSON), `/healthz` (the process answers), `/readyz` (pods can be
  * attached; 503 with the reason when not), `/metrics` (Prometheus), `/traffic` (JSON: what rules allowed and dropped on

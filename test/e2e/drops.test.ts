@@ -171,6 +171,20 @@ describe('drops', () => {
     expect(metrics).toMatch(/^ovenbird_agent_statistics_ok 1$/m);
   });
 
+  it('serves metrics to the network, and nothing else', async () => {
+    const url = `http://${lab.state.nodes[0]?.addresses.ipv4}:${underlay.agentPort}`;
+    const script =
+      'const [url, method] = process.argv.slice(1); require("http").request(url, { method }, (response) =>' +
+      ' { process.stdout.write(response.statusCode + "\\n"); response.pipe(process.stdout); }).end();';
+    const asked = (path: string, method = 'GET'): Promise<string> =>
+      lab.outside(process.execPath, '-e', script, `${url}${path}`, method);
+    expect(await asked('/metrics')).toMatch(/^200\n[^]*^ovenbird_agent_statistics_ok 1$/m);
+    expect(await asked('/healthz')).toMatch(/^200\n/);
+    expect(await asked('/traffic')).toMatch(/^404\n/);
+    expect(await asked('/status')).toMatch(/^404\n/);
+    expect(await asked('/metrics', 'POST')).toMatch(/^405\n/);
+  });
+
   it('explains flows to nobody without a certificate of the cluster', async () => {
     const script =
       'const [url, pki, own] = process.argv.slice(1); const read = (name) => require("fs").readFileSync(pki + "/" + name);' +

@@ -13,6 +13,8 @@ export const underlay = {
   southboundPort: 6642,
   /** Where the controller explains flows to agents, TLS. */
   lookupPort: 10_661,
+  /** Metrics and health of each agent, on its node's address. */
+  agentPort: 10_662,
   /** Kubernetes API. */
   apiPort: 6443,
   /**

@@ -150,6 +150,8 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         datapathType: 'netdev',
         cniSocket: files.cniSocket,
         querySocket: files.querySocket,
+        // Not the node's address: that goes and comes with br-underlay.
+        listen: `0.0.0.0:${underlay.agentPort}`,
         ovsRunDir: files.run,
         ovnRunDir: files.run,
         netnsDirs: ['/run/netns'],
