@@ -111,6 +111,15 @@ export class Allocator {
     return this.#pools.get(subnet)?.users ?? 0;
   }
 
+  /** Some of those who hold an address of the subnet, pods first. Looks at everybody: for a subnet that is to go. */
+  ownersIn(subnet: string, most: number): readonly string[] {
+    const owners: string[] = [];
+    for (const [owner, { address }] of this.#held) if (address.subnet === subnet) owners.push(owner);
+    return owners
+      .toSorted((a, b) => Number(b.startsWith('Pod/')) - Number(a.startsWith('Pod/')) || (a < b ? -1 : 1))
+      .slice(0, most);
+  }
+
   held(owner: string): Address | undefined {
     return this.#held.get(owner)?.address;
   }

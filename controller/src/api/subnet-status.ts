@@ -1,5 +1,6 @@
 import { type SubnetNode, type SubnetStatus, statusCount, type VpcStatus } from '@ovenbird/crds';
 import type { Brain } from '../brain.ts';
+import { splitOwner } from '../compile/names.ts';
 import type { Subnet } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 
@@ -71,6 +72,15 @@ function addressesLeft({ name }: Subnet, brain: Brain): WantedCondition {
   return { type: 'AddressesAvailable', status: 'False', reason: 'Exhausted', message };
 }
 
+/** Who holds an address, for people. */
+function holderText(owner: string, brain: Brain, state: State): string {
+  const [kind, key] = splitOwner(owner);
+  const user = brain.loans.userOf(owner);
+  if (user !== undefined) return `${kind} ${key} for ${user.replace('Pod/', 'pod ')}`;
+  if (kind === 'Pod') return state.get('PodAddress', key) === undefined ? `kept for pod ${key}` : `pod ${key}`;
+  return `${kind === 'Attachment' ? 'attachment' : kind} ${key}`;
+}
+
 const deletionIgnored =
   'it was deleted, and stays in force: it is named in the configuration of the controller, which would make it again; no pod is touched';
 
@@ -82,14 +92,8 @@ function ready(subnet: Subnet, brain: Brain, state: State, held: string | undefi
     message,
   });
   if (subnet.deleting) {
-    const users = [
-      ...state.index('PodAddress', 'subnet', subnet.name),
-      ...state.index('AttachmentAddress', 'subnet', subnet.name),
-    ];
     const count = brain.allocator.usersOf(subnet.name);
-    const names = users
-      .slice(0, 5)
-      .map((address) => address.owner.replace('Pod/', 'pod ').replace('Attachment/', 'attachment '));
+    const names = brain.allocator.ownersIn(subnet.name, 5).map((owner) => holderText(owner, brain, state));
     const list = names.length === 0 ? '' : `: ${names.join(', ')}${count > names.length ? ', ...' : ''}`;
     return condition(
       'False',

@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { subnetStatus } from './api/subnet-status.ts';
+import {
+  makeIp,
+  makePod,
+  makePool,
+  makeStatefulSet,
+  makeSubnet,
+  makeVip,
+  makeVpc,
+  type Watched,
+  World,
+} from './testing/world.ts';
+
+const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+const P = 'ovn.kubernetes.io/';
+const inRed = { [`${P}logical_switch`]: 'red' };
+
+/** Everything that holds an address, or is held by one. */
+const objects: readonly (readonly [Watched, string])[] = [
+  ['Vpc', 'island'],
+  ['Subnet', 'red'],
+  ['Subnet', 'shore'],
+  ['IPPool', 'spare'],
+  ['Vip', 'front'],
+  ['Vip', 'own'],
+  ['IpRecord', 'printer'],
+  ['StatefulSet', 'default/db'],
+  ['VirtualMachine', 'default/vm'],
+  ['Pod', 'default/plain'],
+  ['Pod', 'default/pooled'],
+  ['Pod', 'default/sharing'],
+  ['Pod', 'default/owner'],
+  ['Pod', 'default/db-0'],
+  ['Pod', 'default/launcher'],
+  ['Pod', 'default/island'],
+];
+
+async function full(): Promise<World> {
+  const world = World.standard();
+  world.set('Vpc', makeVpc('island', { finalizers: ['ovenbird.io/controller'] }));
+  const finalizers = ['ovenbird.io/controller'];
+  world.set('Subnet', makeSubnet('red', '10.50.0.0/24,fd00:10:50::/120', { finalizers }));
+  world.set('Subnet', makeSubnet('shore', '10.50.0.0/24', { vpc: 'island', namespaces: ['default'], finalizers }));
+  world.set('IPPool', makePool('spare', 'red', ['10.50.0.16/28', 'fd00:10:50::10/124'], { addressSet: true }));
+  world.set('Vip', makeVip('front', 'red', 'default'));
+  world.set('Vip', makeVip('own', 'red', 'default'));
+  world.set('IpRecord', makeIp('printer', 'red', { v4: '10.50.0.9' }));
+  world.set('StatefulSet', makeStatefulSet('default', 'db', { template: inRed }));
+  const machine = { name: 'vm', namespace: 'default', uid: 'vm', created: '', deleting: false };
+  world.set('VirtualMachine', { ...machine, template: inRed });
+  await world.settle();
+  const pod = (name: string, annotations: Record<string, string>, keepFor?: string): void =>
+    world.set(
+      'Pod',
+      makePod('default', name, 'node-1', { annotations, ...(keepFor === undefined ? {} : { keepFor }) }),
+    );
+  pod('plain', inRed);
+  pod('pooled', { [`${P}ip_pool`]: 'spare' });
+  pod('sharing', { ...inRed, [`${P}aaps`]: 'front' });
+  pod('owner', { [`${P}vip`]: 'own' });
+  pod('db-0', inRed, 'StatefulSet/default/db');
+  pod('launcher', inRed, 'VirtualMachine/default/vm');
+  pod('island', { [`${P}logical_switch`]: 'shore' });
+  await world.settle();
+  expect([...world.state.keys('PodAddress')]).toHaveLength(7);
+  return world;
+}
+
+/** As the API server does it: what has a finalizer of ours is marked, and goes when that is taken off. */
+async function remove(world: World, kind: Watched, key: string): Promise<void> {
+  const [subnet, vpc] = [world.state.get('Subnet', key), world.state.get('Vpc', key)];
+  if (kind === 'Subnet') {
+    if (subnet !== undefined) world.set('Subnet', { ...subnet, deleting: true });
+  } else if (kind === 'Vpc') {
+    if (vpc !== undefined) world.set('Vpc', { ...vpc, deleting: true });
+  } else world.delete(kind, key);
+  await collect(world);
+}
+
+async function collect(world: World): Promise<void> {
+  await world.settle();
+  for (const finalized of world.finalized) {
+    const slash = finalized.indexOf('/');
+    const kind = finalized.slice(0, slash) as 'Subnet' | 'Vpc';
+    if (world.state.get(kind, finalized.slice(slash + 1))?.deleting === true)
+      world.delete(kind, finalized.slice(slash + 1));
+  }
+  await world.settle();
+}
+
+describe('deleting', () => {
+  it('in any order ends with nothing left, and a subnet that waits names who holds its addresses', async () => {
+    const empty = World.standard();
+    await empty.settle();
+    const order = fc.shuffledSubarray(
+      objects.map((_, index) => index),
+      { minLength: objects.length },
+    );
+    await fc.assert(
+      fc.asyncProperty(order, fc.nat(objects.length), async (indexes, restart) => {
+        let world = await full();
+        for (const [step, index] of indexes.entries()) {
+          if (step === restart) {
+            world = await world.restarted();
+            await collect(world);
+          }
+          const [kind, key] = objects[index] ?? ['Pod', ''];
+          await remove(world, kind, key);
+          for (const subnet of world.state.list('Subnet')) {
+            if (!subnet.deleting) continue;
+            const [ready] = subnetStatus(subnet, world.brain, world.state, () => undefined).conditions;
+            expect(ready?.message, subnet.name).toMatch(
+              /^waits for \d+ address(es)? in use: ((kept for )?pod|Vip|IP|VirtualMachine) /,
+            );
+          }
+        }
+        await collect(world);
+        const left = objects.filter(([kind, key]) => world.state.get(kind, key) !== undefined);
+        expect(left).toEqual([]);
+        expect(world.state.list('IpRecord').filter(({ subnet }) => subnet !== 'join')).toEqual([]);
+        expect([...world.state.keys('PodAddress')]).toEqual([]);
+        const rows = (of: World): readonly string[] =>
+          of.sink
+            .rows()
+            .map(({ table, key }) => `${table} ${key.replace(/@.*/, '')}`)
+            .sort();
+        expect(rows(world)).toEqual(rows(empty));
+        expect(world.brain.allocator.usersOf('red') + world.brain.allocator.usersOf('shore')).toBe(0);
+      }),
+      { seed, numRuns: Number(process.env['RUNS'] ?? 25) },
+    );
+  });
+});
