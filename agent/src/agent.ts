@@ -24,6 +24,7 @@ import {
   type Ovs,
   type OvsChange,
 } from './ovs/database.ts';
+import { SharedCommits } from './ovs/shared-commits.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
 import type { Containers } from './pod/containers.ts';
@@ -108,7 +109,8 @@ export class Agent {
     const dataplane = (): ReturnType<typeof dataplaneProblem> => dataplaneProblem(config);
     const { pods } = watches;
     const { containers } = parts;
-    this.attachments = new Attachments({ config, ovs, pods, containers, lookup, mtuOf, dataplane, log });
+    const commits = new SharedCommits(ovs);
+    this.attachments = new Attachments({ config, ovs, commits, pods, containers, lookup, mtuOf, dataplane, log });
     this.#daemons = new Daemons({ config, log, signal, onChange: () => this.#trigger('bootstrap', 'install') });
     this.#serving = new Serving({
       installed: cniInstalled(config),

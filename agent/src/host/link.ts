@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { AgentError } from '../error.ts';
+import { deleteLinkRequest } from '../netlink/route.ts';
+import { failure, hostSocket } from '../netlink/socket.ts';
 import { run } from './run.ts';
 
 /**
@@ -11,14 +13,13 @@ export function linkExists(name: string): boolean {
   return existsSync(`/proc/sys/net/ipv4/conf/${name}`) || existsSync(`/proc/sys/net/ipv6/conf/${name}`);
 }
 
-/** Deletes a link if it is there; one that went away meanwhile (its namespace ended) is no error. */
+/** Deletes a link if it is there. @throws AgentError `host-command` */
 export async function deleteLink(name: string): Promise<void> {
   if (!linkExists(name)) return;
-  try {
-    await run('ip', ['link', 'delete', 'dev', name]);
-  } catch (error) {
-    if (linkExists(name)) throw error;
-  }
+  const request = deleteLinkRequest(name);
+  const [reply] = await hostSocket().exchange([request]);
+  // One that went away meanwhile (its namespace ended) is no error.
+  if (reply !== undefined && reply.errno !== 0 && linkExists(name)) throw failure(request, reply);
 }
 
 /** One link as `ip -json` prints it (ip-address(8), ip-link(8)), the fields we read. */

@@ -1,6 +1,6 @@
 import type { Ref } from '@ovenbird/ovsdb';
 import { deleteLink, linkExists } from '../host/link.ts';
-import { commit, interfaceNamed, type Ovs } from '../ovs/database.ts';
+import { interfaceNamed, type Ovs } from '../ovs/database.ts';
 import { type Announcement, checkRequestedAddress } from './announcement.ts';
 import { limitBandwidth } from './bandwidth.ts';
 import { podEndProblem } from './check.ts';
@@ -46,8 +46,8 @@ async function connect(
   const bind = async (): Promise<void> => {
     // A try whose reply was lost may have been carried out.
     const done = (): boolean => context.ovs.replica.table('Interface').get(uuid) !== undefined;
-    await commit(
-      context.ovs,
+    await context.commits.commit(
+      pod.portName,
       () => (done() ? undefined : attachTransaction(context.ovs, uuid, pod, attachment, plan)),
       signal,
     );
@@ -55,7 +55,7 @@ async function connect(
   };
   // Both have to be over before anything is undone.
   const configure = async (): Promise<void> => {
-    await configurePodEnd(plan, netns, signal);
+    await configurePodEnd(plan, netns);
     await limitBandwidth(plan, netns, request.config.runtimeConfig?.bandwidth, signal);
   };
   const outcomes = await Promise.allSettled([bind(), configure()]);
@@ -117,7 +117,8 @@ async function attachAnnounced(
   }
   // A leftover of an ADD that the agent did not survive. Its other end is in this pod or in none.
   await deleteLink(plan.hostName);
-  await createVeth(plan, netns, signal);
+  signal.throwIfAborted();
+  await createVeth(plan, netns);
   try {
     await connect(context, pod, request, plan, netns, signal);
   } catch (error) {

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { DataplaneProblem } from '../availability.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Ovs } from '../ovs/database.ts';
+import type { SharedCommits } from '../ovs/shared-commits.ts';
 import type { Announcement } from './announcement.ts';
 import type { Containers } from './containers.ts';
 import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
@@ -13,6 +14,8 @@ import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
 export interface PodContext {
   readonly config: Pick<AgentConfig, 'nodeName' | 'netnsDirs' | 'datapathType' | 'announceTimeout' | 'installTimeout'>;
   readonly ovs: Ovs;
+  /** Attaches and detaches ports. */
+  readonly commits: SharedCommits;
   /** The pods of this node. */
   readonly pods: Store<Pod>;
   /** Reads one pod from the API server itself; undefined when it does not exist. */

@@ -1,7 +1,6 @@
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
-import { commit, databaseUnavailable, type Ovs } from '../ovs/database.ts';
-import type { Containers } from './containers.ts';
+import { databaseUnavailable } from '../ovs/database.ts';
 import type { PodContext } from './context.ts';
 import { detachTransaction } from './interface-row.ts';
 import { hostVethName } from './veth.ts';
@@ -15,14 +14,14 @@ const DETACH_DEADLINE_MS = 15_000;
  * @throws AgentError `try-again` while the local database cannot be reached
  */
 export async function detach(
-  context: { readonly ovs: Ovs; readonly containers: Containers; readonly log: PodContext['log'] },
+  context: Pick<PodContext, 'ovs' | 'commits' | 'containers' | 'log'>,
   containerId: string,
   ifname: string,
 ): Promise<void> {
   const hostName = hostVethName(containerId, ifname);
   const signal = AbortSignal.timeout(DETACH_DEADLINE_MS);
   try {
-    await commit(context.ovs, () => detachTransaction(context.ovs, hostName, containerId), signal);
+    await context.commits.commit(hostName, () => detachTransaction(context.ovs, hostName, containerId), signal);
   } catch (error) {
     // Traffic must stop even if the row has to stay for a later DEL or GC.
     await deleteLink(hostName);

@@ -5,7 +5,7 @@ import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf, gatewaysOf, podInterfaces } from './interface-row.ts';
 import { podPortName } from './interfaces.ts';
 import { INHERITED_NETNS, openNetns } from './netns.ts';
-import { routeCommands } from './veth.ts';
+import { replaceRoutes } from './veth.ts';
 
 /** A pod whose default routes lead to where its Subnet's gateway was before. */
 export interface MovedGateway {
@@ -44,7 +44,7 @@ export async function followGateway(
   const plan = vethPlan(context, pod, attachment.containerId, attachment.ifname);
   await using netns = await openNetns(attachment.netns, config.netnsDirs);
   await run('nsenter', [`--net=${INHERITED_NETNS}`, 'ip', '-batch', '-'], {
-    input: `${routeCommands(plan, 'replace').join('\n')}\n`,
+    input: replaceRoutes(plan),
     fds: [netns.fd],
     signal,
   });

@@ -4,7 +4,8 @@ import { KeyedLock } from './keyed-lock.ts';
 import { isNetnsPath, openNetns } from './netns.ts';
 import { type CniRequest, parseRequest, podIdentity } from './request.ts';
 import { addResult } from './result.ts';
-import { hostCommands, hostVethMac, hostVethName, podCommands, type VethPlan } from './veth.ts';
+import type { NetlinkRequest } from '../netlink/message.ts';
+import { hostRequests, hostVethMac, hostVethName, podRequests, type VethPlan } from './veth.ts';
 
 const plan: VethPlan = {
   hostName: 'h0123456789ab',
@@ -30,23 +31,24 @@ describe('veth', () => {
     expect(hostVethMac('c1', 'eth0')).toMatch(/^fe(:[0-9a-f]{2}){5}$/);
   });
 
-  test('commands', () => {
-    expect(hostCommands(plan).split('\n')).toEqual([
-      'link add name h0123456789ab mtu 1442 address fe:00:00:00:00:01 type veth peer name eth0 mtu 1442 address 02:00:00:00:00:01 netns /proc/self/fd/3',
-      'link set dev h0123456789ab alias ovenbird addrgenmode none up',
-      '',
+  test('what is asked of the kernel, in the words of ip(8)', () => {
+    const words = (requests: readonly NetlinkRequest[]): readonly string[] => requests.map(({ what }) => what);
+    expect(words(hostRequests(plan, 9))).toEqual([
+      'ip link add h0123456789ab type veth peer eth0',
+      'ip link set dev h0123456789ab alias ovenbird up',
     ]);
-    expect(hostCommands({ ...plan, ipv6: false })).not.toContain('addrgenmode');
-    expect(podCommands(plan).split('\n')).toEqual([
-      'address add 10.16.0.10/16 dev eth0',
-      'address add fd00:10:16::a/112 dev eth0 nodad',
-      'link set dev eth0 up',
-      'route add default via 10.16.0.1 dev eth0 onlink',
-      'route add default via fd00:10:16::1 dev eth0 onlink',
-      '',
+    expect(words(podRequests(plan, 2))).toEqual([
+      'ip address add 10.16.0.10/16 dev eth0',
+      'ip address add fd00:10:16::a/112 dev eth0 nodad',
+      'ip link set dev eth0 up',
+      'ip route add default via 10.16.0.1 dev eth0 onlink',
+      'ip route add default via fd00:10:16::1 dev eth0 onlink',
     ]);
     const routes = [{ dst: '192.168.0.0/16', gateway: '10.16.0.9' }];
-    expect(podCommands({ ...plan, routes })).toContain('route add 192.168.0.0/16 via 10.16.0.9 dev eth0 onlink\n');
+    expect(words(podRequests({ ...plan, routes }, 2))).toContain(
+      'ip route add 192.168.0.0/16 via 10.16.0.9 dev eth0 onlink',
+    );
+    expect(words(podRequests({ ...plan, defaultRoute: false }, 2))).toHaveLength(3);
     expect(addResult('1.1.0', '/run/netns/x', { ...plan, routes }, undefined).routes.at(-1)).toEqual({
       dst: '192.168.0.0/16',
       gw: '10.16.0.9',

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { isIPv6 } from 'node:net';
+import { constants } from 'node:os';
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
-import { run } from '../host/run.ts';
-import { INHERITED_NETNS, type PodNetns } from './netns.ts';
+import type { NetlinkRequest } from '../netlink/message.ts';
+import { addAddress, addRoute, addVeth, getLink, linkIndex, nameAndRaise, raise } from '../netlink/route.ts';
+import { failure, hostSocket, RouteSocket } from '../netlink/socket.ts';
+import type { PodNetns } from './netns.ts';
 
 /** One address of a pod. */
 export interface PodAddress {
@@ -52,66 +54,69 @@ export function hostVethMac(containerId: string, ifname: string): string {
   return `fe:${(digest(containerId, ifname).slice(12, 22).match(/../g) ?? []).join(':')}`;
 }
 
-/** `ip -batch` lines, run on the node: the pair, its far end born inside the pod's namespace. */
-export function hostCommands(plan: VethPlan): string {
-  const host = `name ${plan.hostName} mtu ${plan.mtu} address ${plan.hostMac}`;
-  const peer = `name ${plan.ifname} mtu ${plan.mtu} address ${plan.mac} netns ${INHERITED_NETNS}`;
+/** Requests on the node: the pair, its far end born inside the pod's namespace. @param netns descriptor of that */
+export function hostRequests(plan: VethPlan, netns: number): readonly NetlinkRequest[] {
+  const { hostName, hostMac, ifname, mac, mtu } = plan;
   return [
-    `link add ${host} type veth peer ${peer}`,
+    addVeth({ name: hostName, mac: hostMac, mtu }, { name: ifname, mac, mtu }, netns),
     // No link-local address on the host end: what the host would send there goes straight into the pod.
-    `link set dev ${plan.hostName} alias ${LINK_ALIAS}${plan.ipv6 ? ' addrgenmode none' : ''} up`,
-    '',
-  ].join('\n');
+    nameAndRaise(hostName, LINK_ALIAS, plan.ipv6),
+  ];
 }
 
-/** `ip -batch` lines, run inside the pod. */
-export function podCommands(plan: VethPlan): string {
-  const lines: string[] = [];
-  for (const { address, prefix } of plan.addresses) {
+/** Requests inside the pod. @param link index of its end */
+export function podRequests(plan: VethPlan, link: number): readonly NetlinkRequest[] {
+  const { ifname } = plan;
+  return [
     // OVN owns the subnet, so nobody else has the address; duplicate detection would only delay it by a second.
-    lines.push(`address add ${address}/${prefix} dev ${plan.ifname}${isIPv6(address) ? ' nodad' : ''}`);
-  }
-  lines.push(`link set dev ${plan.ifname} up`);
-  return [...lines, ...routeCommands(plan, 'add'), ''].join('\n');
+    ...plan.addresses.map(({ address, prefix }) => addAddress(link, ifname, address, prefix)),
+    raise(link, ifname),
+    ...routesOf(plan).map(({ dst, gateway }) => addRoute(link, ifname, dst, gateway)),
+  ];
 }
 
-/** `ip -batch` lines of the routes inside the pod: the default ones and its own. */
-export function routeCommands(
-  plan: Pick<VethPlan, 'ifname' | 'addresses' | 'routes' | 'defaultRoute'>,
-  verb: 'add' | 'replace',
-): string[] {
-  const defaults = (plan.defaultRoute ? plan.addresses : []).map(({ gateway }) => ({ dst: 'default', gateway }));
-  return [...defaults, ...plan.routes].map(
-    ({ dst, gateway }) => `route ${verb} ${dst} via ${gateway} dev ${plan.ifname} onlink`,
+type RoutePlan = Pick<VethPlan, 'ifname' | 'addresses' | 'routes' | 'defaultRoute'>;
+
+/** Routes inside the pod: the default ones and its own. */
+function routesOf({ addresses, routes, defaultRoute }: RoutePlan): VethPlan['routes'] {
+  return [...(defaultRoute ? addresses : []).map(({ gateway }) => ({ dst: 'default', gateway })), ...routes];
+}
+
+/** `ip -batch` lines that point a pod's routes at its present gateways. */
+export function replaceRoutes(plan: RoutePlan): string {
+  const lines = routesOf(plan).map(
+    ({ dst, gateway }) => `route replace ${dst} via ${gateway} dev ${plan.ifname} onlink`,
   );
+  return `${lines.join('\n')}\n`;
 }
 
 /**
  * Creates the pair and leaves the host end up, the pod end unconfigured.
  * @throws AgentError `interface-exists` when the pod already has a link of that name; it is left untouched.
  */
-export async function createVeth(plan: VethPlan, netns: PodNetns, signal: AbortSignal): Promise<void> {
-  try {
-    await run('ip', ['-batch', '-'], { input: hostCommands(plan), fds: [netns.fd], signal });
-  } catch (error) {
-    if (error instanceof AgentError && /^ip link add .*File exists/.test(error.message)) {
-      throw new AgentError(
-        'interface-exists',
-        `${netns.path} already has an interface named ${plan.ifname}; it was left untouched`,
-        { cause: error },
-      );
-    }
-    await deleteLink(plan.hostName);
-    throw error;
+export async function createVeth(plan: VethPlan, netns: PodNetns): Promise<void> {
+  const requests = hostRequests(plan, netns.fd);
+  const replies = await hostSocket().exchange(requests);
+  const failed = replies.findIndex(({ errno }) => errno !== 0);
+  const [request, reply] = [requests[failed], replies[failed]];
+  if (request === undefined || reply === undefined) return;
+  const cause = failure(request, reply);
+  if (failed === 0 && reply.errno === constants.errno.EEXIST) {
+    throw new AgentError(
+      'interface-exists',
+      `${netns.path} already has an interface named ${plan.ifname}; it was left untouched`,
+      { cause },
+    );
   }
+  await deleteLink(plan.hostName);
+  throw cause;
 }
 
-/** Gives the pod end its addresses, brings it up and sets the default routes. One child process. */
-export async function configurePodEnd(plan: VethPlan, netns: PodNetns, signal: AbortSignal): Promise<void> {
-  const enter = [`--net=${INHERITED_NETNS}`];
-  const args = plan.disableOffload
-    ? // One shell for both programs: a fork of this process costs more than one of a small shell.
-      [...enter, 'sh', '-c', 'ip -batch - && exec ethtool -K "$0" tx off tso off gso off', plan.ifname]
-    : [...enter, 'ip', '-batch', '-'];
-  await run('nsenter', args, { input: podCommands(plan), fds: [netns.fd], signal });
+/** Gives the pod end its addresses, brings it up and sets the default routes. */
+export async function configurePodEnd(plan: VethPlan, netns: PodNetns): Promise<void> {
+  using socket = new RouteSocket(netns.fd);
+  const [found] = await socket.run([getLink(plan.ifname)]);
+  if (found?.body === undefined) throw new AgentError('host-command', `${netns.path} does not show ${plan.ifname}`);
+  await socket.run(podRequests(plan, linkIndex(found.body)));
+  if (plan.disableOffload) await socket.disableOffload(plan.ifname);
 }
