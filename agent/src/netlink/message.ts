@@ -84,7 +84,7 @@ export function decodeAnswers(datagram: Buffer): readonly NetlinkAnswer[] {
     const body = datagram.subarray(at + HEADER, at + length);
     if (datagram.readUInt16LE(at + 4) === TYPE_ERROR) {
       const said = errorText(body, datagram.readUInt16LE(at + 6));
-      answers.push({ sequence, errno: -body.readInt32LE(0), ...(said === undefined ? {} : { text: said }) });
+      answers.push({ sequence, errno: Math.abs(body.readInt32LE(0)), ...(said === undefined ? {} : { text: said }) });
     } else answers.push({ sequence, body: Buffer.from(body) });
     at += aligned(length);
   }

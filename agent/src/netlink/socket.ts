@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { AgentError } from '../error.ts';
-import { type Outcome, addressOf, close, ioctl, recv, send, setns, setsockopt, socket } from './libc.ts';
+import { addressOf, close, ioctl, type Outcome, recv, send, setns, setsockopt, socket } from './libc.ts';
 import { decodeAnswers, encodeRequests, type NetlinkReply, type NetlinkRequest } from './message.ts';
 
 const AF_NETLINK = 16;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import type { NetlinkRequest } from '../netlink/message.ts';
 import { type Announcement, checkRequestedAddress, readAnnouncement } from './announcement.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { isNetnsPath, openNetns } from './netns.ts';
 import { type CniRequest, parseRequest, podIdentity } from './request.ts';
 import { addResult } from './result.ts';
-import type { NetlinkRequest } from '../netlink/message.ts';
 import { hostRequests, hostVethMac, hostVethName, podRequests, type VethPlan } from './veth.ts';
 
 const plan: VethPlan = {

@@ -236,6 +236,9 @@ export class NodeUnderTest {
   launchAgent(): void {
     this.daemon('agent', [
       process.execPath,
+      // As docs/agent.md says.
+      '--max-semi-space-size=2',
+      '--optimize-for-size',
       join(root, 'agent', 'src', 'main.ts'),
       '--config',
       this.path('agent.json'),

@@ -204,7 +204,12 @@ describe('GC', () => {
     const rename = (...lines: readonly string[]): Promise<string> =>
       must(node.inNode('ip', '-batch', '-'), { input: `${lines.join('\n')}\n` });
     await rename(...swap(link, 'aside'), ...swap('lo', link));
-    const message = expectError(await gc({ 'cni.dev/valid-attachments': [] }), 103, `ip link delete dev ${link}: operation not supported`, '1.1.0');
+    const message = expectError(
+      await gc({ 'cni.dev/valid-attachments': [] }),
+      11,
+      `ip link delete dev ${link}: operation not supported`,
+      '1.1.0',
+    );
     expect(message).toContain(stuck.containerId);
     expect(message).not.toContain(`${fine.containerId} `);
     expect(await leftovers(node)).toEqual({ ports: [], links: [link] });

@@ -166,8 +166,8 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         serviceCidr: clusterRanges(state.options.dualStack).services.join(','),
         logLevel: 'info',
       }),
-      // A small young generation: an agent makes little garbage, and there is one on every node.
-      ['--max-semi-space-size=2'],
+      // Memory rather than speed: an agent makes little garbage, and there is one on every node.
+      ['--max-semi-space-size=2', '--optimize-for-size'],
     ),
     stale: [files.cniSocket, files.querySocket],
     // It takes CNI requests only once its node has an address on the join subnet, which shows in the node being Ready.
