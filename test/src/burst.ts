@@ -6,8 +6,9 @@ import { type NorthboundRows, ourRows, settledRows } from './northbound-rows.ts'
 import { namespace, pod } from './objects.ts';
 import { choices } from './random.ts';
 
-/** Longest time for a whole burst on a busy machine, in milliseconds. */
-const deadline = 240_000;
+/** Longest time for each part of a burst on a busy machine, in milliseconds, and for each of its pods. */
+const base = 200_000;
+const perPod = 400;
 /** Peers that each pod of a burst is asked to reach. */
 const peersEach = 5;
 
@@ -32,16 +33,25 @@ export class Burst implements Disposable {
   readonly #before: Before;
   readonly namespace: string;
   readonly names: readonly string[];
+  readonly #deadline: number;
+  readonly #progress: (line: string) => void;
 
-  private constructor(lab: TestLab, before: Before, space: string, count: number) {
+  private constructor(lab: TestLab, before: Before, space: string, count: number, progress: (line: string) => void) {
+    this.#deadline = base + count * perPod;
+    this.#progress = progress;
     this.#lab = lab;
     this.#before = before;
     this.namespace = space;
     this.names = Array.from({ length: count }, (_, index) => `p${index}`);
   }
 
-  /** Notes the state before, and makes the namespace. */
-  static async prepare(lab: TestLab, space: string, count: number): Promise<Burst> {
+  /** Notes the state before, and makes the namespace. @param progress told of every tenth that is Ready, or gone */
+  static async prepare(
+    lab: TestLab,
+    space: string,
+    count: number,
+    progress: (line: string) => void = () => undefined,
+  ): Promise<Burst> {
     const client = await KubeClient.load({ kubeconfig: lab.layout.kubeconfig });
     const before = {
       rows: await settledRows(lab),
@@ -49,13 +59,23 @@ export class Burst implements Disposable {
       leftovers: await lab.leftovers(),
     };
     await lab.apply(namespace(space));
-    const burst = new Burst(lab, before, space, count);
+    const burst = new Burst(lab, before, space, count, progress);
     // A watch, not polls: a list of hundreds of pods 20 times a second would be the larger part of the load.
     const { signal } = burst.#stop;
     const reflector = new Reflector<Pod>({ client, kind: PODS, namespace: space, sink: burst.#pods, signal });
     reflector.start();
     await reflector.synced;
     return burst;
+  }
+
+  #told = 0;
+
+  /** Says how far it is, at every tenth. */
+  #tell(what: string, count: number): void {
+    const tenth = Math.floor((count * 10) / this.names.length);
+    if (tenth <= this.#told) return;
+    this.#told = tenth;
+    this.#progress(`${what}: ${count} of ${this.names.length}`);
   }
 
   /** Asks for all pods by one `kubectl apply`. */
@@ -94,11 +114,12 @@ export class Burst implements Disposable {
       () => {
         const { pods } = this;
         const waiting = pods.filter((one) => !isReady(one));
+        this.#tell('Ready', pods.length - waiting.length);
         if (pods.length === this.names.length && waiting.length === 0) return pods;
         const [first] = waiting;
         return `${pods.length - waiting.length} of ${pods.length}; ${first?.metadata.name}: ${JSON.stringify(first?.status)}`;
       },
-      deadline,
+      this.#deadline,
     );
   }
 
@@ -131,13 +152,21 @@ export class Burst implements Disposable {
         const [first] = left;
         return left.length === 0 || `${left.length} are not, the first ${first?.from} -> ${first?.destination}`;
       },
-      deadline,
+      this.#deadline,
     );
   }
 
   /** Waits until every trace of the pods is gone: objects, rows, interfaces, links, firewall elements, namespaces. */
   async gone(): Promise<void> {
-    await this.#lab.waitFor('the pods are gone', () => this.#pods.size === 0 || `${this.#pods.size} left`, deadline);
+    this.#told = 0;
+    await this.#lab.waitFor(
+      'the pods are gone',
+      () => {
+        this.#tell('deleted', this.names.length - this.#pods.size);
+        return this.#pods.size === 0 || `${this.#pods.size} left`;
+      },
+      this.#deadline,
+    );
     const known = new Set(Object.values(this.#before.leftovers).flat());
     // Cheap to look at, and among the last things that go.
     await this.#lab.waitFor(
@@ -147,7 +176,7 @@ export class Burst implements Disposable {
         const left = listNamespaces().filter((name) => name.startsWith(`${podPrefix}-`) && !known.has(name));
         return left.length === 0 || `${left.length} left`;
       },
-      deadline,
+      this.#deadline,
     );
     await this.#lab.waitFor(
       'nothing of the pods is left',
@@ -157,7 +186,7 @@ export class Burst implements Disposable {
         );
         return left.length === 0 || `${left.length}: ${left.slice(0, 10).join(' ')}`;
       },
-      deadline,
+      this.#deadline,
     );
     await this.#lab.waitFor(
       'no IP object is left',
@@ -166,7 +195,7 @@ export class Burst implements Disposable {
         const left = names.filter((name) => name.endsWith(`.${this.namespace}`));
         return left.length === 0 || `${left.length}: ${left[0]}`;
       },
-      deadline,
+      this.#deadline,
     );
     await this.#lab.waitFor(
       'rows and firewalls are as before',
@@ -176,7 +205,7 @@ export class Burst implements Disposable {
         const now = await firewalls(this.#lab);
         return now === this.#before.firewalls || `${this.#before.firewalls}\nbecame\n${now}`;
       },
-      deadline,
+      this.#deadline,
     );
   }
 
