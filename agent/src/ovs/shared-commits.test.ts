@@ -1,6 +1,6 @@
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
 import { describe, expect, test } from 'vitest';
-import { newTransaction, type Ovs } from './database.ts';
+import { newTransaction } from './database.ts';
 import { SharedCommits } from './shared-commits.ts';
 
 /** A database whose transactions wait for their outcome; a transaction is known by the comments in it. */
@@ -38,7 +38,7 @@ const never = new AbortController().signal;
 
 function setUp(): { db: FakeDatabase; commit: (key: string, signal?: AbortSignal) => Promise<string> } {
   const db = new FakeDatabase();
-  const commits = new SharedCommits(db as unknown as Pick<Ovs, 'synced' | 'transact'>);
+  const commits = new SharedCommits(db);
   return {
     db,
     commit: (key, signal = never) =>
@@ -112,7 +112,7 @@ describe('shared commits', () => {
 
   test('what cannot be built fails by itself; what has nothing to do is done', async () => {
     const db = new FakeDatabase();
-    const commits = new SharedCommits(db as unknown as Pick<Ovs, 'synced' | 'transact'>);
+    const commits = new SharedCommits(db);
     const bad = commits.commit(
       'a',
       () => {

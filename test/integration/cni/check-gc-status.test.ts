@@ -1,5 +1,4 @@
 /** Checks 36-39: CHECK. Checks 40-45: STATUS and GC. */
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { type Ended, must, until } from '../agent/exec.ts';
 import { NodeUnderTest } from '../agent/node-under-test.ts';
