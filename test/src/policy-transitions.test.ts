@@ -140,7 +140,7 @@ describe(`no transaction opens or closes what the states before and after a chan
       fc.asyncProperty(fc.array(change, { minLength: 10, maxLength: 40 }), (changes) =>
         check(new Both(), new MemoryStore(), changes),
       ),
-      { seed, numRuns: 25 },
+      { seed, numRuns: 15 },
     );
   }, 120_000);
 
@@ -154,7 +154,7 @@ describe(`no transaction opens or closes what the states before and after a chan
         fc.asyncProperty(fc.array(clusterChange, { minLength: 10, maxLength: 30 }), (changes) =>
           check(new ClusterBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
         ),
-        { seed, numRuns: 10 },
+        { seed, numRuns: 6 },
       );
     },
     120_000,
