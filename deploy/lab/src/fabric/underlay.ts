@@ -1,5 +1,6 @@
+import { LabError } from '../lab/error.ts';
 import { type NodeAddresses, nodeLinks, underlay } from './addresses.ts';
-import { run } from './run.ts';
+import { run, runAny } from './run.ts';
 
 /** A node as the underlay sees it. */
 export interface UnderlayNode {
@@ -63,9 +64,13 @@ export async function buildFabric(
   await run(['sh', '-e'], { namespace, input: noOffloads([bridge, ...nodes.map(cable)]), signal });
 }
 
-/** Plugs a node in again, whose namespace was made anew: with the old one its cable went. */
+/** Plugs a node in again, whose namespace was made anew. */
 export async function replugNode(namespace: string, node: UnderlayNode, signal?: AbortSignal): Promise<void> {
   const { bridge, mtu } = underlay;
+  // The kernel takes the old cable away with the old namespace, but in its own time: until then its name is taken.
+  const removal = await runAny(['ip', '-n', namespace, 'link', 'delete', cable(node)], { signal });
+  if (removal.code !== 0 && !removal.stderr.includes('Cannot find device'))
+    throw new LabError('command-failed', `the old cable of ${node.name}: ${removal.stderr.trim()}`);
   const commands = [
     `link add ${cable(node)} mtu ${mtu} type veth peer name ${nodeLinks.nic} netns ${node.namespace}`,
     `link set ${cable(node)} master ${bridge} up`,
