@@ -22,8 +22,8 @@ export interface FlowCounters {
 const OXS_CLASS = 0x8002;
 const FIELD = { duration: 0, idle: 1, flowCount: 3, packets: 4, bytes: 5 } as const;
 
-/** The order in which Open vSwitch writes them. */
-const PLACES: readonly number[] = [FIELD.duration, FIELD.idle, FIELD.packets, FIELD.bytes, FIELD.flowCount];
+/** Their places in the order in which Open vSwitch writes them, by number. */
+const PLACES: readonly number[] = [0, 1, -1, 4, 2, 3];
 
 /** Reads `ofp_stats` and its padding. Fields it does not know are kept as they are. */
 export function readCounters(r: Reader, into: FlowCounters): void {
@@ -52,7 +52,7 @@ export function readCounters(r: Reader, into: FlowCounters): void {
       r.skip(size);
       isOrdered = false;
     }
-    const place = PLACES.indexOf(field);
+    const place = PLACES[field] ?? -1;
     if (place <= last) isOrdered = false;
     last = place;
   }
