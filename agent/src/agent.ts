@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { announcement, parseNetem, type Subnet } from '@ovenbird/crds';
-import type { Change, Node, ObjectRef, Pod } from '@ovenbird/kube';
+import { type Change, type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
@@ -8,13 +8,17 @@ import { cniInstalled, installCni, removeStaleConflist, uninstallCni } from './c
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
-import { linkExists, listLinks, overlayMtu } from './host/link.ts';
+import { concernsUnderlay, geneveOverhead, linkExists, listLinks, underlayOf } from './host/link.ts';
+import { followLinks } from './host/link-monitor.ts';
 import { applyNat, listNat, natRuleset } from './host/nat.ts';
 import { followNft } from './host/nft-monitor.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
-import { hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
+import { hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
+import { GATEWAY, Health, healthConditions, neighboursOf } from './node/health.ts';
+import { nodeMetrics } from './node/metrics.ts';
+import { answerProbes, probe } from './node/probe.ts';
 import { Serving } from './node/serving.ts';
 import {
   commit,
@@ -75,11 +79,22 @@ function netemEdited({ old, new: now }: Change<Pod>): boolean {
 
 /** Whether the host may have to change: the counts in a Subnet's status, new every second while pods come, are nothing to it. */
 function subnetEdited({ old, new: now }: Change<Subnet>): boolean {
-  const read = (subnet: Subnet | undefined): unknown => subnet && [subnet.spec, subnet.status?.vpc];
+  const read = (subnet: Subnet | undefined): unknown =>
+    subnet && [subnet.spec, subnet.status?.vpc, subnet.status?.nodes];
   return !isDeepStrictEqual(read(old), read(now));
 }
 
-type LoopName = 'bootstrap' | 'ovn0' | 'nat' | 'forward' | 'collect' | 'gateways' | 'netem' | 'install' | 'conditions';
+type LoopName =
+  | 'bootstrap'
+  | 'ovn0'
+  | 'nat'
+  | 'forward'
+  | 'collect'
+  | 'gateways'
+  | 'mtu'
+  | 'netem'
+  | 'install'
+  | 'conditions';
 
 /**
  * The agent of one node: loops that keep the host as it should be, each woken by what it depends on, and the attachments
@@ -93,12 +108,17 @@ export class Agent {
   /** MTU that the underlay leaves for pods, once known. */
   #overlayMtu: number | undefined;
   #encapIp: string | undefined;
+  /** Name of the link that carries it. */
+  #underlay = '';
   /** The ruleset that was applied, and what nftables made of it. */
   #nat: { readonly ruleset: string; readonly listed: string | undefined } | undefined;
   #forwarding: ForwardingReport = { opened: [], blocking: [] };
   #listening = false;
   readonly #daemons: Daemons;
   readonly #serving: Serving;
+  readonly #health: Health;
+  /** Ends what answers probes on the addresses that ovn0 had. */
+  #answering: { readonly addresses: string; readonly stop: AbortController } | undefined;
   /** What the Node object has to say, by type. */
   readonly #conditions = new Map<string, NodeConditionInput>();
 
@@ -112,6 +132,7 @@ export class Agent {
     const commits = new SharedCommits(ovs);
     this.attachments = new Attachments({ config, ovs, commits, pods, containers, lookup, mtuOf, dataplane, log });
     this.#daemons = new Daemons({ config, log, signal, onChange: () => this.#trigger('bootstrap', 'install') });
+    this.#health = new Health({ probe, onChange: () => this.#onHealth(), clock: systemClock, signal });
     this.#serving = new Serving({
       installed: cniInstalled(config),
       problem: () => this.notReady() ?? this.#daemons.problem()?.message,
@@ -137,6 +158,7 @@ export class Agent {
       nat: loop('nat', () => this.#masquerade()),
       forward: loop('forward', () => this.#forward()),
       collect: loop('collect', () => this.attachments.collectAbandoned()),
+      mtu: loop('mtu', (until) => this.attachments.followMtus(until)),
       gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
       netem: loop('netem', (until) => this.#emulate(until)),
       // Without API server nothing is decided anew: that is no fault of this node.
@@ -159,6 +181,7 @@ export class Agent {
     watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward', 'conditions', 'install'));
     watches.subnets.onChange((changes) => {
       if (changes.some(subnetEdited)) this.#trigger('ovn0', 'nat');
+      if (changes.some(({ old, new: now }) => old?.spec.mtu !== now?.spec.mtu)) this.#trigger('mtu');
     });
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
@@ -172,10 +195,14 @@ export class Agent {
     this.#daemons.start();
     this.#trigger('bootstrap', 'forward', 'collect');
     const look = (): void => this.#trigger('nat', 'forward');
+    const onLine = (line: string): void => {
+      if (concernsUnderlay(line, this.#underlay)) this.#trigger('bootstrap');
+    };
+    void followLinks({ onLine, onStart: () => this.#trigger('bootstrap') }, log, signal);
     void followNft('chains', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void followNft('destroy rules', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
-      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'netem', 'install'))
+      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'install'))
       .catch(() => {});
   }
 
@@ -232,6 +259,11 @@ export class Agent {
     return mtu;
   }
 
+  /** Health of the node, for Prometheus. */
+  metrics(): string {
+    return nodeMetrics(this.#serving.serves, this.#health.peers);
+  }
+
   /** Everything about this agent, for the query socket. */
   status(): unknown {
     const { config, ovs, watches } = this.#parts;
@@ -244,6 +276,7 @@ export class Agent {
       overlayMtu: this.#overlayMtu ?? null,
       watched: { pods: watches.pods.size, subnets: watches.subnets.size },
       busy: this.attachments.busy,
+      health: this.#health.peers,
       forwarding: this.#forwarding,
       loops: Object.fromEntries(
         Object.entries(this.#loops).map(([name, { successes, lastError }]) => [
@@ -307,7 +340,7 @@ export class Agent {
   }
 
   async #bootstrap(signal: AbortSignal): Promise<void> {
-    const { config, ovs } = this.#parts;
+    const { config, ovs, log } = this.#parts;
     const encapIp =
       config.encapIp ?? this.#node()?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
     if (encapIp === undefined) {
@@ -316,7 +349,12 @@ export class Agent {
         `the Node ${config.nodeName} has no InternalIP; set encapIp in the configuration`,
       );
     }
-    this.#overlayMtu = overlayMtu(await listLinks('address'), encapIp);
+    const underlay = underlayOf(await listLinks('address'), encapIp);
+    const mtu = underlay.mtu - geneveOverhead(encapIp);
+    const mtuChanged = this.#overlayMtu !== undefined && this.#overlayMtu !== mtu;
+    if (mtuChanged) log.info({ before: this.#overlayMtu, mtu }, 'the MTU of the underlay changed');
+    this.#overlayMtu = mtu;
+    this.#underlay = underlay.ifname;
     await commit(
       ovs,
       () => bootstrapTransaction(ovs, config, chassisSettings(config, encapIp), this.#daemons.hasFlows),
@@ -325,6 +363,7 @@ export class Agent {
     const isNew = this.#encapIp !== encapIp;
     this.#encapIp = encapIp;
     if (isNew) this.#trigger('ovn0', 'nat');
+    if (mtuChanged) this.#trigger('ovn0', 'mtu');
   }
 
   async #hostPort(signal: AbortSignal): Promise<void> {
@@ -342,6 +381,7 @@ export class Agent {
     const networks = hostNetworks(watches.subnets, node.subnet);
     const did = await configureHostPort(node, hostRoutes(networks, node));
     if (did.length > 0) log.info({ did }, `${HOST_PORT} configured`);
+    await this.#watchHealth(node);
   }
 
   async #masquerade(): Promise<void> {
@@ -386,6 +426,33 @@ export class Agent {
     await this.attachments.followNetem((pod) => notePod(pod, 'NetemUnavailable', condition.message), signal);
     // A node on which nobody ever asked says nothing.
     if (lacked || this.attachments.lacksNetem) this.#say(networkEmulation(!this.attachments.lacksNetem));
+  }
+
+  /** Asks gateway and neighbours by their addresses on the join Subnet, IPv4 where there is one, and answers others. */
+  async #watchHealth(own: NodeNetwork): Promise<void> {
+    const { watches, config, signal } = this.#parts;
+    const nodes = (watches.subnets.get(own.subnet)?.status?.nodes ?? []).flatMap(({ name, join: [address] }) =>
+      address === undefined ? [] : [{ name, address }],
+    );
+    const gateways = own.addresses.map(({ gateway }) => ({ name: GATEWAY, address: gateway }));
+    this.#health.follow([...gateways, ...neighboursOf(config.nodeName, nodes)]);
+    const addresses = own.addresses.map(({ address }) => address);
+    if (this.#answering?.addresses === addresses.join()) return;
+    this.#answering?.stop.abort();
+    const stop = new AbortController();
+    this.#answering = { addresses: addresses.join(), stop };
+    for (const address of addresses) await answerProbes(address, AbortSignal.any([signal, stop.signal]));
+  }
+
+  #onHealth(): void {
+    for (const condition of healthConditions(this.#health.peers)) {
+      const before = this.#conditions.get(condition.type);
+      if (before?.message === condition.message) continue;
+      const what = condition.type === 'ovenbird.io/GatewayHealthy' ? 'Gateway' : 'Tunnels';
+      if (condition.status === 'False') this.#parts.noteNode('Warning', `${what}Unhealthy`, condition.message);
+      else if (before?.status === 'False') this.#parts.noteNode('Normal', `${what}Healthy`, condition.message);
+      this.#say(condition);
+    }
   }
 
   #say(condition: NodeConditionInput): void {

@@ -15,6 +15,8 @@ export function chassisSettings(config: AgentConfig, encapIp: string): ReadonlyM
     ['ovn-remote', config.ovnRemote],
     ['ovn-encap-type', config.encapType],
     ['ovn-encap-ip', encapIp],
+    // Else the route decides what address tunnels come from; the other end takes packets from the announced one only.
+    ['ovn-set-local-ip', 'true'],
     ['ovn-bridge-datapath-type', config.datapathType],
     ['ovn-monitor-all', String(config.monitorAll)],
   ]);

@@ -89,7 +89,12 @@ async function serve(config: AgentConfig): Promise<void> {
     patchNodeStatus,
   });
   const flows = lazyFlowService(config, ovs, log, signal);
-  const source: QuerySource = { status: () => agent.status(), unready: () => agent.unready(), flows };
+  const source: QuerySource = {
+    status: () => agent.status(),
+    unready: () => agent.unready(),
+    metrics: () => agent.metrics(),
+    flows,
+  };
   const answer: HttpHandler = (request, response) => handleQuery(source, request, response);
   const answerPublic: HttpHandler = (request, response) => handlePublicQuery(source, request, response);
   const servers: Server[] = [];

@@ -7,6 +7,8 @@ export interface QuerySource {
   readonly status: () => unknown;
   /** Why pods cannot be attached now, or undefined. */
   readonly unready: () => Promise<Error | undefined>;
+  /** Health of the node, for Prometheus. */
+  readonly metrics: () => string;
   /** Traffic counters; undefined when br-int's socket is not known. */
   readonly flows: FlowService | undefined;
 }
@@ -64,7 +66,7 @@ export async function handleQuery(
       return;
     }
     case '/metrics':
-      send(200, 'text/plain; version=0.0.4; charset=utf-8', (await source.flows?.metrics()) ?? '');
+      send(200, 'text/plain; version=0.0.4; charset=utf-8', source.metrics() + ((await source.flows?.metrics()) ?? ''));
       return;
     case '/traffic': {
       if (source.flows === undefined) {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { NodeNetwork } from '../networks.ts';
 import { acceptCommands, droppingChains, isIptablesForward } from './forward.ts';
 import { dropsForwarded } from './forward-legacy.ts';
-import { geneveOverhead, type LinkState, overlayMtu } from './link.ts';
+import { concernsUnderlay, geneveOverhead, type LinkState, underlayOf } from './link.ts';
 import { natRuleset } from './nat.ts';
 import { hostPortCommands } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
@@ -21,10 +21,20 @@ describe('MTU', () => {
       addr_info: [{ family: 'inet', local, prefixlen: 24 }],
     });
     const links = [link('lo', 65_536, '127.0.0.1'), link('eth0', 1500, '10.0.0.1'), link('eth1', 9000, 'fd00::1')];
-    expect(overlayMtu(links, '10.0.0.1')).toBe(1442);
-    expect(overlayMtu(links, 'fd00::1')).toBe(8922);
-    expect(() => overlayMtu(links, '10.0.0.2')).toThrow('no link of this node has the encapsulation address 10.0.0.2');
-    expect(() => overlayMtu(links, 'eth0')).toThrow('is not an IP address');
+    expect(underlayOf(links, '10.0.0.1').ifname).toBe('eth0');
+    expect(underlayOf(links, 'fd00::1').mtu).toBe(9000);
+    expect(() => underlayOf(links, '10.0.0.2')).toThrow('no link of this node has the encapsulation address 10.0.0.2');
+    expect(() => underlayOf(links, 'eth0')).toThrow('is not an IP address');
+  });
+
+  test.each([
+    ['3: eth0    inet 10.0.0.1/24 scope global eth0', true],
+    ['3: eth0@if12: <BROADCAST,UP> mtu 1400 qdisc noqueue state UP', true],
+    ['Deleted 3: eth0    inet 10.0.0.1/24 scope global eth0', true],
+    ['4: eth01: <BROADCAST> mtu 1500', false],
+    ['5: h0123456789ab@if2: <BROADCAST> mtu 1500', false],
+  ])('%j', (line, concerns) => {
+    expect(concernsUnderlay(line, 'eth0')).toBe(concerns);
   });
 });
 

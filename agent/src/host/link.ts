@@ -51,11 +51,11 @@ export function geneveOverhead(encapIp: string): number {
 }
 
 /**
- * MTU for pods when nobody sets one: that of the link which carries the encapsulation address, less the tunnel's
- * overhead.
+ * The link that carries the encapsulation address: its MTU, less {@link geneveOverhead}, is that of pods when nobody sets
+ * one.
  * @throws AgentError `invalid-config` when no link carries the address.
  */
-export function overlayMtu(links: readonly LinkState[], encapIp: string): number {
+export function underlayOf(links: readonly LinkState[], encapIp: string): LinkState {
   if (!isIPv4(encapIp) && !isIPv6(encapIp)) {
     throw new AgentError('invalid-config', `encapIp "${encapIp}" is not an IP address`);
   }
@@ -66,5 +66,13 @@ export function overlayMtu(links: readonly LinkState[], encapIp: string): number
       `no link of this node has the encapsulation address ${encapIp}; set encapIp to an address of the underlay NIC`,
     );
   }
-  return underlay.mtu - geneveOverhead(encapIp);
+  return underlay;
+}
+
+/**
+ * Whether a line of `ip -oneline monitor` (`4: eth0    inet 10.0.0.1/24 ...`, `Deleted 4: eth0@if5: <...> mtu 1500 ...`) is about
+ * the underlay's link.
+ */
+export function concernsUnderlay(line: string, underlay: string): boolean {
+  return /^(?:Deleted )?\d+: ([^\s:@]+)/.exec(line)?.[1] === underlay;
 }

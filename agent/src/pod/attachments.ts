@@ -9,6 +9,7 @@ import type { PodContext } from './context.ts';
 import { detach } from './detach.ts';
 import { followGateway, movedGateways } from './gateway.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import { followMtu, wrongMtus } from './mtu.ts';
 import { applyNetem, changedNetem } from './netem.ts';
 import type { CniRequest } from './request.ts';
 import type { CniAddResult } from './result.ts';
@@ -148,6 +149,17 @@ export class Attachments {
         },
         (error: unknown) => failures.push(`${pod.metadata.namespace}/${pod.metadata.name}: ${textOf(error)}`),
       );
+    }
+    report(failures);
+  }
+
+  /** Gives running pods the MTU that new ones get. @throws AgentError the failures together */
+  async followMtus(signal: AbortSignal): Promise<void> {
+    const failures: string[] = [];
+    for (const wrong of await wrongMtus(this.#context)) {
+      await this.#lock
+        .run(wrong.hostName, () => followMtu(this.#context, wrong, signal))
+        .catch((error: unknown) => failures.push(`${wrong.hostName}: ${textOf(error)}`));
     }
     report(failures);
   }

@@ -120,6 +120,7 @@ export function attachTransaction(
         ['attached-mac', plan.mac],
         ['ip_addresses', plan.addresses.map(({ address }) => address).join(',')],
         ['gateways', gatewaysOf(plan)],
+        ['subnet', pod.subnet],
         ...(pod.object === undefined
           ? ([
               ['pod_name', pod.name],

@@ -146,7 +146,6 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         ovsdb: `unix:${files.db}`,
         ovnRemote: southboundRemote,
         encapType: 'geneve',
-        encapIp: node.addresses.ipv4,
         datapathType: 'netdev',
         cniSocket: files.cniSocket,
         querySocket: files.querySocket,

@@ -1,0 +1,66 @@
+import { systemClock } from '@ovenbird/kube';
+import { describe, expect, test, vi } from 'vitest';
+import { GATEWAY, Health, healthConditions, neighboursOf } from './health.ts';
+import { answerProbes, type ProbeAnswer, probe } from './probe.ts';
+
+const peer = (name: string): { name: string; address: string } => ({ name, address: `100.64.0.${name.length}` });
+
+describe('whom a node asks', () => {
+  test('the next two in the circle of names', () => {
+    const nodes = ['a', 'b', 'c', 'd'].map(peer);
+    const names = (self: string): string =>
+      neighboursOf(self, nodes)
+        .map(({ name }) => name)
+        .join('');
+    expect(['a', 'b', 'c', 'd'].map(names)).toEqual(['bc', 'cd', 'da', 'ab']);
+    expect(neighboursOf('a', [peer('a')])).toEqual([]);
+    expect(neighboursOf('a', ['a', 'b'].map(peer)).map(({ name }) => name)).toEqual(['b']);
+  });
+});
+
+describe('health', () => {
+  test('is lost after three silences, back with the first answer, and told each time', async () => {
+    let answer: ProbeAnswer = { answered: true, ms: 2 };
+    let told = 0;
+    const stop = new AbortController();
+    // Time stands still but for the pauses, which are none.
+    const clock = { ...systemClock, schedule: (_ms: number, call: () => void) => systemClock.schedule(1, call) };
+    const health = new Health({
+      probe: () => Promise.resolve(answer),
+      onChange: () => (told += 1),
+      clock,
+      signal: stop.signal,
+    });
+    health.follow([peer('b'), { name: GATEWAY, address: '100.64.0.1' }]);
+    await vi.waitFor(() => expect(health.peers.every(({ healthy }) => healthy === true)).toBe(true));
+    expect(healthConditions(health.peers).map(({ status }) => status)).toEqual(['True', 'True']);
+    answer = { answered: false, why: 'no answer in 1000 ms' };
+    await vi.waitFor(() => expect(health.peers.every(({ healthy }) => healthy === false)).toBe(true));
+    const [gateway, tunnels] = healthConditions(health.peers);
+    expect(gateway).toMatchObject({
+      status: 'False',
+      message: expect.stringContaining('100.64.0.1: no answer') as unknown,
+    });
+    expect(tunnels).toMatchObject({ status: 'False', message: expect.stringContaining('b (100.64.0.1)') as unknown });
+    answer = { answered: true, ms: 1 };
+    await vi.waitFor(() => expect(health.peers.every(({ healthy }) => healthy === true)).toBe(true));
+    expect(told).toBeGreaterThanOrEqual(6);
+    stop.abort();
+  });
+
+  test('of peers that have not been asked yet nothing is said', () => {
+    const unknown = { ...peer('b'), healthy: undefined, ms: undefined, why: 'x' };
+    expect(healthConditions([unknown])).toEqual([]);
+  });
+});
+
+describe('probes', () => {
+  test('an answer, a closed port, an address that cannot be', async () => {
+    const stop = new AbortController();
+    await answerProbes('127.0.0.1', stop.signal, 40_663);
+    expect(await probe('127.0.0.1', 5000, 40_663)).toMatchObject({ answered: true });
+    stop.abort();
+    expect(await probe('127.0.0.1', 5000, 40_664)).toMatchObject({ answered: true });
+    expect(await probe('255.255.255.255', 5000, 40_664)).toMatchObject({ answered: false });
+  });
+});

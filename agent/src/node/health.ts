@@ -1,0 +1,143 @@
+import { type Clock, sleep } from '@ovenbird/kube';
+import type { NodeConditionInput } from './conditions.ts';
+import type { ProbeAnswer } from './probe.ts';
+
+/** Somebody whom this node asks. */
+export interface Peer {
+  /** Name of the Node; `gateway` for the join network's router. */
+  readonly name: string;
+  readonly address: string;
+}
+
+/** What is known of a peer. */
+export interface PeerHealth extends Peer {
+  /** Undefined before the first answer, or the first {@link FAILURES} silences. */
+  readonly healthy: boolean | undefined;
+  /** Of the last answer, milliseconds. */
+  readonly ms: number | undefined;
+  readonly why: string | undefined;
+}
+
+/** How often a healthy peer is asked, milliseconds; one that did not answer is asked again sooner. */
+const INTERVAL_MS = 10_000;
+const AGAIN_MS = 1000;
+const PATIENCE_MS = 1000;
+/** Silences in a row that count. */
+const FAILURES = 3;
+/** How many nodes each one asks: those after it in the order of names, so that every node is asked by as many. */
+const NEIGHBOURS = 2;
+
+/** The nodes that a node asks: the next ones in the circle of names. Nothing here grows with the number of nodes. */
+export function neighboursOf(self: string, nodes: readonly Peer[]): readonly Peer[] {
+  const others = nodes.filter(({ name }) => name !== self).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const at = others.findIndex(({ name }) => name > self);
+  return [...others.slice(Math.max(0, at)), ...others.slice(0, Math.max(0, at))].slice(0, NEIGHBOURS);
+}
+
+/** What {@link Health} needs. */
+export interface HealthOptions {
+  readonly probe: (address: string, timeoutMs: number) => Promise<ProbeAnswer>;
+  /** Health of some peer is different. */
+  readonly onChange: () => void;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+interface Watched {
+  health: PeerHealth;
+  failures: number;
+  readonly stop: AbortController;
+}
+
+/** Asks the gateway and some neighbours through the overlay, and remembers who answers. */
+export class Health {
+  readonly #options: HealthOptions;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  /** Whom to ask from now on; those that stay keep their history. */
+  follow(peers: readonly Peer[]): void {
+    const wanted = new Map(peers.map((peer) => [`${peer.name} ${peer.address}`, peer]));
+    for (const [key, { stop }] of this.#watched) {
+      if (wanted.has(key)) continue;
+      stop.abort();
+      this.#watched.delete(key);
+    }
+    for (const [key, peer] of wanted) {
+      if (this.#watched.has(key)) continue;
+      const health = { ...peer, healthy: undefined, ms: undefined, why: undefined };
+      const watched: Watched = { health, failures: 0, stop: new AbortController() };
+      this.#watched.set(key, watched);
+      void this.#ask(watched);
+    }
+    this.#options.onChange();
+  }
+
+  /** All that are asked. */
+  get peers(): readonly PeerHealth[] {
+    return [...this.#watched.values()].map(({ health }) => health);
+  }
+
+  async #ask(watched: Watched): Promise<void> {
+    const { probe, onChange, clock, signal: outer } = this.#options;
+    const signal = AbortSignal.any([outer, watched.stop.signal]);
+    while (!signal.aborted) {
+      const answer = await probe(watched.health.address, PATIENCE_MS);
+      if (signal.aborted) return;
+      const before = watched.health;
+      watched.failures = answer.answered ? 0 : watched.failures + 1;
+      watched.health = answer.answered
+        ? { ...before, healthy: true, ms: answer.ms, why: undefined }
+        : { ...before, healthy: watched.failures >= FAILURES ? false : before.healthy, why: answer.why };
+      if (before.healthy !== watched.health.healthy) onChange();
+      await sleep(clock, answer.answered ? INTERVAL_MS : AGAIN_MS, signal);
+    }
+  }
+}
+
+/** Name of the peer that stands for the join network's router. */
+export const GATEWAY = 'gateway';
+
+function condition(
+  type: string,
+  sick: readonly PeerHealth[],
+  known: boolean,
+  well: string,
+  ill: string,
+): NodeConditionInput | undefined {
+  if (sick.length > 0) {
+    const list = sick.map(({ name, address, why }) =>
+      name === GATEWAY ? `${address}: ${why}` : `${name} (${address}): ${why}`,
+    );
+    return { type, status: 'False', reason: 'NoAnswer', message: `${ill}: ${list.sort().join(', ')}` };
+  }
+  return known ? { type, status: 'True', reason: 'Answers', message: well } : undefined;
+}
+
+/** The Node's conditions that follow; a family of peers of which nothing is known yet has none. */
+export function healthConditions(peers: readonly PeerHealth[]): readonly NodeConditionInput[] {
+  const [gateways, nodes] = [true, false].map((isGateway) =>
+    peers.filter(({ name }) => (name === GATEWAY) === isGateway),
+  );
+  const of = (list: readonly PeerHealth[] = []): [PeerHealth[], boolean] => [
+    list.filter(({ healthy }) => healthy === false),
+    list.some(({ healthy }) => healthy === true),
+  ];
+  return [
+    condition(
+      'ovenbird.io/GatewayHealthy',
+      ...of(gateways),
+      "the join network's router answers",
+      'the router of the join network does not answer on ovn0; look at ovs-vswitchd and ovn-controller of this node',
+    ),
+    condition(
+      'ovenbird.io/TunnelsHealthy',
+      ...of(nodes),
+      'the neighbours that were asked answer',
+      'nodes do not answer through the tunnel; see whether UDP port 6081 passes between the nodes, and whether they run',
+    ),
+  ].filter((one) => one !== undefined);
+}
