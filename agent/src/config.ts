@@ -22,6 +22,8 @@ export interface AgentConfig {
    */
   readonly ovsRunDir?: string | undefined;
   readonly ovnRunDir?: string | undefined;
+  /** Log file of ovn-controller, for entries of logged rules; default as for `ovnRunDir`. */
+  readonly ovnLog?: string | undefined;
   /** Tunnel protocol between nodes. */
   readonly encapType: 'geneve';
   /** Address of this node in the underlay; default: the Node's InternalIP. */
@@ -98,6 +100,7 @@ const shape = z.strictObject({
   ovsdb: z.string().regex(remote, 'must look like unix:/path or tcp:host:port').default(DEFAULT_OVSDB),
   ovsRunDir: absolutePath.optional(),
   ovnRunDir: absolutePath.optional(),
+  ovnLog: absolutePath.optional(),
   ovnRemote: z
     .string()
     .refine((value) => value.split(',').every((one) => remote.test(one)), 'must be ssl:host:port[,...], tcp: or unix:'),
@@ -189,6 +192,7 @@ export function parseConfig(input: unknown, env: NodeJS.ProcessEnv = {}): AgentC
       ...parsed.data,
       ovsRunDir: parsed.data.ovsRunDir ?? (usual ? '/run/openvswitch' : undefined),
       ovnRunDir: parsed.data.ovnRunDir ?? (usual ? '/run/ovn' : undefined),
+      ovnLog: parsed.data.ovnLog ?? (usual ? '/var/log/ovn/ovn-controller.log' : undefined),
     };
   }
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(file)'}: ${issue.message}`);

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { EventRecorder, KubeClient, NODES, type ObjectRef, PODS, type Pod } from '@ovenbird/kube';
 import { connect, openVswitch } from '@ovenbird/ovsdb';
 import pino from 'pino';
+import { readAclLog } from './acl-log/read.ts';
 import { Agent } from './agent.ts';
 import { handleCni } from './cni-server.ts';
 import { type AgentConfig, loadConfig } from './config.ts';
@@ -89,11 +90,18 @@ async function serve(config: AgentConfig): Promise<void> {
     patchNodeStatus,
   });
   const flows = lazyFlowService(config, ovs, log, signal);
+  const { ovnLog, nodeName } = config;
+  const aclLog =
+    ovnLog === undefined
+      ? undefined
+      : (query: { pod?: string; limit: number }) =>
+          readAclLog(ovnLog, { node: nodeName, pods: [...watches.pods.values()], ...query });
   const source: QuerySource = {
     status: () => agent.status(),
     unready: () => agent.unready(),
     metrics: () => agent.metrics(),
     flows,
+    aclLog,
   };
   const answer: HttpHandler = (request, response) => handleQuery(source, request, response);
   const answerPublic: HttpHandler = (request, response) => handlePublicQuery(source, request, response);

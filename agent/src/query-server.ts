@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AclLogEntry } from './acl-log/entry.ts';
 import type { FlowService } from './flows/service.ts';
 
 /** What the read-only server can be asked. */
@@ -11,9 +12,17 @@ export interface QuerySource {
   readonly metrics: () => string;
   /** Traffic counters; undefined when br-int's socket is not known. */
   readonly flows: FlowService | undefined;
+  /** Packets that met logged rules; undefined when ovn-controller's log is not known. */
+  readonly aclLog:
+    | ((query: { readonly pod?: string; readonly limit: number }) => Promise<readonly AclLogEntry[]>)
+    | undefined;
 }
 
-const KNOWN = 'known: /status /healthz /readyz /metrics /traffic /traffic?pod=NAMESPACE/NAME\n';
+const KNOWN =
+  'known: /status /healthz /readyz /metrics /traffic /traffic?pod=NAMESPACE/NAME /acl-log?limit=100&pod=NAMESPACE/NAME\n';
+
+/** Entries of the log that are answered at most, and where nothing else is asked for. */
+const logLimit = { most: 10_000, usual: 100 };
 
 /** What a network may ask: counters and health, which say nothing that the Kubernetes API would hide. */
 const PUBLIC: readonly string[] = ['/healthz', '/readyz', '/metrics'];
@@ -36,7 +45,8 @@ export async function handlePublicQuery(
 /**
  * Handles the read-only requests: `GET /status` (JSON), `/healthz` (the process answers), `/readyz` (pods can be
  * attached; 503 with the reason when not), `/metrics` (Prometheus), `/traffic` (JSON: what rules allowed and dropped on
- * this node) and `/traffic?pod=NAMESPACE/NAME` (the same for one pod).
+ * this node), `/traffic?pod=NAMESPACE/NAME` (the same for one pod) and `/acl-log?limit=100&pod=NAMESPACE/NAME` (JSON: the last
+ * packets that met logged rules).
  */
 export async function handleQuery(
   source: QuerySource,
@@ -77,6 +87,20 @@ export async function handleQuery(
       const report = pod === null ? await source.flows.node() : await source.flows.pod(pod);
       if (report === undefined) send(404, 'text/plain', `pod ${pod} has no port on this node\n`);
       else sendJson(report);
+      return;
+    }
+    case '/acl-log': {
+      if (source.aclLog === undefined) {
+        send(503, 'text/plain', 'where ovn-controller writes its log is not known: set ovnLog\n');
+        return;
+      }
+      const asked = Number(searchParams.get('limit') ?? logLimit.usual);
+      if (!Number.isInteger(asked) || asked < 1 || asked > logLimit.most) {
+        send(400, 'text/plain', `limit is a number from 1 to ${logLimit.most}\n`);
+        return;
+      }
+      const pod = searchParams.get('pod');
+      sendJson(await source.aclLog({ limit: asked, ...(pod === null ? {} : { pod }) }));
       return;
     }
     default:

@@ -21,6 +21,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const { acls } = await import('./commands/acls.ts');
     return await acls(rest);
   }
+  if (command === 'acl-log') {
+    const { aclLog } = await import('./commands/acl-log.ts');
+    return await aclLog(rest);
+  }
   if (command === 'confirm-deletion') {
     const { confirmDeletion } = await import('./commands/confirm-deletion.ts');
     return await confirmDeletion(rest);

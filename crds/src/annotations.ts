@@ -123,6 +123,16 @@ export const request = {
   layer2Forward: 'ovn.kubernetes.io/layer2_forward',
 } as const;
 
+/** On a NetworkPolicy: which of its packets are logged. */
+export const policyLog = {
+  /** `"true"`: some are. */
+  enable: 'ovn.kubernetes.io/enable_log',
+  /** `ALLOW`, `DROP`, or both with a comma; `DROP` when absent. */
+  actions: 'ovn.kubernetes.io/log_acl_actions',
+  /** Entries a second and node, 1 to 100; 10 when absent. */
+  rate: 'ovn.kubernetes.io/acl_log_meter_rate',
+} as const;
+
 /** Namespace label: `"true"` lets its pods turn port security off, forward layer 2, and name port VIPs. */
 export const ALLOW_UNSAFE_PORTS = 'ovenbird.io/allow-unsafe-ports';
 /** Finalizer on Subnets and Vpcs that are in use. */

@@ -9,6 +9,7 @@ export {
   OVENBIRD_PREFIX,
   OVN_PREFIX,
   type PodInterface,
+  policyLog,
   providerKey,
   request,
 } from './annotations.ts';

@@ -134,6 +134,29 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     );
     await printsRules(lab, 'network-policy.md', 'bank', 'vault');
   },
+  'acl-log.md': async (lab) => {
+    const [badger = ''] = addressesOf(await lab.get<PodObject>('pod', 'badger', '-n', 'burrow'));
+    await lab.nbctl('--wait=hv', 'sync');
+    await lab.probe([{ from: 'burrow/fox', protocol: 'tcp', destination: badger, port: 8080, timeoutMs: 500 }]);
+    const cli = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+    const page = readFileSync(`${folder}acl-log.md`, 'utf8');
+    // Times and ports differ.
+    const shape = (text: string): string =>
+      text
+        .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+        .replaceAll(/:\d{5}\b/g, ':PORT')
+        .replaceAll(/ +/g, ' ');
+    const printed = shape(/^\$ ovenbird acl-log -n burrow badger\n(.*?)^```$/ms.exec(page)?.[1] ?? '');
+    await lab.waitFor(
+      'the log has what the page shows',
+      async () => {
+        const env = { OVENBIRD_LAB: lab.state.directory };
+        const listed = shape(await run([process.execPath, cli, 'acl-log', '-n', 'burrow', 'badger'], { env }));
+        return new Set(listed.split('\n')).has(printed.split('\n')[1] ?? '') || listed;
+      },
+      10_000,
+    );
+  },
   'security-groups.md': async (lab) => {
     const ask = { protocol: 'tcp', port: 8080, timeoutMs: 700 } as const;
     const [sack = ''] = addressesOf(await lab.get<PodObject>('pod', 'sack', '-n', 'granary'));
@@ -234,6 +257,7 @@ describe('examples of the documentation', () => {
   it('are on every page about a feature', () => {
     const names = pages.map(({ page }) => page);
     for (const page of [
+      'acl-log',
       'addresses',
       'attachments',
       'bandwidth',

@@ -3,7 +3,8 @@ import { aclColumns } from './acl-columns.ts';
 import { aclPriority, aclTier } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
-import { policyGroupName } from './names.ts';
+import { logColumns, logMeter } from './log-meter.ts';
+import { aclName, policyGroupName } from './names.ts';
 import { isolationMatch, ruleMatch } from './policy-match.ts';
 
 /**
@@ -28,10 +29,11 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
           'ACL',
           `${direction}_${suffix}`,
           {
-            name: `${namespace}/${name}/${direction}/${suffix}`.slice(0, 63),
+            name: aclName('netpol', key, `${direction}/${suffix}`),
             ...aclColumns[direction],
             ...context.tier(aclTier.network),
             ...more,
+            ...(policy.log?.[more.action === 'drop' ? 'drop' : 'allow'] === true ? logColumns('netpol', key) : {}),
           },
           { ...ids, rule: `${direction}/${suffix}` },
         );
@@ -51,6 +53,7 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
         if (match === undefined) continue;
         acl(suffixOf(rule), rule.direction, { priority: aclPriority.policyAllow, match, action: 'allow-related' });
       }
+      if (policy.log !== undefined) logMeter(rows, 'netpol', key, policy.log.rate);
       return rows.outputs;
     },
   };

@@ -36,12 +36,22 @@ export interface PolicyRule {
   readonly ports?: readonly PolicyPort[];
 }
 
+/** Packets of a policy that are logged. */
+export interface PolicyLog {
+  readonly allow: boolean;
+  readonly drop: boolean;
+  /** Entries a second. */
+  readonly rate: number;
+}
+
 /** `networking.k8s.io/v1` NetworkPolicy; a direction that is absent is not isolated. */
 export interface NetworkPolicy extends Meta {
   readonly namespace: string;
   readonly pods: Selector;
   readonly ingress?: readonly PolicyRule[];
   readonly egress?: readonly PolicyRule[];
+  /** Which packets are logged; absent = none. */
+  readonly log?: PolicyLog;
   /** What of the object cannot be honoured, for an event; such a peer or port matches nothing. */
   readonly problems: readonly string[];
 }

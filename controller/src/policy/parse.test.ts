@@ -64,3 +64,35 @@ test('a rule of which nothing is left lets nothing through, and an event tells i
   await world.settle();
   expect(world.events).toHaveLength(1);
 });
+
+test('annotations have packets logged: what is dropped, and what else they name', () => {
+  const logged = (annotations: Record<string, string>): ReturnType<typeof parse> =>
+    projectNetworkPolicy({ metadata: { namespace: 'x', name: 'np', annotations }, spec: { podSelector: {} } });
+  const enable = { 'ovn.kubernetes.io/enable_log': 'true' };
+  expect(logged({}).log).toBeUndefined();
+  expect(logged({ 'ovn.kubernetes.io/acl_log_meter_rate': '5' }).log).toBeUndefined();
+  expect(logged(enable).log).toEqual({ allow: false, drop: true, rate: 10 });
+  const both = { 'ovn.kubernetes.io/log_acl_actions': 'ALLOW,DROP', 'ovn.kubernetes.io/acl_log_meter_rate': '100' };
+  expect(logged({ ...enable, ...both }).log).toEqual({ allow: true, drop: true, rate: 100 });
+  const wrong = { 'ovn.kubernetes.io/log_acl_actions': 'allow,pass', 'ovn.kubernetes.io/acl_log_meter_rate': '1000' };
+  const { log, problems } = logged({ ...enable, ...wrong });
+  expect(log).toEqual({ allow: true, drop: false, rate: 10 });
+  expect(problems).toEqual([
+    'ovn.kubernetes.io/log_acl_actions: "PASS" is no action; write ALLOW, DROP, or both',
+    'ovn.kubernetes.io/acl_log_meter_rate: write entries a second, 1 to 100; 10 is used',
+  ]);
+});
+
+test('rows of a logged policy carry its limit', async () => {
+  const world = World.standard();
+  const annotations = { 'ovn.kubernetes.io/enable_log': 'true', 'ovn.kubernetes.io/acl_log_meter_rate': '5' };
+  const object = { metadata: { namespace: 'x', name: 'np', annotations }, spec: { podSelector: {}, ingress: [{}] } };
+  world.set('NetworkPolicy', projectNetworkPolicy(object));
+  await world.settle();
+  const acls = world.sink.rows('ACL').filter(({ owner }) => owner.startsWith('NetworkPolicy/'));
+  expect(acls.map(({ columns }) => [columns['name'], columns['meter']])).toEqual([
+    ['netpol/x/np/ingress/drop', 'log_netpol_x.np'],
+    ['netpol/x/np/ingress/0', undefined],
+  ]);
+  expect(world.sink.rows('Meter_Band').map(({ columns }) => columns['rate'])).toEqual([5]);
+});

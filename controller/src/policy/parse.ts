@@ -6,6 +6,7 @@ import type {
   NetworkPolicyPort,
 } from '@ovenbird/kube';
 import type { Meta } from '../store/meta.ts';
+import { policyLogOf } from './log.ts';
 import type {
   BlockPeer,
   NamedContainerPort,
@@ -62,12 +63,14 @@ export function parseNetworkPolicy({ spec, metadata }: KubeNetworkPolicy, meta: 
     });
   const ingress = (spec.ingress ?? []).map(({ from, ports }) => ({ peers: from, ports }));
   const egress = (spec.egress ?? []).map(({ to, ports }) => ({ peers: to, ports }));
+  const log = policyLogOf(metadata.annotations ?? {}, problems);
   return {
     ...meta,
     namespace: metadata.namespace ?? '',
     pods: parseSelector(spec.podSelector),
     ...(types.includes('Ingress') ? { ingress: rules('ingress', ingress) } : {}),
     ...(types.includes('Egress') ? { egress: rules('egress', egress) } : {}),
+    ...(log === undefined ? {} : { log }),
     problems,
   };
 }

@@ -153,6 +153,7 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
         listen: `0.0.0.0:${underlay.agentPort}`,
         ovsRunDir: files.run,
         ovnRunDir: files.run,
+        ovnLog: join(layout.log, `${node.name}.ovn-controller.log`),
         netnsDirs: ['/run/netns'],
         // Tests kill daemons on purpose and want to see what follows.
         outOfServiceAfter: 3000,
