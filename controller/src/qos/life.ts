@@ -63,8 +63,10 @@ export class QosLife {
     const pod = found !== undefined && address?.uid === found.uid ? found : undefined;
     this.#limit(key, pod);
     const namespace = pod === undefined ? undefined : state.get('Namespace', pod.namespace);
+    // Most clusters have none, and then nothing is looked for in the name of each new pod.
+    const isNone = state.keys('QoSPolicy').next().done === true;
     const policies =
-      pod === undefined || address === undefined || namespace === undefined
+      isNone || pod === undefined || address === undefined || namespace === undefined
         ? []
         : policiesOf(pod, namespace, address.subnet, state).map(({ name }) => name);
     const before = state.get('PodQos', key)?.policies ?? [];
