@@ -1,5 +1,4 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { KubeObject } from '@ovenbird/kube';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must, until } from './exec.ts';
 import { NodeUnderTest } from './node-under-test.ts';
@@ -46,7 +45,7 @@ afterAll(() => node.stop());
 const put = async (pod: TestPod, annotations: Record<string, string>): Promise<void> => {
   const object = podObject(pod, true, 'Running');
   const all = { ...object.metadata.annotations, ...annotations };
-  await node.put('Pod', { ...object, metadata: { ...object.metadata, annotations: all } } as KubeObject);
+  await node.put('Pod', { ...object, metadata: { ...object.metadata, annotations: all } });
 };
 const asked = (): readonly string[] =>
   existsSync(node.path('asked')) ? readFileSync(node.path('asked'), 'utf8').trim().split('\n') : [];
