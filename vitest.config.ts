@@ -17,7 +17,23 @@ const beside = [
   'static-address',
   'subnet',
   'vip',
-].map((name) => `test/e2e/${name}.test.ts`);
+].map(file);
+
+/** Those that count packets, each beside a pair that nobody touches: another lab at work at the same time is nothing to them. */
+const packets = [
+  'cluster-policy-changes',
+  'drops',
+  'node-restarts',
+  'policy-changes',
+  'policy-first-packet',
+  'policy-nodes',
+  'recovery',
+  'security-group-changes',
+].map(file);
+
+function file(name: string): string {
+  return `test/e2e/${name}.test.ts`;
+}
 
 /** One lab for all files of a run. */
 const lab = {
@@ -49,14 +65,8 @@ const config: ViteUserConfig = defineConfig({
         // On a lab of their own: they mostly wait, so `npm test` runs them beside unit and integration tests.
         test: { ...lab, name: 'e2e-beside', include: beside },
       },
-      {
-        test: {
-          ...lab,
-          name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
-          exclude: beside,
-        },
-      },
+      { test: { ...lab, name: 'e2e-packets', include: packets } },
+      { test: { ...lab, name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude: [...beside, ...packets] } },
       {
         test: {
           name: 'long',

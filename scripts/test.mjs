@@ -99,9 +99,10 @@ async function layer(projects, quiet = false) {
 
 try {
   if (pattern.length === 0) check();
-  // Unit tests take processors, the others mostly wait. Only what measures packets and rates wants the machine for itself.
+  // Unit tests take processors, end-to-end tests mostly wait.
   await Promise.all([layer(['unit', 'integration']), layer(['e2e-beside'], true)]);
-  for (const name of ['e2e', ...(all ? ['long'] : [])]) await layer([name]);
+  await Promise.all([layer(['e2e']), layer(['e2e-packets'], true)]);
+  if (all) await layer(['long']);
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }
