@@ -26,6 +26,15 @@ describe('portOptionsOf', () => {
     });
   });
 
+  it('lets a port that forwards have the frames of others, unless it asks for port security', () => {
+    const forward = { [`${P}layer2_forward`]: 'true' };
+    expect(portOptionsOf(forward, trusted)).toMatchObject({ secure: false, forward: true });
+    expect(portOptionsOf({ ...forward, [`${P}port_security`]: 'true' }, trusted)).toMatchObject({
+      secure: true,
+      forward: true,
+    });
+  });
+
   it.each([
     ['port_security', 'false'],
     ['layer2_forward', 'true'],

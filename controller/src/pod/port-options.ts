@@ -36,8 +36,10 @@ export function portOptionsOf(
       });
     return undefined;
   };
-  const secure = read(request.portSecurity) ?? true;
+  const security = read(request.portSecurity);
   const forward = read(request.layer2Forward) ?? false;
+  // Port security also keeps frames for other MACs from the port (ovn-nb(5)), which would leave nothing to forward.
+  const secure = security ?? !forward;
   const vips: string[] = [];
   for (const part of (annotations[request.portVips] ?? '').split(',')) {
     const text = part.trim();
@@ -51,7 +53,7 @@ export function portOptionsOf(
     }
   }
   const unsafe = [
-    ...(secure ? [] : [`${request.portSecurity}=false`]),
+    ...(security === false ? [`${request.portSecurity}=false`] : []),
     ...(forward ? [`${request.layer2Forward}=true`] : []),
     ...(vips.length > 0 ? [request.portVips] : []),
   ];
