@@ -6,7 +6,7 @@ import { MatchParser, splitParts } from './match-parse.ts';
 import { type CtFlush, type CtTuple, mapIpv4 } from './messages/ct-flush.ts';
 import type { TlvMap } from './messages/nicira.ts';
 import type { PacketOut } from './messages/packet.ts';
-import { parseBytes, parseNumber } from './number-text.ts';
+import { parseBigint, parseBytes, parseNumber } from './number-text.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -85,8 +85,16 @@ function parseTuple(text: string): readonly [tuple: CtTuple, ipProto: number | u
   return [into, ipProto];
 }
 
+/** Takes `mark=VALUE[/MASK]` from the front of a list. */
+function takeMasked(parts: string[], label: string, all: bigint): readonly [value: bigint, mask: bigint] | undefined {
+  if (parts[0]?.startsWith(`${label}=`) !== true) return undefined;
+  const [value = '', mask] = (parts.shift()?.slice(label.length + 1) ?? '').split('/');
+  return [parseBigint(value, all, label), mask === undefined ? all : parseBigint(mask, all, label)];
+}
+
 /**
- * Parses which connections to forget, as after `ovs-ofctl ct-flush BRIDGE`: a zone, the original direction, the reply.
+ * Parses which connections to forget, as after `ovs-ofctl ct-flush BRIDGE`: a zone, mark and labels (Open
+ * vSwitch 3.3), the original direction, the reply.
  * @throws OpenFlowError `syntax`, `invalid_value`
  * @example parseCtFlush('zone=5 ct_nw_proto=6,ct_nw_src=10.0.0.1,ct_tp_dst=80')
  */
@@ -94,8 +102,13 @@ export function parseCtFlush(text: string): Omit<CtFlush, 'xid'> {
   const parts = text.trim().split(/\s+/);
   const into: Mutable<Omit<CtFlush, 'xid'>> = { type: 'ct_flush' };
   if (parts[0]?.startsWith('zone=') === true) into.zone = parseNumber(parts.shift()?.slice(5) ?? '', 0xffff, 'zone');
+  const mark = takeMasked(parts, 'mark', 0xffff_ffffn);
+  if (mark !== undefined) Object.assign(into, { mark: Number(mark[0]), markMask: Number(mark[1]) });
+  const labels = takeMasked(parts, 'labels', (1n << 128n) - 1n);
+  if (labels !== undefined) Object.assign(into, { labels: labels[0], labelsMask: labels[1] });
   const [original = '', reply = '', ...more] = parts;
-  if (more.length > 0) throw new OpenFlowError('syntax', `"${text}": write [zone=N] [original direction] [reply]`);
+  if (more.length > 0)
+    throw new OpenFlowError('syntax', `"${text}": write [zone=N] [mark=N] [labels=N] [original direction] [reply]`);
   if (original !== '') [into.original, into.ipProto] = parseTuple(original);
   if (reply !== '') {
     const [tuple, ipProto] = parseTuple(reply);

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import type { Sample } from './action.ts';
 import { formatActions, parseActions } from './action-text.ts';
+import { parseCtFlush } from './command-text.ts';
 import { match } from './match.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
 import { formatMessage, parseMessage } from './message-text.ts';
@@ -74,4 +75,15 @@ it('counters of flows without their actions (multipart 17)', () => {
       ' duration=5.500s, table=4, idle_age=2, stat_reason=1 ',
   );
   expect(hex(encodeMessage(OF15, parseMessage(text).message))).toBe(hex(bytes));
+});
+
+it('connections to forget by mark and labels (Open vSwitch 3.3)', () => {
+  const flush = parseCtFlush('zone=5 mark=0x10/0xf0 labels=0x1 ct_nw_proto=6,ct_nw_src=10.0.0.1');
+  expect(flush).toMatchObject({ mark: 0x10, markMask: 0xf0, labels: 1n, labelsMask: (1n << 128n) - 1n });
+  const bytes = encodeMessage(OF15, { ...flush, xid: 1 });
+  expect(hex(bytes)).toContain(`000300080000001000040008000000f000050014${'0'.repeat(31)}1`);
+  const { message } = decodeMessage(bytes);
+  expect(message).toMatchObject({ type: 'ct_flush', zone: 5, mark: 0x10, labels: 1n });
+  expect(hex(encodeMessage(OF15, message))).toBe(hex(bytes));
+  expect(hex(encodeMessage(OF15, parseMessage(formatMessage(OF15, message)).message))).toBe(hex(bytes));
 });

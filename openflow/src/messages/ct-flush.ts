@@ -3,7 +3,7 @@ import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../address.ts';
 import { erase, type MessageBase, type MessageBody, type MessageSpec, nxt } from '../message-spec.ts';
 import { type RawProperty, readProperties, writeProperties, writeProperty } from '../property.ts';
 import type { Reader } from '../reader.ts';
-import { decimal, readScalar, type TextContext } from '../text.ts';
+import { decimal, readScalar, type Scalar, type TextContext } from '../text.ts';
 import type { TextReader } from '../text-reader.ts';
 import { OF10 } from '../version.ts';
 import type { Writer } from '../writer.ts';
@@ -29,7 +29,11 @@ export interface CtFlush extends MessageBase {
   readonly original?: CtTuple | undefined;
   readonly reply?: CtTuple | undefined;
   readonly zone?: number | undefined;
-  /** Mark, mask and labels, which Open vSwitch 3.3 and later know. */
+  /** Only connections with these bits of their mark and labels: value and mask (Open vSwitch 3.3). */
+  readonly mark?: number | undefined;
+  readonly markMask?: number | undefined;
+  readonly labels?: bigint | undefined;
+  readonly labelsMask?: bigint | undefined;
   readonly properties?: readonly RawProperty[] | undefined;
 }
 
@@ -38,7 +42,8 @@ export function mapIpv4(address: number): bigint {
   return 0xffff_0000_0000n | BigInt(address);
 }
 
-const PROPERTY = { original: 0, reply: 1, zone: 2 } as const;
+const PROPERTY = { original: 0, reply: 1, zone: 2, mark: 3, markMask: 4, labels: 5, labelsMask: 6 } as const;
+const LABELS_LENGTH = 20;
 const TUPLE = { src: 0, dst: 1, srcPort: 2, dstPort: 3, icmpId: 4, icmpType: 5, icmpCode: 6 } as const;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -127,23 +132,55 @@ function parseTuple(r: TextReader, c: TextContext): CtTuple {
   return into;
 }
 
+const ALL_LABELS = (1n << 128n) - 1n;
+
+/** `mark=0x1/0xff `; nothing where there is no value. */
+function formatMasked(label: string, value: number | bigint | undefined, mask: number | bigint | undefined): string {
+  if (value === undefined) return '';
+  return `${label}=0x${value.toString(16)}${mask === undefined ? '' : `/0x${mask.toString(16)}`} `;
+}
+
+function parseMasked(
+  r: TextReader,
+  label: string,
+  c: TextContext,
+): readonly [value: bigint, mask: bigint | undefined] | undefined {
+  if (!r.accept(`${label}=`)) return undefined;
+  const value = readScalar(r, LABELS, c);
+  const mask = r.accept('/') ? readScalar(r, LABELS, c) : undefined;
+  r.skipSpace();
+  return [value, mask];
+}
+
+/** Up to 128 bits. */
+const LABELS: Scalar<bigint> = {
+  pattern: /0x[0-9a-f]{1,32}/y,
+  what: 'a hexadecimal number',
+  format: (value) => `0x${value.toString(16)}`,
+  parse: BigInt,
+};
+
 const CT_FLUSH: MessageSpec<CtFlush> = {
   type: 'ct_flush',
   codes: [nxt('NXT_CT_FLUSH', 32, { from: OF10 })],
   read: (r) => {
     const into: Mutable<MessageBody<CtFlush>> = { ipProto: r.u8() };
     r.skip(7);
-    const properties = readProperties(r, (type) => {
+    const properties = readProperties(r, (type, length) => {
       if (type === PROPERTY.original) into.original = readTuple(r);
       else if (type === PROPERTY.reply) into.reply = readTuple(r);
       else if (type === PROPERTY.zone) into.zone = r.u16();
+      else if (type === PROPERTY.mark) into.mark = r.u32();
+      else if (type === PROPERTY.markMask) into.markMask = r.u32();
+      else if (type === PROPERTY.labels && length === LABELS_LENGTH) into.labels = r.big(16);
+      else if (type === PROPERTY.labelsMask && length === LABELS_LENGTH) into.labelsMask = r.big(16);
       else return false;
       return true;
     });
     if (properties.length > 0) into.properties = properties;
     return into;
   },
-  write: (w, { ipProto, original, reply, zone, properties }) => {
+  write: (w, { ipProto, original, reply, zone, mark, markMask, labels, labelsMask, properties }) => {
     w.u8(ipProto ?? 0);
     w.zeros(7);
     writeProperties(w, properties, () => {
@@ -155,20 +192,27 @@ const CT_FLUSH: MessageSpec<CtFlush> = {
           w.zeros(2);
         });
       }
+      if (mark !== undefined) writeProperty(w, PROPERTY.mark, () => w.u32(mark));
+      if (markMask !== undefined) writeProperty(w, PROPERTY.markMask, () => w.u32(markMask));
+      if (labels !== undefined) writeProperty(w, PROPERTY.labels, () => w.big(labels, 16));
+      if (labelsMask !== undefined) writeProperty(w, PROPERTY.labelsMask, () => w.big(labelsMask, 16));
     });
   },
   text: {
-    format: ({ ipProto = 0, original = {}, reply = {}, zone = 0 }) => {
+    format: ({ ipProto = 0, original = {}, reply = {}, zone = 0, ...chosen }) => {
       const isIpv4 = [original.src, original.dst, reply.src, reply.dst].some(
         (address) => address !== undefined && isMapped(address),
       );
-      return ` zone=${zone} '${formatTuple(original, ipProto, isIpv4)},ct_nw_proto=${ipProto}' '${formatTuple(reply, ipProto, isIpv4)}'`;
+      return ` zone=${zone} ${formatMasked('mark', chosen.mark, chosen.markMask)}${formatMasked('labels', chosen.labels, chosen.labelsMask)}'${formatTuple(original, ipProto, isIpv4)},ct_nw_proto=${ipProto}' '${formatTuple(reply, ipProto, isIpv4)}'`;
     },
     // Zero and "any" print alike: they are read as the latter.
     parse: (r, c) => {
       r.expect(' zone=');
       const zone = readScalar(r, decimal, c);
-      r.expect(" '");
+      r.skipSpace();
+      const mark = parseMasked(r, 'mark', c);
+      const labels = parseMasked(r, 'labels', c);
+      r.expect("'");
       const original = parseTuple(r, c);
       r.expect(',ct_nw_proto=');
       const ipProto = readScalar(r, decimal, c);
@@ -180,6 +224,8 @@ const CT_FLUSH: MessageSpec<CtFlush> = {
         ...(Object.keys(original).length === 0 ? {} : { original }),
         ...(Object.keys(reply).length === 0 ? {} : { reply }),
         ...(zone === 0 ? {} : { zone }),
+        ...(mark === undefined ? {} : { mark: Number(mark[0]), markMask: Number(mark[1] ?? 0xffff_ffffn) }),
+        ...(labels === undefined ? {} : { labels: labels[0], labelsMask: labels[1] ?? ALL_LABELS }),
       };
     },
   },
