@@ -11,6 +11,7 @@ const beside = [
   'node-boot',
   'node-reach',
   'node-removal',
+  'node-underlay',
   'path',
   'pod-life',
   'security-groups',

@@ -168,4 +168,65 @@ describe('RBAC', () => {
       20_000,
     );
   });
+
+  it("keeps an agent to its own node: neither another node's status nor its IPs nor events about it", async () => {
+    const file = `${lab.layout.config}/agent-node-1.kubeconfig`;
+    const { clusters, users } = JSON.parse(readFileSync(file, 'utf8')) as {
+      clusters: [{ cluster: { server: string } }];
+      users: [{ user: { token: string } }];
+    };
+    const asAgent = async (method: string, path: string, type: string, body: unknown): Promise<string> =>
+      await lab.onNode(
+        'node-1',
+        ...['curl', '-sk', '-X', method, '-H', `Authorization: Bearer ${users[0].user.token}`],
+        ...[
+          '-H',
+          `Content-Type: application/${type}`,
+          '-d',
+          JSON.stringify(body),
+          `${clusters[0].cluster.server}${path}`,
+        ],
+      );
+    const status = (node: string): Promise<string> =>
+      asAgent('PATCH', `/api/v1/nodes/${node}/status`, 'strategic-merge-patch+json', {
+        status: { conditions: [{ type: 'ovenbird.io/Test', status: 'True', reason: 'Test', message: 'x' }] },
+      });
+    const ip = (node: string): Promise<string> =>
+      asAgent('POST', '/apis/ovenbird.io/v1/ips?dryRun=All', 'json', {
+        apiVersion: 'ovenbird.io/v1',
+        kind: 'IP',
+        metadata: { name: `attach-0123456789ab-${node}` },
+        spec: {
+          subnet: 'ovn-default',
+          nodeName: node,
+          containerID: 'x',
+          attachment: { interface: 'eth0', network: 'x' },
+        },
+      });
+    const event = (node: string): Promise<string> =>
+      asAgent('POST', '/api/v1/namespaces/default/events?dryRun=All', 'json', {
+        kind: 'Event',
+        metadata: { name: 'rbac-test' },
+        involvedObject: { kind: 'Node', name: node },
+        reason: 'Test',
+        type: 'Normal',
+      });
+    for (const write of [status, ip, event]) {
+      expect(JSON.parse(await write('node-1'))).not.toMatchObject({ kind: 'Status' });
+      expect(JSON.parse(await write('node-2'))).toMatchObject({
+        code: 403,
+        message: expect.stringContaining('ovenbird-agent-own-node') as unknown,
+      });
+    }
+    const remove = { status: { conditions: [{ type: 'ovenbird.io/Test', $patch: 'delete' }] } };
+    await lab.kubectl([
+      'patch',
+      'node',
+      'node-1',
+      '--subresource=status',
+      '--type=strategic',
+      '-p',
+      JSON.stringify(remove),
+    ]);
+  });
 });

@@ -8,12 +8,15 @@ export interface TokenEntry {
   readonly token: string;
   readonly user: string;
   readonly groups?: readonly string[];
+  /** What else is known of the user: of a bound service-account token, the node. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** An authenticated (or anonymous) user. */
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 const ANONYMOUS: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
@@ -23,11 +26,11 @@ function digest(token: string): string {
 }
 
 /** An authenticated user with the groups that everybody of its kind is in. */
-function userNamed(name: string, given: readonly string[]): User {
+function userNamed(name: string, given: readonly string[], extra?: User['extra']): User {
   const groups = new Set([...given, 'system:authenticated']);
   const account = /^system:serviceaccount:([^:]+):[^:]+$/.exec(name);
   if (account !== null) groups.add('system:serviceaccounts').add(`system:serviceaccounts:${account[1] ?? ''}`);
-  return { name, groups: [...groups] };
+  return { name, groups: [...groups], ...(extra === undefined ? {} : { extra }) };
 }
 
 /** Whom a request wants to be taken for (`kubectl --as`, `--as-group`); undefined for itself. Throws 400 for groups alone. */
@@ -52,7 +55,8 @@ export class Authenticator {
   readonly #users = new Map<string, User>();
 
   constructor(tokens: readonly TokenEntry[]) {
-    for (const { token, user, groups = [] } of tokens) this.#users.set(digest(token), userNamed(user, groups));
+    for (const { token, user, groups = [], extra } of tokens)
+      this.#users.set(digest(token), userNamed(user, groups, extra));
   }
 
   /** The user of an `Authorization` header; anonymous without one. Throws 401 for an unknown token. */

@@ -136,6 +136,14 @@ const DEFINITIONS: readonly Definition[] = [
     generation: true,
     selectable: ['status.successful'],
   },
+  {
+    group: 'admissionregistration.k8s.io',
+    kind: 'ValidatingAdmissionPolicy',
+    plural: 'validatingadmissionpolicies',
+    clusterScoped: true,
+    generation: true,
+  },
+  { group: 'admissionregistration.k8s.io', kind: 'ValidatingAdmissionPolicyBinding', clusterScoped: true },
   { group: 'coordination.k8s.io', kind: 'Lease' },
   { group: 'discovery.k8s.io', kind: 'EndpointSlice', generation: true },
   {

@@ -99,7 +99,26 @@ interface Compiled {
   run(bindings: Record<string, CelInput>): CelResult;
 }
 
-function compile(expression: string): Compiled {
+/**
+ * Compiles an expression over variables of its own.
+ * @param schema of the object whose properties are the variables
+ * @returns evaluates it over JSON values
+ * @throws CelCompileError as {@link compileRule}
+ */
+export function compileExpression(
+  expression: string,
+  schema: CelSchema & { readonly properties: Readonly<Record<string, CelSchema>> },
+): (values: Readonly<Record<string, unknown>>) => CelResult {
+  const compiled = compile(expression, new Set(Object.keys(schema.properties)));
+  return (values) =>
+    compiled.run(
+      Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toCel(value, schema.properties[name])])),
+    );
+}
+
+const ruleVariables: ReadonlySet<string> = new Set(['self', 'oldSelf']);
+
+function compile(expression: string, variables: ReadonlySet<string> = ruleVariables): Compiled {
   let parsed: ReturnType<typeof parse>;
   try {
     parsed = parse(expression);
@@ -114,8 +133,11 @@ function compile(expression: string): Compiled {
     if (!functionNames.has(name) && !builtIn.has(name))
       throw new CelCompileError(expression, `undeclared reference to function '${name}'`);
   for (const name of found.variables)
-    if (name !== 'self' && name !== 'oldSelf' && !typeNames.has(name))
-      throw new CelCompileError(expression, `undeclared reference to '${name}' (self and oldSelf are declared)`);
+    if (!variables.has(name) && !typeNames.has(name))
+      throw new CelCompileError(
+        expression,
+        `undeclared reference to '${name}' (${[...variables].join(' and ')} are declared)`,
+      );
   return { usesOldSelf: found.variables.has('oldSelf'), run: plan(environment, parsed.expr) };
 }
 

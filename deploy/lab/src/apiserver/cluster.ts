@@ -1,6 +1,8 @@
 /** The cluster behind the HTTP server: store, resources, their strategies, and what exists from the beginning. */
+
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
+import { AdmissionPolicies } from './admission-policies.ts';
 import { ApiError } from './api-error.ts';
 import { bootstrapRoles } from './bootstrap-roles.ts';
 import { builtinResources } from './builtin.ts';
@@ -23,6 +25,7 @@ export interface ClusterOptions {
 /** A cluster without a network listener. */
 export interface Cluster {
   readonly writer: Writer;
+  readonly policies: AdmissionPolicies;
   readonly lister: Lister;
   readonly registry: Registry;
   /** Creates what a fresh cluster has (unless the state has it already), then applies the manifests. */
@@ -48,6 +51,7 @@ export function createCluster(store: Store, options: ClusterOptions): Cluster {
   for (const resource of builtinResources(strategies)) registry.set(resource);
   return {
     writer,
+    policies: new AdmissionPolicies(store),
     lister,
     registry,
     bootstrap: async (manifests) => {

@@ -14,7 +14,12 @@ const schema = z.strictObject({
     .min(1),
   tls: z.strictObject({ key: z.string(), cert: z.string() }).optional(),
   tokens: z.array(
-    z.strictObject({ token: z.string().min(1), user: z.string().min(1), groups: z.array(z.string()).default([]) }),
+    z.strictObject({
+      token: z.string().min(1),
+      user: z.string().min(1),
+      groups: z.array(z.string()).default([]),
+      extra: z.record(z.string(), z.array(z.string())).default({}),
+    }),
   ),
   kubeletSocket: z.string().optional(),
   stateDir: z.string().optional(),

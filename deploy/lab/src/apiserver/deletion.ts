@@ -1,10 +1,13 @@
 /** What a delete does to an object: nothing stands in the way and it goes, or it is marked and waits. */
+import type { Admit } from './admission-policies.ts';
 import { at, clone, type KubeObject, listOf, numberOf, stringOf } from './json.ts';
 import { groupResource, type Resource } from './resource.ts';
 
 /** metav1.DeleteOptions, as far as it is honoured. */
 export interface DeleteOptions {
   readonly dryRun: boolean;
+  /** As in WriteOptions. */
+  readonly admit?: Admit;
   /** Preconditions. */
   readonly uid?: string;
   readonly resourceVersion?: string;

@@ -100,6 +100,7 @@ export class FrontDoor {
       resource,
       body,
       type,
+      user,
       presentation: presentation(request.headers.accept ?? '', info.query.get('includeObject')),
       agent: (request.headers['user-agent'] ?? 'unknown').split('/', 1)[0] ?? 'unknown',
     });

@@ -30,6 +30,9 @@ const ROOTS: readonly (readonly [apiVersion: string, kind: string, message: stri
   ['coordination.k8s.io/v1', 'Lease', 'coordination.v1.Lease'],
   ['discovery.k8s.io/v1', 'EndpointSlice', 'discovery.v1.EndpointSlice'],
   ['networking.k8s.io/v1', 'NetworkPolicy', 'networking.v1.NetworkPolicy'],
+  ...['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'].map(
+    (kind) => ['admissionregistration.k8s.io/v1', kind, `admissionregistration.v1.${kind}`] as const,
+  ),
   ...['ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'].map(
     (kind) => ['rbac.authorization.k8s.io/v1', kind, `rbac.v1.${kind}`] as const,
   ),
@@ -161,6 +164,12 @@ const SCALARS: Readonly<Record<number, string>> = {
   12: 'bytes',
 };
 
+/** Fields whose names in JSON differ from those of the descriptors in their first letter. */
+const LOWER: ReadonlySet<string> = new Set([
+  'admissionregistration.v1.Validation',
+  'admissionregistration.v1.Variable',
+]);
+
 function build(messages: ReadonlyMap<string, Message>): KindsFile {
   const models = new Models();
   const types: Record<string, FieldTable> = {};
@@ -172,7 +181,8 @@ function build(messages: ReadonlyMap<string, Message>): KindsFile {
     types[name] = table;
     const attributes = models.attributes(model);
     for (const field of message.fields) {
-      const attribute = attributes.get(field.name);
+      const jsonName = LOWER.has(name) ? `${field.name.charAt(0).toLowerCase()}${field.name.slice(1)}` : field.name;
+      const attribute = attributes.get(jsonName);
       const inner =
         attribute?.type.replace(/^Array<(.*)>$/, '$1').replace(/^\{ \[key: string\]: (.*); \}$/, '$1') ?? '';
       let type = SCALARS[field.type] ?? '';
@@ -194,7 +204,7 @@ function build(messages: ReadonlyMap<string, Message>): KindsFile {
       if (type === '' || type === '@')
         throw new Error(`${name}.${field.name}: type ${field.type} ${field.ref} is not known`);
       const flags = `${attribute?.required === true ? '!' : ''}${field.nullable ? '?' : ''}${embedded ? '+' : ''}`;
-      table[field.name] = [
+      table[jsonName] = [
         field.number,
         `${list}${type}`,
         ...(flags === '' ? [] : [flags]),

@@ -1,6 +1,8 @@
 /** The verbs of API objects: from a parsed request to an answer. Streams (watch, exec, logs) are elsewhere. */
+import type { AdmissionPolicies } from './admission-policies.ts';
 import { badRequest, methodNotAllowed, noSuchPath, unsupportedMediaType } from './api-error.ts';
 import { applyPatch } from './apply.ts';
+import type { User } from './authentication.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { at, isObject, type JsonObject, type KubeObject, numberOf, stringOf } from './json.ts';
 import type { Lister, ListQuery } from './lists.ts';
@@ -24,6 +26,8 @@ export interface ResourceRequest {
   /** Media type of the body. */
   readonly type: string;
   readonly presentation: Presentation;
+  /** Who asks. */
+  readonly user: User;
   /** Default of `fieldManager`: the client's name from User-Agent. */
   readonly agent: string;
 }
@@ -38,6 +42,7 @@ const STRATEGIC = 'application/strategic-merge-patch+json';
 /** What the handlers work on. */
 export interface Services {
   readonly writer: Writer;
+  readonly policies: AdmissionPolicies;
   readonly lister: Lister;
   readonly registry: Registry;
   readonly now: () => number;
@@ -51,7 +56,7 @@ function dryRun(value: unknown): boolean {
   return list.length > 0;
 }
 
-function writeOptions({ info, agent }: ResourceRequest): WriteOptions {
+function writeOptions({ info, agent, user }: ResourceRequest, { policies }: Services): WriteOptions {
   const validation = info.query.get('fieldValidation') ?? '';
   if (validation !== '' && validation !== 'Ignore' && validation !== 'Warn' && validation !== 'Strict') {
     throw badRequest(
@@ -63,10 +68,11 @@ function writeOptions({ info, agent }: ResourceRequest): WriteOptions {
     fieldManager: info.query.get('fieldManager') ?? agent,
     fieldValidation: validation === '' ? 'Warn' : validation,
     warnings: [],
+    admit: policies.admitter(user),
   };
 }
 
-function deleteOptions({ info, body }: ResourceRequest): DeleteOptions {
+function deleteOptions({ info, body, user }: ResourceRequest, { policies }: Services): DeleteOptions {
   const options = isObject(body) ? body : {};
   const grace = numberOf(options['gracePeriodSeconds']) ?? numberFrom(info.query.get('gracePeriodSeconds'));
   const policy =
@@ -82,6 +88,7 @@ function deleteOptions({ info, body }: ResourceRequest): DeleteOptions {
   const resourceVersion = stringOf(at(options, 'preconditions', 'resourceVersion'));
   return {
     dryRun: dryRun(options['dryRun'] ?? info.query.getAll('dryRun')),
+    admit: policies.admitter(user),
     ...(uid === undefined ? {} : { uid }),
     ...(resourceVersion === undefined ? {} : { resourceVersion }),
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
@@ -162,7 +169,7 @@ export class ResourceHandler {
       return this.#written(request, (options) => this.#update(request, 'finalize', () => request.body, options));
     }
     if (groupResource(resource) === 'pods' && verb === 'create') {
-      const options = writeOptions(request);
+      const options = writeOptions(request, this.#services);
       if (subresource === 'binding')
         return json(201, bindPod(writer, resource, namespace, name, request.body, options));
       if (subresource === 'eviction')
@@ -211,7 +218,7 @@ export class ResourceHandler {
       return json(200, scaleOf(resource, writer.get(resource, info.namespace, info.name).object));
     }
     if (info.verb !== 'update' && info.verb !== 'patch') throw methodNotAllowed();
-    const options = writeOptions(request);
+    const options = writeOptions(request, this.#services);
     const written = this.#update(
       request,
       '',
@@ -234,7 +241,7 @@ export class ResourceHandler {
       resource,
       info.namespace,
       info.name,
-      deleteOptions(request),
+      deleteOptions(request, this.#services),
     );
     if (!removed || groupResource(resource) === 'pods') return this.#object(request, 200, entry);
     return json(200, {
@@ -254,7 +261,7 @@ export class ResourceHandler {
   #deleteCollection(request: ResourceRequest): Reply {
     const { info, resource } = request;
     const { writer, lister } = this.#services;
-    const options = deleteOptions(request);
+    const options = deleteOptions(request, this.#services);
     const { entries, revision } = lister.list(writer.collection(resource), listQuery(info, resource));
     for (const { namespace, name } of entries) {
       if (writer.collection(resource).get(namespace, name) !== undefined)
@@ -286,7 +293,7 @@ export class ResourceHandler {
   }
 
   #written(request: ResourceRequest, write: (options: WriteOptions) => Written): Reply {
-    const options = writeOptions(request);
+    const options = writeOptions(request, this.#services);
     const { entry, created } = write(options);
     return this.#object(request, created ? 201 : 200, entry, options.warnings);
   }

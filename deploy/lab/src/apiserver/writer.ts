@@ -3,6 +3,7 @@
  * delete, with the system's part of `metadata`, preconditions, admission, validation and finalizers.
  */
 import { randomInt, randomUUID } from 'node:crypto';
+import type { Admit } from './admission-policies.ts';
 import {
   alreadyExists,
   badRequest,
@@ -30,6 +31,8 @@ export interface WriteOptions {
   readonly fieldValidation: 'Ignore' | 'Warn' | 'Strict';
   /** Filled with texts for `Warning` headers. */
   readonly warnings: string[];
+  /** Asked before anything is stored; throws what it refuses. Absent for what the server does by itself. */
+  readonly admit?: Admit;
 }
 
 /** Options of writes that the server makes by itself. */
@@ -105,6 +108,7 @@ export class Writer {
     if (causes.length === 0) causes.push(...(resource.strategy.validate?.(draft, undefined, context) ?? []));
     if (causes.length > 0) throw invalid(resource, name === '' ? base : name, causes);
     if (collection.get(namespace, name) !== undefined) throw alreadyExists(resource, name);
+    options.admit?.({ operation: 'CREATE', resource, subresource: '', object: draft });
     if (options.dryRun) return { entry: transient(draft), created: true };
     const entry = collection.put(draft);
     resource.strategy.committed?.(draft, undefined);
@@ -156,6 +160,7 @@ export class Writer {
     if (resource.generation && subresource !== 'status' && !equal(desired(resource, draft), desired(resource, old))) {
       draft.metadata.generation = (generation ?? 0) + 1;
     }
+    options.admit?.({ operation: 'UPDATE', resource, subresource, object: draft, oldObject: old });
     if (sameContent(draft, old)) return { entry: stored, created: false };
     if (options.dryRun) return { entry: transient(draft), created: false };
     if (removable(resource, draft)) return { entry: this.#remove(resource, draft), created: false };
@@ -177,6 +182,7 @@ export class Writer {
     const stored = this.get(resource, namespace, name);
     const old = stored.object;
     this.#preconditions(resource, name, old, options.uid, options.resourceVersion);
+    options.admit?.({ operation: 'DELETE', resource, subresource: '', oldObject: old });
     const kept = resource.strategy.keep?.(old);
     if (kept !== undefined) throw forbidden(resource, name, kept);
     const plan = deletionPlan(resource, old, options, (seconds) => this.timestamp(seconds));

@@ -10,6 +10,8 @@ export interface Token {
   readonly token: string;
   readonly user: string;
   readonly groups: readonly string[];
+  /** Of an agent: the node that its token is bound to, as Kubernetes 1.30 and later say it. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Whom a token stands for. */
@@ -21,18 +23,26 @@ const serviceAccount = (name: string): Subject => ({
 });
 
 /** Name of an account. */
-export type Account = 'admin' | 'controller' | 'agent' | 'scheduler' | 'controller-manager' | 'kubelet';
+export type Account = 'admin' | 'controller' | 'scheduler' | 'controller-manager' | 'kubelet';
 
 /** Who speaks to the API server, by the name of the file that lets them. */
 const accounts: Readonly<Record<Account, Subject>> = {
   admin: { user: 'kubernetes-admin', groups: ['system:masters'] },
   controller: serviceAccount('ovenbird-controller'),
-  agent: serviceAccount('ovenbird-agent'),
   scheduler: { user: 'system:kube-scheduler', groups: [] },
   'controller-manager': { user: 'system:kube-controller-manager', groups: [] },
   // One process stands in for the kubelets of all nodes.
   kubelet: { user: 'system:node:lab', groups: ['system:nodes'] },
 };
+
+/** The agent of a node: all share one account, each has a token that is bound to its node. */
+const agentOf = (node: string): Subject => ({
+  ...serviceAccount('ovenbird-agent'),
+  extra: { 'authentication.kubernetes.io/node-name': [node] },
+});
+
+/** Tells tokens of one user apart. */
+const keyOf = ({ user, extra }: Subject): string => JSON.stringify([user, extra ?? {}]);
 
 function nodeAccounts(state: LabState): Readonly<Record<string, Subject>> {
   return Object.fromEntries(
@@ -54,10 +64,11 @@ function readTokens(layout: Layout): readonly Token[] {
 
 /** Makes a token for everybody who has none yet (`config/tokens.json`, 0600) and returns all. */
 export function ensureTokens(state: LabState, layout: Layout): readonly Token[] {
-  const known = new Map(readTokens(layout).map((entry) => [entry.user, entry]));
-  const wanted = [...Object.values(accounts), ...Object.values(nodeAccounts(state))];
+  const known = new Map(readTokens(layout).map((entry) => [keyOf(entry), entry]));
+  const agents = state.nodes.map(({ name }) => agentOf(name));
+  const wanted = [...Object.values(accounts), ...agents, ...Object.values(nodeAccounts(state))];
   const tokens = wanted.map(
-    ({ user, groups }): Token => known.get(user) ?? { token: randomBytes(24).toString('hex'), user, groups },
+    (subject): Token => known.get(keyOf(subject)) ?? { token: randomBytes(24).toString('hex'), ...subject },
   );
   mkdirSync(layout.config, { recursive: true, mode: 0o700 });
   writeFileSync(tokensFile(layout), `${JSON.stringify(tokens, undefined, 2)}\n`, { mode: 0o600 });
@@ -73,6 +84,11 @@ export function tokenOf(layout: Layout, account: Account): string {
 /** Where an account's kubeconfig is; the administrator's is the one of the contract. */
 export function kubeconfigOf(layout: Layout, account: Account): string {
   return account === 'admin' ? layout.kubeconfig : join(layout.config, `${account}.kubeconfig`);
+}
+
+/** Where the kubeconfig of a node's agent is. */
+export function agentKubeconfig(layout: Layout, node: string): string {
+  return join(layout.config, `agent-${node}.kubeconfig`);
 }
 
 /** The API server's address for processes in the fabric's and the nodes' namespaces. */
@@ -106,5 +122,11 @@ export function writeKubeconfigs(layout: Layout, loopbackPort: number): void {
     const server = outside.has(account) ? `https://127.0.0.1:${loopbackPort}` : fabricServer;
     const text = kubeconfig(layout, server, accounts[account].user, tokenOf(layout, account));
     writeFileSync(kubeconfigOf(layout, account), text, { mode: 0o600 });
+  }
+  for (const { user, token, extra } of readTokens(layout)) {
+    const [node] = extra?.['authentication.kubernetes.io/node-name'] ?? [];
+    if (node === undefined) continue;
+    const text = kubeconfig(layout, fabricServer, user, token);
+    writeFileSync(agentKubeconfig(layout, node), text, { mode: 0o600 });
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { underlay } from '../fabric/addresses.ts';
 import { socketReady, southboundRemote } from '../fabric/central.ts';
 import { identity } from '../fabric/pki.ts';
-import { ensureTokens, kubeconfigOf } from './access.ts';
+import { agentKubeconfig, ensureTokens, kubeconfigOf } from './access.ts';
 import { apiReady } from './api.ts';
 import type { LabNode, LabState, Layout } from './layout.ts';
 import { openLoopback } from './loopback.ts';
@@ -142,7 +142,7 @@ export function agent(state: LabState, layout: Layout, node: LabNode): ProcessSp
       'agent/src',
       () => ({
         nodeName: node.name,
-        kubeconfig: kubeconfigOf(layout, 'agent'),
+        kubeconfig: agentKubeconfig(layout, node.name),
         ovsdb: `unix:${files.db}`,
         ovnRemote: southboundRemote,
         encapType: 'geneve',

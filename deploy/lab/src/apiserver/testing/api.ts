@@ -1,4 +1,5 @@
 /** A cluster without HTTP, for unit tests: requests go straight to the handlers. */
+import type { User } from '../authentication.ts';
 import { type Cluster, createCluster } from '../cluster.ts';
 import type { JsonObject, KubeObject } from '../json.ts';
 import { requestInfo } from '../request-info.ts';
@@ -11,6 +12,8 @@ export interface CallOptions {
   readonly type?: string;
   readonly accept?: string;
   readonly agent?: string;
+  /** Who asks; the administrator when absent. */
+  readonly user?: User;
 }
 
 /** A cluster to send requests to. */
@@ -50,6 +53,7 @@ export async function testApi(historyLimit?: number): Promise<TestApi> {
         resource,
         body: body === undefined ? undefined : (JSON.parse(JSON.stringify(body)) as unknown),
         type: options.type ?? 'application/json',
+        user: options.user ?? { name: 'admin', groups: ['system:masters'] },
         presentation: presentation(options.accept ?? '', info.query.get('includeObject')),
         agent: options.agent ?? 'test',
       });
