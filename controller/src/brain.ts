@@ -163,6 +163,7 @@ export class Brain {
         held: (name) => void this.#finished.delete(`SecurityGroup/${name}`),
         finished: (name) => this.#finish('SecurityGroup', name),
         statusChanged: (name) => api.writeStatus('SecurityGroup', name),
+        warn: (object, reason, message) => api.event({ kind: 'SecurityGroup', object }, reason, message),
       },
     );
     state.onTouch(() => this.#tick.schedule());

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { IPS, VIPS } from '@ovenbird/crds';
+import { IPS, SECURITYGROUPS, VIPS } from '@ovenbird/crds';
 import {
   EventRecorder,
   type KubeClient,
@@ -30,7 +30,7 @@ import { Fence } from './northbound/fence.ts';
 import { Northbound } from './northbound/northbound.ts';
 import { OvsdbStore } from './northbound/ovsdb-store.ts';
 import { arePodsReallyGone } from './pod/really-gone.ts';
-import { type ClusterPolicyKind, clusterPolicyKinds } from './policy/cluster-model.ts';
+import { clusterPolicyKinds } from './policy/cluster-model.ts';
 import { IpRecords } from './records/ip-records.ts';
 import { RecordGate } from './records/record-gate.ts';
 import { ChassisKeeper } from './southbound/chassis.ts';
@@ -85,13 +85,14 @@ export async function lead(options: LeadOptions): Promise<void> {
   log.info({ epoch }, 'leading');
   await ensureDefaults(client, config, signal);
 
-  const kinds: Readonly<Record<'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | ClusterPolicyKind, ResourceKind>> = {
+  const kinds: Readonly<Record<Parameters<ApiEffects['event']>[0]['kind'], ResourceKind>> = {
     ...clusterPolicyResources,
     Pod: PODS,
     Node: NODES,
     IP: IPS,
     Vip: VIPS,
     NetworkPolicy: NETWORKPOLICIES,
+    SecurityGroup: SECURITYGROUPS,
   };
   const state = new State();
   const events = new EventRecorder({ client, component: 'ovenbird-controller', instance: identity, signal });

@@ -16,6 +16,7 @@ export interface SecurityGroupEffects {
   /** Nothing is left of a deleted group. */
   finished(name: string): void;
   statusChanged(name: string): void;
+  warn(group: SecurityGroup, reason: string, message: string): void;
 }
 
 /**
@@ -29,6 +30,7 @@ export class SecurityGroupLife {
   readonly #effects: SecurityGroupEffects;
   readonly #dirty = new Set<Key>();
   readonly #deleting = new Set<Key>();
+  readonly #told = new WeakSet<SecurityGroup>();
   readonly #sets = new Map<Key, ReadonlySet<string>>();
   /** Whether there are groups at all: nodes are exempt from them. */
   readonly #isolation: Counter<Isolation>;
@@ -94,6 +96,7 @@ export class SecurityGroupLife {
     this.#isolates(`group/${name}`, inForce);
     this.#select(name, inForce && !group.deleting ? group : undefined);
     this.#effects.statusChanged(name);
+    this.#tell(group);
     // Rules of others name it, in vain or no longer so.
     if (known !== inForce)
       for (const other of this.#state.index('SecurityGroup', 'remote', name)) this.#effects.statusChanged(other.name);
@@ -105,6 +108,14 @@ export class SecurityGroupLife {
     this.#effects.committed(ownerOf('SecurityGroup', name), () => {
       if (this.#state.get('GroupBinding', name) === undefined) this.#effects.finished(name);
     });
+  }
+
+  /** Says once of each version what of it cannot be. */
+  #tell(group: SecurityGroup | undefined): void {
+    if (group === undefined || group.deleting || this.#told.has(group)) return;
+    this.#told.add(group);
+    const unfit = this.unfit(group);
+    if (unfit !== undefined) this.#effects.warn(group, unfit.reason, unfit.message);
   }
 
   #select(name: Key, group: SecurityGroup | undefined): void {

@@ -198,6 +198,7 @@ describe('SecurityGroups', () => {
       } else {
         expect(a).toContain('ingressRules[1]: priorities above 960 need OVN 23.06 or later');
         expect(b).toContain('egressRules[0]: pass needs OVN 23.06 or later');
+        expect(world.events).toEqual([`a NeedsNewerOVN: ${a}`, `b NeedsNewerOVN: ${b}`]);
         expect([...acls(world, 'SecurityGroup/a'), ...acls(world, 'SecurityGroup/b')]).toEqual([]);
       }
     }
