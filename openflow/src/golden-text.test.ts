@@ -116,6 +116,16 @@ function recorded<T extends Message['type']>(
     });
 }
 
+it('prints a mask of all bits that a field has as none, as ovs-ofctl does', () => {
+  // tun_flags has one bit in two bytes.
+  const action = '001900100001d1040000000100000000';
+  const hex = `060d002800000001ffffffff001000000001000400000000${action}`;
+  const bytes = Buffer.from(hex, 'hex');
+  const { version, message } = decodeMessage(bytes);
+  expect(formatMessage(version, message)).toContain('actions=set_field:0->tun_flags ');
+  expect(encode(version, message, 1)).toBe(bytes.toString('hex'));
+});
+
 describe('what dumps print', () => {
   it('are flows again', () => {
     const replies = recorded('flow_stats_reply');

@@ -165,7 +165,7 @@ function formatVlan(vid: MatchField | undefined, pcp: MatchField | undefined): s
   }
   const tci = value | (Number(pcp?.value ?? 0) << 13);
   const bits = mask | (pcp === undefined ? 0 : 0xe000);
-  return `vlan_tci=${paddedHex(tci, 4)}${bits === 0xffff ? '' : `/${paddedHex(bits, 4)}`}`;
+  return `vlan_tci=${paddedHex(tci & bits, 4)}${bits === 0xffff ? '' : `/${paddedHex(bits, 4)}`}`;
 }
 
 /** What one entry prints as; undefined when it is part of something else. */

@@ -124,7 +124,9 @@ const SET_FIELD: ActionSpec<SetField> = {
     ...['set_field', 'set_tunnel', 'set_tunnel64', 'mod_dl_src', 'mod_dl_dst', 'mod_nw_src', 'mod_nw_dst'],
     ...['mod_nw_tos', 'mod_nw_ecn', 'set_mpls_label', 'set_mpls_tc', 'mod_vlan_vid', 'mod_vlan_pcp'],
   ],
-  format: ({ field, value, mask }) => `set_field:${formatValue(field, value, mask)}->${field.name}`,
+  // A mask of all bits that the field has is as good as none, and prints so.
+  format: ({ field, value, mask }) =>
+    `set_field:${formatValue(field, value, mask === field.ones ? undefined : mask)}->${field.name}`,
   parse: (word, args) => {
     const text = needArgument(word, args);
     if (word !== 'set_field') return parseShorthand(word, text);

@@ -132,8 +132,6 @@ function parseTuple(r: TextReader, c: TextContext): CtTuple {
   return into;
 }
 
-const ALL_LABELS = (1n << 128n) - 1n;
-
 /** `mark=0x1/0xff `; nothing where there is no value. */
 function formatMasked(label: string, value: number | bigint | undefined, mask: number | bigint | undefined): string {
   if (value === undefined) return '';
@@ -224,8 +222,10 @@ const CT_FLUSH: MessageSpec<CtFlush> = {
         ...(Object.keys(original).length === 0 ? {} : { original }),
         ...(Object.keys(reply).length === 0 ? {} : { reply }),
         ...(zone === 0 ? {} : { zone }),
-        ...(mark === undefined ? {} : { mark: Number(mark[0]), markMask: Number(mark[1] ?? 0xffff_ffffn) }),
-        ...(labels === undefined ? {} : { labels: labels[0], labelsMask: labels[1] ?? ALL_LABELS }),
+        ...(mark === undefined ? {} : { mark: Number(mark[0]) }),
+        ...(mark?.[1] === undefined ? {} : { markMask: Number(mark[1]) }),
+        ...(labels === undefined ? {} : { labels: labels[0] }),
+        ...(labels?.[1] === undefined ? {} : { labelsMask: labels[1] }),
       };
     },
   },
