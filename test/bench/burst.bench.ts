@@ -156,7 +156,7 @@ async function compare({ lab, load, rows }: Bench): Promise<void> {
     rates.southbound.push(rate(first(rows.northbound.values()), last(rows.southbound.values())));
     const ports = await portsOf(lab);
     await clear(lab, load);
-    await lab.nbctl('--wait=hv', 'sync');
+    await lab.nbctl('--wait=sb', 'sync');
 
     const commands = reference(ports);
     if (round === 0) progress(`reference: ovn-nbctl ${commands.slice(1, 40).join(' ')} ... (${ports.length} ports)`);
@@ -165,7 +165,7 @@ async function compare({ lab, load, rows }: Bench): Promise<void> {
     await all('rows of the reference', rows.northbound);
     rates.reference.push(rate(began, last(rows.northbound.values())));
     await lab.nbctl(...ports.flatMap(({ name }) => ['--', 'lsp-del', name]).slice(1));
-    await lab.nbctl('--wait=hv', 'sync');
+    await lab.nbctl('--wait=sb', 'sync');
     progress(
       `round ${round + 1} of ${rounds}: ${Math.round(rates.ours.at(-1) ?? 0)} pods/s, reference ${Math.round(rates.reference.at(-1) ?? 0)}`,
     );
