@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startController } from '../src/interruption.ts';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
-import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
 import { type Flow, PolicyPackets } from '../src/policy-packets.ts';
 import { SecondController } from '../src/second-controller.ts';
 
@@ -14,7 +14,15 @@ type Rule = Readonly<Record<string, unknown>>;
 describe('changes of security groups', () => {
   let lab: TestLab;
   const ns = 'group-changes';
-  const nodeOf = { server: 'node-1', client: 'node-2', stranger: 'node-3', neighbour: 'node-1' } as const;
+  const nodeOf = {
+    server: 'node-1',
+    client: 'node-2',
+    stranger: 'node-3',
+    neighbour: 'node-1',
+    // In no group: the subnet's rules decide.
+    open: 'node-1',
+    walker: 'node-2',
+  } as const;
   const pods = new Map<string, readonly string[]>();
 
   const group = (name: string, spec: Rule): Manifest => ({
@@ -63,7 +71,7 @@ describe('changes of security groups', () => {
 
   beforeAll(async () => {
     lab = await openLab();
-    await lab.apply(namespace(ns), ...first);
+    await lab.apply(namespace(ns), network(), ...first);
     await lab.apply(
       ...Object.entries(nodeOf).map(([name, node]) =>
         pod(ns, name, { node, labels: { role: name === 'neighbour' ? 'client' : name } }),
@@ -75,7 +83,20 @@ describe('changes of security groups', () => {
   });
   afterAll(async () => {
     await lab.delete([...first, namespace(ns)], '--wait=true', '--timeout=60s');
+    await lab.delete([network()], '--wait=true', '--timeout=60s');
   });
+
+  const rule = (priority: number, match: string, action: string, more: Rule = {}): Rule => ({
+    direction: 'to-lport',
+    priority,
+    match,
+    action,
+    ...more,
+  });
+  const admit = rule(2500, 'udp.dst == 9000', 'allow-related');
+  const refuse = rule(2400, 'udp.dst == 9999', 'drop');
+  const network = (acls: readonly Rule[] = [admit, refuse], more: Rule = {}): Manifest =>
+    subnet(ns, { cidrBlock: '10.73.0.0/24,fd00:10:73::/112', namespaces: [ns], acls, ...more });
 
   const flows: readonly Flow[] = [
     { from: 'client', to: 'server', port: 9000 },
@@ -153,6 +174,29 @@ describe('changes of security groups', () => {
     await startController(lab);
     await packets.change(() => lab.apply(...first));
     await packets.more(50);
+    await packets.judge();
+  });
+
+  it('and those of the acls of a Subnet', async () => {
+    await using packets = await PolicyPackets.start(lab, ns, [
+      { from: 'walker', to: 'open', port: 9000 },
+      { from: 'walker', to: 'open', port: 9999, closed: true },
+    ]);
+    const versions: readonly Manifest[] = [
+      // Other places in the list, other priorities, other words for the same.
+      network([rule(100, 'udp.dst == 1', 'drop'), refuse, admit]),
+      network([
+        rule(2600, 'ip && udp.dst == {9000, 9001}', 'allow-related'),
+        rule(2300, '9990 <= udp.dst <= 9999', 'drop'),
+      ]),
+      network([admit, { ...refuse, log: true }], { aclLogRate: 1 }),
+      // Closed but for itself, and by an entry that drops everything beside allowEWTraffic.
+      network([admit, refuse], { private: true }),
+      network([refuse, rule(1500, 'ip', 'drop')], { allowEWTraffic: true }),
+      network([admit, rule(1500, 'udp', 'drop')]),
+      network(),
+    ];
+    for (const version of versions) await packets.change(() => lab.apply(version));
     await packets.judge();
   });
 });

@@ -1,3 +1,4 @@
+import { run } from '@ovenbird/deploy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
 import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
@@ -179,6 +180,19 @@ describe('security groups', () => {
     expect(rows).toContain('outport == @node_node_1');
     const [address = ''] = addresses.get('groups/db') ?? [];
     await lab.onNode('node-1', 'ping', '-c1', '-W2', address);
+  });
+
+  it('DHCP goes out of a closed pod, and nothing else does', async () => {
+    const name = 'web.groups-thief';
+    const [mac = '', ip = ''] = (await lab.nbctl('lsp-get-addresses', name)).split(/\s+/);
+    const trace = async (source: string, packet: string): Promise<string> => {
+      const flow = `inport == "${name}" && eth.src == ${mac} && eth.dst == ff:ff:ff:ff:ff:ff && ip4.src == ${source} && ip4.dst == 255.255.255.255 && ip.ttl == 64 && ${packet}`;
+      const db = `--db=unix:${lab.layout.central.southbound}`;
+      return await run(['ovn-trace', db, '--ct=new', '--summary', 'ovn-default', flow]);
+    };
+    expect(await trace('0.0.0.0', 'udp.src == 68 && udp.dst == 67')).toContain('output to "ovn-default_ovn-cluster"');
+    expect(await trace(ip, 'udp.src == 68 && udp.dst == 67')).toContain('output to "ovn-default_ovn-cluster"');
+    expect(await trace(ip, 'udp.src == 68 && udp.dst == 69')).not.toContain('output to');
   });
 
   it('a deleted group stays while pods and rules name it, says who, and goes with the last', async () => {
