@@ -62,7 +62,7 @@ describe('removal of a node', () => {
         const missing = Object.entries(await traces()).filter(([, there]) => !there);
         return missing.length === 0 || missing.map(([place]) => place).join(', ');
       },
-      30_000,
+      60_000,
     );
     await lab.waitFor(
       'pods of the two nodes reach each other',

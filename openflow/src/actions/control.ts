@@ -218,7 +218,9 @@ const DEC_TTL: ActionSpec<DecTtl> = {
   words: ['dec_ttl'],
   format: ({ controllerIds }) => (controllerIds === undefined ? 'dec_ttl' : `dec_ttl(${controllerIds.join(',')})`),
   parse: (word, args) => {
-    if (args === undefined || args === '') return { type: 'dec_ttl' };
+    if (args === undefined) return { type: 'dec_ttl' };
+    // A list without entries prints so; it is another action on the wire than the plain one.
+    if (args === '') return { type: 'dec_ttl', controllerIds: [] };
     return { type: 'dec_ttl', controllerIds: args.split(',').map((id) => parseNumber(id, 0xffff, word)) };
   },
 };
