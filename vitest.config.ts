@@ -2,10 +2,12 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 /** End-to-end files that count no packets and measure no rates: they may share the machine with other layers. */
 const beside = [
+  'addresses',
   'attachments',
   'cluster-policy',
   'dhcp',
   'docs',
+  'import',
   'ip-pool',
   'network-policy',
   'node-boot',
