@@ -94,6 +94,15 @@ export function formatValue(field: Field, value: FieldValue, mask: FieldValue | 
   }
 }
 
+/**
+ * The text of what an action sets a field to. Of flags, a mask of all bits that the field has is as good as none, and
+ * ovs-ofctl prints it so; of other fields it prints the mask.
+ */
+export function formatSetting(field: Field, value: FieldValue, mask: FieldValue | undefined): string {
+  const isWhole = field.format === 'tunnel_flags' && mask === field.ones;
+  return formatValue(field, value, isWhole ? undefined : mask);
+}
+
 /** A value and its mask; mask undefined for an exact one. */
 export interface ParsedValue {
   readonly value: FieldValue;

@@ -5,7 +5,7 @@ import { needArgument, splitArrow } from '../arguments.ts';
 import { OpenFlowError } from '../error.ts';
 import type { Field, FieldValue } from '../field.ts';
 import { and, bitRange, isZero, ofWidth } from '../field-bits.ts';
-import { formatValue, parseValue } from '../field-text.ts';
+import { formatSetting, parseValue } from '../field-text.ts';
 import { fieldFor, isUnknownField, readFieldHeader, readValue, writeFieldHeader, writeValue } from '../fields.ts';
 import { parseBigint, parseNumber } from '../number-text.ts';
 import type { Reader } from '../reader.ts';
@@ -124,9 +124,7 @@ const SET_FIELD: ActionSpec<SetField> = {
     ...['set_field', 'set_tunnel', 'set_tunnel64', 'mod_dl_src', 'mod_dl_dst', 'mod_nw_src', 'mod_nw_dst'],
     ...['mod_nw_tos', 'mod_nw_ecn', 'set_mpls_label', 'set_mpls_tc', 'mod_vlan_vid', 'mod_vlan_pcp'],
   ],
-  // A mask of all bits that the field has is as good as none, and prints so.
-  format: ({ field, value, mask }) =>
-    `set_field:${formatValue(field, value, mask === field.ones ? undefined : mask)}->${field.name}`,
+  format: ({ field, value, mask }) => `set_field:${formatSetting(field, value, mask)}->${field.name}`,
   parse: (word, args) => {
     const text = needArgument(word, args);
     if (word !== 'set_field') return parseShorthand(word, text);
