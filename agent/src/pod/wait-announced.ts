@@ -54,7 +54,8 @@ async function explainAbsence(source: PodSource, identity: PodIdentity, signal: 
   } catch (cause) {
     // Who gave up knows why.
     signal.throwIfAborted();
-    throw new AgentError('try-again', `cannot look up ${label} at the API server: ${String(cause)}`, { cause });
+    const what = `cannot look up ${label} at the API server, the runtime asks again; if that lasts: does this node reach the API server?`;
+    throw new AgentError('try-again', `${what} ${String(cause)}`, { cause });
   }
   if (pod === undefined) throw new AgentError('try-again', `${label} does not exist: was it deleted?`);
   if (identity.uid !== undefined && pod.metadata.uid !== identity.uid) {

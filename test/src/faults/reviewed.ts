@@ -11,6 +11,7 @@ const reviewed: readonly RegExp[] = [
   /^not written to the northbound database, is tried again later or when it changes: /,
   /^waiting for the API server: is it up, and the kubeconfig right\?/,
   /^cni: the CNI client went away before ADD was done: undone, the runtime asks again$/,
+  /^(Failed to create pod sandbox: .*|cni: )cannot look up pod \S+ at the API server, the runtime asks again; .*\?/,
   // A pod that goes while it comes needs nothing.
   /pod faults\/\S+ was deleted while it waited for its address$/,
   // Whose turn it is, is said.
