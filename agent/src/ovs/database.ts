@@ -30,7 +30,8 @@ export type OvsChange = RowChange<OpenVswitch>;
 
 /** Tables and columns the agent reads. Statistics columns change every few seconds and are left out. */
 export const ovsMonitor: MonitorSpec<OpenVswitch> = {
-  Open_vSwitch: ['bridges', 'external_ids', 'cur_cfg', 'next_cfg', 'ovs_version'],
+  // Without cur_cfg and next_cfg, which every transaction of ovs-vsctl counts up.
+  Open_vSwitch: ['bridges', 'external_ids', 'ovs_version'],
   Bridge: ['name', 'ports', 'datapath_type', 'fail_mode', 'external_ids'],
   Port: ['name', 'interfaces'],
   QoS: ['type', 'external_ids'],
