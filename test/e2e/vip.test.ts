@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
-import { namespace, pod } from '../src/objects.ts';
+import { namespace, type PodObject, pod } from '../src/objects.ts';
 
 const asks = (keys: Record<string, string>): { annotations: Record<string, string> } => ({
   annotations: Object.fromEntries(Object.entries(keys).map(([key, value]) => [`ovn.kubernetes.io/${key}`, value])),
@@ -14,6 +14,22 @@ s.bind(('eth0', 0))
 mac, ip = s.getsockname()[4], socket.inet_aton(sys.argv[1])
 arp = bytes.fromhex('0806' '0001' '0800' '06' '04' '0001') + mac + ip + bytes(6) + ip
 s.send(b'\\xff' * 6 + mac + arp)
+`;
+
+/** An unsolicited neighbour advertisement (RFC 4861 §4.4, override) of an address, to all nodes, on eth0. */
+const unsolicitedAdvertisement = `
+import socket, struct, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(('eth0', 0))
+mac, ip = s.getsockname()[4], socket.inet_pton(socket.AF_INET6, sys.argv[1])
+all_nodes = socket.inet_pton(socket.AF_INET6, 'ff02::1')
+icmp = bytes([136, 0, 0, 0, 0x20, 0, 0, 0]) + ip + bytes([2, 1]) + mac
+pseudo = ip + all_nodes + struct.pack('!II', len(icmp), 58) + icmp
+total = sum(struct.unpack('!%dH' % (len(pseudo) // 2), pseudo))
+while total >> 16: total = (total & 0xffff) + (total >> 16)
+icmp = icmp[:2] + struct.pack('!H', ~total & 0xffff) + icmp[4:]
+header = struct.pack('!IHBB', 6 << 28, len(icmp), 58, 255) + ip + all_nodes
+s.send(bytes.fromhex('333300000001') + mac + bytes.fromhex('86dd') + header + icmp)
 `;
 
 /** Addresses that pods share, and ports that may do more than others, on the wire. */
@@ -78,6 +94,80 @@ describe('Vips and unsafe ports', () => {
     expect(parent.trim()).toBe(`two.${ns}`);
   });
 
+  it('an IPv6 address moves as well', async () => {
+    const vip6 = 'fd00:10:16::d201';
+    const parentOf = async (): Promise<string> =>
+      (
+        await lab.sbctl('--bare', '--columns=virtual_parent', 'find', 'Port_Binding', 'logical_port=vip_front_ip6')
+      ).trim();
+    for (const name of ['one', 'two', 'one']) {
+      const other = name === 'one' ? 'two' : 'one';
+      await lab.kubectlAny(['exec', '-n', ns, other, '--', 'ip', 'address', 'del', `${vip6}/128`, 'dev', 'eth0']);
+      await lab.exec(ns, name, 'ip', 'address', 'add', `${vip6}/128`, 'dev', 'eth0', 'nodad');
+      await lab.exec(ns, name, 'python3', '-c', unsolicitedAdvertisement, vip6);
+      await lab.waitFor(
+        `${name} has ${vip6}`,
+        async () => ((parent) => parent === `${name}.${ns}` || parent)(await parentOf()),
+        15_000,
+      );
+      await reached(vip6);
+    }
+  });
+
+  it('by aaps a pod shares the address without the labels', async () => {
+    await lab.apply(pod(ns, 'named', { ...asks({ aaps: 'front' }), node: 'node-3' }));
+    await lab.podsReady(ns, 30, 'named');
+    await lab.exec(ns, 'two', 'ip', 'address', 'del', '10.16.210.1/32', 'dev', 'eth0');
+    await take('named');
+    await lab.waitFor(
+      'named has the address',
+      async () =>
+        (
+          await lab.sbctl('--bare', '--columns=virtual_parent', 'find', 'Port_Binding', 'logical_port=vip_front')
+        ).trim() === `named.${ns}` || 'not yet',
+      15_000,
+    );
+    await reached('10.16.210.1');
+    await lab.delete([pod(ns, 'named')], '--wait=true');
+  });
+
+  it('by the annotation vip a pod has the address as its own, one at a time', async () => {
+    const own = {
+      apiVersion: 'ovenbird.io/v1',
+      kind: 'Vip',
+      metadata: { name: 'own' },
+      spec: { subnet: 'ovn-default', namespace: ns, v4ip: '10.16.210.9' },
+    };
+    const first = pod(ns, 'first', { ...asks({ vip: 'own' }), node: 'node-1' });
+    await lab.apply(own, first);
+    await lab.podsReady(ns, 30, 'first');
+    await reached('10.16.210.9');
+    await lab.waitFor(
+      'the list of IPs says who has it',
+      async () => (await lab.get<{ spec: { podName: string } }>('ip', 'own')).spec.podName === 'first' || 'it does not',
+      15_000,
+    );
+    await lab.apply(pod(ns, 'second', { ...asks({ vip: 'own' }), node: 'node-2' }));
+    await lab.waitFor(
+      'second waits',
+      async () =>
+        (
+          await lab.get<{ items: { reason: string; message: string }[] }>(
+            'events',
+            '-n',
+            ns,
+            '--field-selector',
+            'involvedObject.name=second',
+          )
+        ).items.some(({ message }) => message.includes('Vip "own" is the address of Pod/vips/first')) || 'no event',
+      15_000,
+    );
+    await lab.delete([first], '--wait=true');
+    await lab.podsReady(ns, 30, 'second');
+    await reached('10.16.210.9');
+    await lab.delete([pod(ns, 'second'), own], '--wait=true');
+  });
+
   it('and to no other pod', async () => {
     await take('client');
     const parent = await lab.sbctl(
@@ -109,5 +199,45 @@ describe('Vips and unsafe ports', () => {
       'involvedObject.name=loose',
     );
     expect(items.map(({ reason }) => reason)).toContain('UnsafePortForbidden');
+  });
+
+  it('port_vips lets a pod send from further addresses, layer2_forward gives it frames for unknown MACs', async () => {
+    // The namespace is labelled by now.
+    const [further, plain] = ['10.16.211.1', '10.16.211.2'];
+    await lab.apply(pod(ns, 'further', { ...asks({ port_vips: further }), node: 'node-1' }));
+    await lab.podsReady(ns, 30, 'further', 'loose');
+    const peer = (await lab.get<PodObject>('pod', 'client', '-n', ns)).status.podIPs?.[0]?.ip ?? '';
+    await lab.exec(ns, 'client', 'ip', 'route', 'replace', '10.16.211.0/24', 'dev', 'eth0');
+    const answered = async (address: string): Promise<boolean> =>
+      (await lab.kubectlAny(['exec', '-n', ns, 'further', '--', 'ping', '-c', '1', '-W', '1', '-I', address, peer]))
+        .code === 0;
+    for (const address of [further, plain])
+      await lab.exec(ns, 'further', 'ip', 'address', 'add', `${address}/32`, 'dev', 'eth0');
+    // Nobody answers ARP for the address but the pod itself, whose answers pass only for what it may send from.
+    const mac = (await lab.get<{ spec: { macAddress: string } }>('ip', `further.${ns}`)).spec.macAddress;
+    for (const address of [further, plain])
+      await lab.exec(ns, 'client', 'ip', 'neighbour', 'replace', address, 'lladdr', mac, 'dev', 'eth0');
+    await lab.waitFor('packets from the further address pass', async () => (await answered(further)) || 'none', 15_000);
+    expect(await answered(plain)).toBe(false);
+    // A frame for a MAC of nobody reaches the pod that forwards.
+    const unknown = '02:de:ad:00:00:01';
+    await lab.exec(ns, 'client', 'ip', 'neighbour', 'replace', '10.16.211.99', 'lladdr', unknown, 'dev', 'eth0');
+    const seen = lab.exec(
+      ns,
+      'loose',
+      'python3',
+      '-c',
+      "import socket,sys\ns=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\ns.bind(('eth0',0))\ns.settimeout(15)\nwant=bytes.fromhex(sys.argv[1])\nwhile s.recv(2000)[:6]!=want: pass\nprint('seen')",
+      unknown.replaceAll(':', ''),
+    );
+    const saw = seen.then((text) => text.trim() === 'seen');
+    await lab.waitFor(
+      'a frame for a MAC of nobody arrives',
+      async () => {
+        await lab.kubectlAny(['exec', '-n', ns, 'client', '--', 'ping', '-c', '1', '-W', '1', '10.16.211.99']);
+        return await Promise.race([saw, Promise.resolve('none yet')]);
+      },
+      20_000,
+    );
   });
 });
