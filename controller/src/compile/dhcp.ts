@@ -98,8 +98,10 @@ export function podDhcpRows(
 /** What is wrong with the DHCP annotations of a pod, for events. */
 export function dhcpProblems(pod: Pod): readonly string[] {
   return annotations.flatMap(([, of, key]) => {
+    const text = pod.annotations[key];
+    if (text === undefined) return [];
     try {
-      parseOptions(of, pod.annotations[key] ?? '');
+      parseOptions(of, text);
       return [];
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
