@@ -9,9 +9,8 @@ import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
 import { concernsUnderlay, geneveOverhead, linkExists, listLinks, underlayOf } from './host/link.ts';
-import { followLinks } from './host/link-monitor.ts';
+import { follow, monitors } from './host/monitor.ts';
 import { applyNat, listNat, natRuleset } from './host/nat.ts';
-import { followNft } from './host/nft-monitor.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
@@ -198,9 +197,9 @@ export class Agent {
     const onLine = (line: string): void => {
       if (concernsUnderlay(line, this.#underlay)) this.#trigger('bootstrap');
     };
-    void followLinks({ onLine, onStart: () => this.#trigger('bootstrap') }, log, signal);
-    void followNft('chains', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
-    void followNft('destroy rules', { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
+    void follow(monitors.links, { onLine, onStart: () => this.#trigger('bootstrap') }, log, signal);
+    for (const monitor of [monitors.chains, monitors.deletedRules])
+      void follow(monitor, { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
       .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'install'))
       .catch(() => {});

@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { Backoff, sleep, systemClock } from '@ovenbird/kube';
+import type { Logger } from 'pino';
+
+/** A command that prints what happens in this network namespace, one line each. */
+export interface Monitor {
+  readonly argv: readonly [program: string, ...args: string[]];
+  /** What goes unseen while it does not run. */
+  readonly shows: string;
+}
+
+export const monitors: Readonly<Record<'links' | 'chains' | 'deletedRules', Monitor>> = {
+  /** Links and addresses (ip-monitor(8)). */
+  links: { argv: ['ip', '-oneline', 'monitor', 'link', 'address'], shows: 'changes of the underlay' },
+  /** Chains that anybody makes, changes or deletes (nft(8)), e.g. `delete chain inet ovenbird postrouting`. */
+  chains: { argv: ['nft', 'monitor', 'chains'], shows: 'foreign firewall changes' },
+  /** Rules that anybody deletes, e.g. `delete rule inet ovenbird postrouting handle 7`. */
+  deletedRules: { argv: ['nft', 'monitor', 'destroy', 'rules'], shows: 'foreign firewall changes' },
+};
+
+/** Where the events of {@link follow} go. */
+export interface MonitorListener {
+  readonly onLine: (line: string) => void;
+  /** Events may have been missed: before the first one, and after each interruption. */
+  readonly onStart: () => void;
+}
+
+/** Follows a monitor: one child process that sleeps; it is started again when it ends. */
+export async function follow(
+  { argv, shows }: Monitor,
+  { onLine, onStart }: MonitorListener,
+  log: Pick<Logger, 'warn'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const backoff = new Backoff({ initialMs: 1000, maxMs: 60_000 });
+  const [program, ...args] = argv;
+  while (!signal.aborted) {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], signal });
+    const ended = new Promise<string>((resolve) => {
+      child.on('error', (error) => resolve(error.message));
+      child.on('close', (status) => resolve(`exit status ${status ?? -1}`));
+    });
+    child.on('spawn', onStart);
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      backoff.reset();
+      onLine(line);
+    });
+    const why = await ended;
+    if (signal.aborted) return;
+    log.warn(
+      { why, command: argv.join(' ') },
+      `${program} monitor ended, is tried again: ${shows} go unseen until it runs`,
+    );
+    await sleep(systemClock, backoff.next(), signal);
+  }
+}
