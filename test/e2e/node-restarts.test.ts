@@ -1,54 +1,37 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ControlPair } from '../src/control-pair.ts';
 import { openLab, type TestLab } from '../src/lab.ts';
-import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
-import { PacketStreams, type Stream, type StreamResult } from '../src/packet-stream.ts';
+import { namespace, pod } from '../src/objects.ts';
+import { PacketStreams, type StreamResult } from '../src/packet-stream.ts';
+import { type Flow, podStreams } from '../src/pod-streams.ts';
 
 /** Pods of one node keep their traffic while the node's daemons start again; the pair beside them is on other nodes. */
 describe("traffic while a node's daemons restart", () => {
   let lab: TestLab;
   const ns = 'restarts';
   const nodeOf = { a: 'node-1', b: 'node-2', c: 'node-1', d: 'node-3' };
-  const pods = new Map<string, PodObject>();
 
   beforeAll(async () => {
     lab = await openLab();
     await lab.apply(namespace(ns), ...Object.entries(nodeOf).map(([name, node]) => pod(ns, name, { node })));
     await lab.podsReady(ns);
-    for (const name of Object.keys(nodeOf)) pods.set(name, await lab.get<PodObject>('pod', name, '-n', ns));
   });
   afterAll(async () => {
     await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
   });
 
-  /** Streams of pods, both families; those called `touched` have an end on node-1. */
-  const streams = async (): Promise<readonly Stream[]> => {
-    const netns = await lab.podNamespaces();
-    const pathOf = (name: string): string => netns.get(`${ns}/${name}`) ?? '';
-    const pairs = [
-      { label: 'touched-a-b', from: 'a', to: 'b' },
-      { label: 'touched-b-a', from: 'b', to: 'a' },
-      { label: 'touched-a-c', from: 'a', to: 'c' },
-      { label: 'others-d-b', from: 'd', to: 'b' },
-    ];
-    return pairs.flatMap(({ label, from, to }, index) =>
-      addressesOf(pods.get(to) as PodObject).map((address) => ({
-        name: `${label}-${address.includes(':') ? 'ipv6' : 'ipv4'}`,
-        from: pathOf(from),
-        to: pathOf(to),
-        address,
-        port: 9000 + index,
-      })),
-    );
-  };
+  /** Those called `touched` have an end on node-1. */
+  const flows: readonly Flow[] = [
+    { name: 'touched-a-b', from: 'a', to: 'b', port: 9000 },
+    { name: 'touched-b-a', from: 'b', to: 'a', port: 9001 },
+    { name: 'touched-a-c', from: 'a', to: 'c', port: 9002 },
+    { name: 'others-d-b', from: 'd', to: 'b', port: 9003 },
+  ];
 
   const during = async (work: (sendMore: (count: number) => Promise<void>) => Promise<void>) => {
     await using pair = await ControlPair.create(lab, 1);
-    await using running = await PacketStreams.start([...(await streams()), ...pair.streams()]);
-    await work(async (count) => {
-      const until = running.sent + count;
-      await lab.waitFor(`packet ${until}`, () => running.sent >= until || `${running.sent} sent`, 60_000);
-    });
+    await using running = await PacketStreams.start([...(await podStreams(lab, ns, flows)), ...pair.streams()]);
+    await work((count) => running.more(count));
     const results = await running.stop();
     const named = (prefix: string): readonly StreamResult[] => results.filter(({ name }) => name.startsWith(prefix));
     const control = named('control');

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startController } from '../src/interruption.ts';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
 import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
-import { type Flow, PolicyPackets } from '../src/policy-packets.ts';
+import type { Flow } from '../src/pod-streams.ts';
+import { PolicyPackets } from '../src/policy-packets.ts';
 
 /**
  * Numbered packets while policies are rewritten and daemons restarted. What every version allows is never closed for a
@@ -158,28 +158,10 @@ describe('changes of policies', () => {
 
   it('stay in force while controller, northd and ovn-controller restart', async () => {
     await using packets = await PolicyPackets.start(lab, ns, flows);
-    const before = await packets.acls();
-    await lab.killProcess('controller');
-    await packets.more(50);
-    // Changed while nobody looks: in force as soon as the controller is back, and nothing else with it.
-    await lab.apply(ingress({ from: [{ podSelector: role('client') }], ports: [...open, udp(7000)] }));
-    await startController(lab);
-    await lab.waitFor('the ACLs have changed', async () => (await packets.acls()) !== before, 20_000);
-    await lab.nbctl('--wait=hv', 'sync');
-    await packets.more(50);
-    await lab.killProcess('northd');
-    await lab.startProcess('northd');
-    await lab.nbctl('--wait=hv', 'sync');
-    await packets.more(50);
-    for (const end of ['kill', 'stop'] as const) {
-      const names = lab.nodes.map((node) => `${node}.ovn-controller`);
-      await Promise.all(names.map((name) => (end === 'kill' ? lab.killProcess(name) : lab.stopProcess(name))));
-      await packets.more(50);
-      await Promise.all(names.map((name) => lab.startProcess(name)));
-      await lab.nbctl('--wait=hv', 'sync');
-      // It installs its flows anew only after `ovn-ofctrl-wait-before-clear` (3 s by default, docs/agent.md).
-      await packets.more(500);
-    }
+    await packets.changeUnseen(() =>
+      lab.apply(ingress({ from: [{ podSelector: role('client') }], ports: [...open, udp(7000)] })),
+    );
+    await packets.restartOvn();
     await packets.judge();
   });
 });

@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { waitFor } from '@ovenbird/deploy';
 
 const script = fileURLToPath(new URL('packet-stream.pl', import.meta.url));
 
@@ -88,9 +89,10 @@ export class PacketStreams implements AsyncDisposable {
     }
   }
 
-  /** Packets sent on each stream since the start, in hundreds. */
-  get sent(): number {
-    return this.#sent;
+  /** Waits until so many packets more were sent on each stream; they are counted in hundreds. */
+  async more(count: number): Promise<void> {
+    const until = this.#sent + count;
+    await waitFor(`packet ${until}`, () => this.#sent >= until || `${this.#sent} sent`, { deadline: 60_000 });
   }
 
   /** Ends the streams and says what was lost. */

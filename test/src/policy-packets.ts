@@ -1,16 +1,9 @@
 import { expect } from 'vitest';
 import { ControlPair } from './control-pair.ts';
+import { startController } from './interruption.ts';
 import type { TestLab } from './lab.ts';
-import { addressesOf, type PodObject } from './objects.ts';
-import { PacketStreams, type Stream } from './packet-stream.ts';
-
-/** UDP packets from a pod to another one; `closed`: no version of the policies lets them through. */
-export interface Flow {
-  readonly from: string;
-  readonly to: string;
-  readonly port: number;
-  readonly closed?: boolean;
-}
+import { PacketStreams } from './packet-stream.ts';
+import { type Flow, podStreams } from './pod-streams.ts';
 
 /** Numbered packets between the pods of a namespace, in each family, and beside them those of a pair without policies. */
 export class PolicyPackets implements AsyncDisposable {
@@ -29,7 +22,7 @@ export class PolicyPackets implements AsyncDisposable {
   static async start(lab: TestLab, namespace: string, flows: readonly Flow[]): Promise<PolicyPackets> {
     const pair = await ControlPair.create(lab);
     try {
-      const mine = await streamsOf(lab, namespace, flows);
+      const mine = await podStreams(lab, namespace, flows);
       // The pair's new ports cost packets until they are in the flows of all nodes.
       await lab.nbctl('--wait=hv', 'sync');
       const streams = await PacketStreams.start([...mine, ...pair.streams()]);
@@ -42,21 +35,49 @@ export class PolicyPackets implements AsyncDisposable {
 
   /** Waits until so many packets more were sent on each stream. */
   async more(count: number): Promise<void> {
-    const until = this.#streams.sent + count;
-    await this.#lab.waitFor(
-      `packet ${until}`,
-      () => this.#streams.sent >= until || `${this.#streams.sent} sent`,
-      60_000,
-    );
+    await this.#streams.more(count);
   }
 
   /** Makes a change of policies, waits until it is in the flows of all nodes, and sends some packets more. */
   async change(make: () => Promise<unknown>): Promise<void> {
     const before = await this.acls();
     await make();
+    await this.#inForce(before);
+    await this.more(20);
+  }
+
+  /** The same change while the controller is away: in force as soon as it is back, and nothing else with it. */
+  async changeUnseen(make: () => Promise<unknown>): Promise<void> {
+    const before = await this.acls();
+    await this.#lab.killProcess('controller');
+    await this.more(50);
+    await make();
+    await startController(this.#lab);
+    await this.#inForce(before);
+    await this.more(50);
+  }
+
+  /** Kills northd, then every ovn-controller, then ends these in good order; each is started again. */
+  async restartOvn(): Promise<void> {
+    const lab = this.#lab;
+    await lab.killProcess('northd');
+    await lab.startProcess('northd');
+    await lab.nbctl('--wait=hv', 'sync');
+    await this.more(50);
+    for (const end of ['kill', 'stop'] as const) {
+      const names = lab.nodes.map((node) => `${node}.ovn-controller`);
+      await Promise.all(names.map((name) => (end === 'kill' ? lab.killProcess(name) : lab.stopProcess(name))));
+      await this.more(50);
+      await Promise.all(names.map((name) => lab.startProcess(name)));
+      await lab.nbctl('--wait=hv', 'sync');
+      // It installs its flows anew only after `ovn-ofctrl-wait-before-clear` (3 s by default, docs/agent.md).
+      await this.more(500);
+    }
+  }
+
+  async #inForce(before: string): Promise<void> {
     await this.#lab.waitFor('the ACLs have changed', async () => (await this.acls()) !== before, 20_000);
     await this.#lab.nbctl('--wait=hv', 'sync');
-    await this.more(20);
   }
 
   /** All ACLs, as text. */
@@ -82,21 +103,4 @@ export class PolicyPackets implements AsyncDisposable {
     await this.#streams[Symbol.asyncDispose]();
     await this.#pair[Symbol.asyncDispose]();
   }
-}
-
-async function streamsOf(lab: TestLab, namespace: string, flows: readonly Flow[]): Promise<readonly Stream[]> {
-  const netns = await lab.podNamespaces();
-  const pathOf = (name: string): string => netns.get(`${namespace}/${name}`) ?? '';
-  const streams: Stream[] = [];
-  for (const { from, to, port, closed } of flows)
-    for (const address of addressesOf(await lab.get<PodObject>('pod', to, '-n', namespace)))
-      streams.push({
-        name: `${from}-${to}-${port}-${address.includes(':') ? 'ipv6' : 'ipv4'}`,
-        from: pathOf(from),
-        to: pathOf(to),
-        address,
-        port,
-        ...(closed === true ? { closed } : {}),
-      });
-  return streams;
 }
