@@ -1,6 +1,8 @@
 import { expect, test, vi } from 'vitest';
 import { startLoop } from './reconcile-loop.ts';
 
+/** Busy machines take longer than vitest's second. */
+const patience = { timeout: 10_000 };
 const log = { warn: () => {}, info: () => {} };
 
 test('any number of triggers during a run is one more run', async () => {
@@ -18,7 +20,7 @@ test('any number of triggers during a run is one more run', async () => {
   });
   for (let i = 0; i < 5; i += 1) loop.trigger();
   gate.resolve();
-  await vi.waitFor(() => expect(loop.successes).toBe(2));
+  await vi.waitFor(() => expect(loop.successes).toBe(2), patience);
   expect(runs).toBe(2);
   stop.abort();
 });
@@ -35,10 +37,10 @@ test('a failure is kept, retried, and ends early with a trigger', async () => {
     },
   });
   loop.trigger();
-  await vi.waitFor(() => expect(loop.lastError?.message).toBe('not yet'));
+  await vi.waitFor(() => expect(loop.lastError?.message).toBe('not yet'), patience);
   fails = false;
   loop.trigger();
-  await vi.waitFor(() => expect(loop.successes).toBe(1));
+  await vi.waitFor(() => expect(loop.successes).toBe(1), patience);
   expect(loop.lastError).toBeUndefined();
   stop.abort();
   loop.trigger();

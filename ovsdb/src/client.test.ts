@@ -106,6 +106,8 @@ function open(remotes: readonly string[], leaderOnly = false) {
     monitor: { t: true, gone: true },
     leaderOnly,
     random: () => 0,
+    // In this clock a machine that stands still for a second is a dead peer.
+    probeIntervalMs: 0,
     clock: {
       now: () => performance.now(),
       after: (ms, task) => {
