@@ -8,7 +8,7 @@ import { ManualClock } from '../../controller/src/northbound/testing/manual-cloc
 import { MemoryStore, northboundSchema } from '../../controller/src/northbound/testing/memory-store.ts';
 import { clusterUid, type World } from '../../controller/src/testing/world.ts';
 import { CompiledPolicies, type PolicyRows } from './compiled-policies.ts';
-import { ClusterBoth, clusterChange } from './random-cluster-policies.ts';
+import { ClusterBoth, type ClusterChange, clusterChange } from './random-cluster-policies.ts';
 import { Both, change } from './random-policies.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
@@ -159,4 +159,28 @@ describe(`no transaction opens or closes what the states before and after a chan
     },
     120_000,
   );
+
+  it('of a set that a pod has not been in any of before', async () => {
+    const pod = (namespace: string) =>
+      ({ type: 'pod', namespace, name: 'a', labels: {}, ports: [], node: 'node-1' }) as const;
+    const policy = (spec: object) =>
+      ({
+        type: 'policy',
+        policy: {
+          kind: 'ClusterNetworkPolicy',
+          metadata: { name: 'b' },
+          spec: { subject: { namespaces: {} }, priority: 0, tier: 'Admin', ...spec },
+        },
+      }) as const;
+    const toNetworks = { action: 'Deny', to: [{ networks: ['0.0.0.0/0'] }] };
+    const fromLabelled = { action: 'Accept', from: [{ namespaces: { matchLabels: { app: 'db' } } }] };
+    const changes: readonly ClusterChange[] = [
+      pod('x'),
+      { type: 'namespace', namespace: 'x', labels: { app: 'db' } },
+      pod('y'),
+      policy({ ingress: [fromLabelled], egress: [toNetworks] }),
+      policy({ egress: [{ action: 'Deny', to: [{ namespaces: {} }] }] }),
+    ];
+    await check(new ClusterBoth(false), new MemoryStore(northboundSchema('23.03')), changes);
+  });
 });

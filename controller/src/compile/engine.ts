@@ -12,6 +12,8 @@ export interface UnitDefinition {
   /** Parents first: a batch sends lower ranks before higher ones. */
   readonly rank: number;
   readonly lane: 'pod' | 'bulk';
+  /** The unit of this kind with the same key has the row that this unit's members stand for. */
+  readonly of?: Kind;
   compile(key: Key, reader: Reader): readonly Output[];
 }
 
@@ -20,7 +22,7 @@ export interface UnitSink {
   setUnit(
     unit: UnitId,
     outputs: readonly Output[],
-    options: { rank: number; lane: 'pod' | 'bulk'; inferred: boolean },
+    options: { rank: number; lane: 'pod' | 'bulk'; inferred: boolean; of?: UnitId },
   ): void;
 }
 
@@ -110,10 +112,11 @@ export class Engine {
       const slash = unit.indexOf('/');
       const definition = this.#definitions.get(unit.slice(0, slash) as Kind);
       if (definition === undefined) continue;
+      const key = unit.slice(slash + 1);
       const reader = new RecordingReader(this.#state);
       let outputs: readonly Output[];
       try {
-        outputs = definition.compile(unit.slice(slash + 1), reader);
+        outputs = definition.compile(key, reader);
       } catch (error) {
         this.#remember(unit, reader.reads, this.#memos.get(unit)?.outputs ?? 0);
         this.#onError(unit, error);
@@ -126,6 +129,7 @@ export class Engine {
           rank: definition.rank,
           lane: definition.lane,
           inferred: this.#inferred.has(unit),
+          ...(definition.of === undefined ? {} : { of: `${definition.of}/${key}` }),
         });
       }
     }

@@ -11,6 +11,7 @@ export function podPeersUnit(context: CompileContext): UnitDefinition {
     kind: 'PodAddress',
     rank: 3,
     lane: 'pod',
+    of: 'Pod',
     compile(key, reader) {
       const address = reader.get('PodAddress', key);
       const pod = reader.get('Pod', key);

@@ -14,6 +14,8 @@ export interface UnitOptions {
   readonly lane?: Lane;
   /** What the unit no longer emits is known from a list, not from a watch event: the safety catch counts it. */
   readonly inferred?: boolean;
+  /** The unit with the row that this unit's members stand for: when that is in the database, they change what is there. */
+  readonly of?: string;
 }
 
 /** What one unit wants, and what it once wanted and may still be in the database. Never split over two transactions. */

@@ -138,7 +138,8 @@ export class Northbound {
     this.#holds.forget(known);
     this.#safety.note(known);
     // What is new in the database opens and closes nothing; of what is there, all that one turn changed is one change.
-    known.joint ||= this.#started && (known.lane === 'bulk' || known.writtenVersion >= 0);
+    const written = [known, options.of === undefined ? undefined : this.#desired.get(options.of)];
+    known.joint ||= this.#started && (known.lane === 'bulk' || written.some((one) => (one?.writtenVersion ?? -1) >= 0));
     this.#enqueue(known, known.lane);
   }
 
