@@ -1,32 +1,43 @@
 /**
- * `npm run bench -- burst`: many pods at once on a cluster of ten nodes, and which part of the way takes how long: from
- * Kubernetes' API to rows in the northbound database (Ovenbird's controller), from there to the southbound one
- * (ovn-northd), and on to installed flows (kubelet, plugin, agent, ovn-controller, ovs-vswitchd).
+ * `npm run bench -- burst [PART...]`: many pods at once on a cluster of ten nodes, and which part of the way takes how long.
  *
- * The reference for the first part is one `ovn-nbctl` process that writes the same rows: it reads no API, decides nothing
- * and compares nothing. Its command line is printed, shortened. The two take turns while no kubelet runs.
+ * `whole` is the whole way with everything running: from the API (the first request that creates a pod) to rows in
+ * the northbound database (Ovenbird's controller), from there to the southbound one (ovn-northd), and on to installed flows
+ * (kubelet, plugin, agent, ovn-controller, ovs-vswitchd). All of it shares the machine's processors.
+ *
+ * `api-to-nb` is the controller's part alone. The controller is stopped (SIGSTOP) while the pods are created, and the
+ * clock runs from SIGCONT, when the API server has all pods and their watch events wait for the controller, to the last
+ * row's arrival at a monitor of the northbound database. The reference is one `ovn-nbctl` that writes the same rows: the
+ * clock runs from its start, which finds all rows on its command line, to the last row's arrival at the same monitor. It
+ * reads no API, decides nothing and compares nothing. kubelet and ovn-northd do not run, for neither side; the controller
+ * is stopped while the reference works. The two take turns, and who is first alternates.
  */
-import { waitFor } from '@ovenbird/deploy';
+import { run, waitFor } from '@ovenbird/deploy';
 import { KubeClient, NAMESPACES } from '@ovenbird/kube';
 import { openLab, type TestLab } from '../src/lab.ts';
+import { allRows, type NorthboundRows } from '../src/northbound-rows.ts';
+import { type PodRows, podRows, referenceCommands } from './burst/pod-rows.ts';
+import { ipObjects } from './cost.ts';
 import { watchInstalled } from './installed.ts';
 import { PodLoad } from './pod-load.ts';
-import { stopwatch } from './processor-time.ts';
-import { benchLine, infoLine, median } from './report.ts';
+import { processorTime, stopwatch } from './processor-time.ts';
+import { benchLine, infoLine, median, percentile } from './report.ts';
 import { type RowArrivals, watchRows } from './row-arrivals.ts';
 
 const nodes = 10;
 const count = 500;
-const rounds = 3;
+const rounds = 7;
+/** Not measured, of both sides: code is compiled, caches are filled. */
+const warmUp = 1;
 const namespace = 'bench-burst';
-const deadline = 300_000;
+const deadline = 120_000;
 const target = { kind: '>=', value: 0.8 } as const;
 
 const say = (line: string): void => console.log(line);
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Waits until all pods have a time in `times`, saying how many do. */
-async function all(what: string, times: ReadonlyMap<string, number>): Promise<void> {
+/** Waits until all pods have a time in `times`, saying how many do. @returns the last of these times */
+async function all(what: string, times: ReadonlyMap<string, number>): Promise<number> {
   let said = 0;
   await waitFor(
     what,
@@ -39,14 +50,15 @@ async function all(what: string, times: ReadonlyMap<string, number>): Promise<vo
     },
     { deadline, interval: 5 },
   );
+  return Math.max(...times.values());
 }
 
-const first = (times: Iterable<number>): number => Math.min(...times);
-const last = (times: Iterable<number>): number => Math.max(...times);
+const first = (times: ReadonlyMap<string, number>): number => Math.min(...times.values());
 const rate = (from: number, to: number): number => (count / (to - from)) * 1000;
 
 interface Bench {
   readonly lab: TestLab;
+  readonly client: KubeClient;
   readonly load: PodLoad;
   readonly rows: RowArrivals;
 }
@@ -64,118 +76,146 @@ async function whole({ lab, load, rows }: Bench, signal: AbortSignal): Promise<v
   const installed = await watchInstalled(lab, namespace, signal);
   const spent = stopwatch(lab);
   const started = await load.send(plan(lab));
-  await all('rows in the northbound database', rows.northbound);
-  await all('rows in the southbound database', rows.southbound);
-  await all('flows installed', installed.installed);
-  const begin = first(started.values());
+  const created = await all('pods in the API', load.done);
+  const northbound = await all('rows in the northbound database', rows.northbound);
+  const southbound = await all('rows in the southbound database', rows.southbound);
+  const flows = await all('flows installed', installed.installed);
+  const begin = first(started);
+  const lags = [...load.done].map(([name, at]) => (rows.northbound.get(`${name}.${namespace}`) ?? Number.NaN) - at);
   say(
     infoLine('burst-whole', {
-      api_to_nb: [rate(begin, last(rows.northbound.values())), '/s'],
-      nb_to_sb: [rate(first(rows.northbound.values()), last(rows.southbound.values())), '/s'],
-      sb_to_installed: [rate(first(rows.southbound.values()), last(installed.installed.values())), '/s'],
-      all: [rate(begin, last(installed.installed.values())), '/s'],
+      client_to_api: [rate(begin, created), '/s'],
+      api_to_nb: [rate(begin, northbound), '/s'],
+      nb_to_sb: [rate(first(rows.northbound), southbound), '/s'],
+      sb_to_installed: [rate(first(rows.southbound), flows), '/s'],
+      all: [rate(begin, flows), '/s'],
     }),
   );
+  // Of each pod, from the watch event that tells of it to its row.
+  say(infoLine('burst-whole-nb-after-api', { p50: [median(lags), 'ms'], p99: [percentile(lags, 0.99), 'ms'] }));
   const times = [...spent()].filter(([, seconds]) => seconds >= 0.5);
   say(infoLine('burst-whole-processor', Object.fromEntries(times.map(([kind, seconds]) => [kind, [seconds, 's']]))));
   await installed.close();
-  await clear(lab, load);
-}
-
-async function clear(lab: TestLab, load: PodLoad): Promise<void> {
   progress('deleting the pods');
   await load.clear();
   await lab.nothingLeft(deadline);
 }
 
-interface Port {
-  readonly name: string;
-  readonly columns: readonly string[];
-  readonly switch: string;
-  readonly groups: readonly string[];
+/** Deletes the pods, and waits until the controller has nothing left to do for them. */
+async function clear({ lab, client, load, rows }: Bench): Promise<void> {
+  await lab.waitFor(
+    'every pod has its IP object',
+    async () => ((found) => found === count || `${found} of ${count}`)(await ipObjects(client, namespace)),
+    deadline,
+  );
+  await load.clear();
+  await lab.waitFor(
+    'ports and IP objects of the pods are gone',
+    async () => {
+      if (rows.northbound.size > 0) return `${rows.northbound.size} ports are left`;
+      const left = await ipObjects(client, namespace);
+      return left === 0 || `${left} IP objects are left`;
+    },
+    deadline,
+  );
 }
 
-/** A column's value as `ovn-nbctl create` takes it. */
-function written(value: unknown): string {
-  if (!Array.isArray(value)) return JSON.stringify(value);
-  const [kind, content] = value as [string, unknown[]];
-  if (kind === 'map') {
-    return `{${(content as [string, string][]).map(([key, text]) => `${JSON.stringify(key)}=${JSON.stringify(text)}`).join(',')}}`;
+/** One round of one side. */
+interface Turn {
+  /** Pods per second. */
+  readonly rate: number;
+  /** Processor time of the controller, or of ovn-nbctl, seconds. */
+  readonly processor: number;
+}
+
+/** What the two sides have in common between rounds. */
+interface Comparison {
+  readonly before: NorthboundRows;
+  /** What Ovenbird wrote in the first round. */
+  wanted: readonly PodRows[];
+}
+
+/** Ovenbird's controller, with the pods waiting for it. */
+async function ours(bench: Bench, comparison: Comparison): Promise<Turn> {
+  const { lab, load, rows } = bench;
+  await lab.killProcess('controller', 'SIGSTOP');
+  try {
+    await load.send(plan(lab));
+    await all('pods in the API', load.done);
+  } catch (error) {
+    await lab.killProcess('controller', 'SIGCONT');
+    throw error;
   }
-  return kind === 'set' ? `[${content.map(written).join(',')}]` : String(content);
+  const spent = stopwatch(lab);
+  const began = performance.now();
+  await lab.killProcess('controller', 'SIGCONT');
+  const ended = await all('rows in the northbound database', rows.northbound);
+  const processor = spent().get('controller') ?? 0;
+  if (comparison.wanted.length === 0) comparison.wanted = podRows(comparison.before, await allRows(lab), namespace);
+  await clear(bench);
+  return { rate: rate(began, ended), processor };
 }
 
-/** What Ovenbird wrote for its pods; only the mark of its rows is another one, so that it leaves the reference's alone. */
-async function portsOf(lab: TestLab): Promise<readonly Port[]> {
-  const table = async (...args: readonly string[]): Promise<readonly unknown[][]> =>
-    (JSON.parse(await lab.nbctl('--format=json', ...args)) as { data: unknown[][] }).data;
-  const columns = ['addresses', 'port_security', 'options', 'external_ids'];
-  const ports = await table(`--columns=_uuid,name,${columns.join(',')}`, 'list', 'Logical_Switch_Port');
-  const members = async (kind: string): Promise<(port: string) => readonly string[]> => {
-    const rows = await table('--columns=name,ports', 'list', kind);
-    const of = new Map<string, string[]>();
-    for (const [name, value] of rows as [string, [string, unknown]][]) {
-      const uuids = value[0] === 'set' ? (value[1] as [string, string][]).map(([, uuid]) => uuid) : [String(value[1])];
-      for (const uuid of uuids) of.set(uuid, [...(of.get(uuid) ?? []), name]);
+/** One ovn-nbctl. */
+async function reference({ lab, rows }: Bench, { before, wanted }: Comparison, check: boolean): Promise<Turn> {
+  const argv = ['ovn-nbctl', `--db=unix:${lab.layout.central.northbound}`, ...referenceCommands(wanted)];
+  if (check) progress(`reference: ${argv.slice(0, 40).join(' ')} ... (${wanted.length} pods, ${argv.length} words)`);
+  await lab.killProcess('controller', 'SIGSTOP');
+  let ended: number;
+  // Nothing else is run meanwhile, so that this is the time of one child.
+  const spent = processorTime(process.pid).children;
+  const began = performance.now();
+  try {
+    await run(argv);
+    ended = await all('rows of the reference', rows.northbound);
+  } finally {
+    await lab.killProcess('controller', 'SIGCONT');
+  }
+  const processor = processorTime(process.pid).children - spent;
+  if (check) {
+    const written = podRows(before, await allRows(lab), namespace);
+    if (JSON.stringify(written) !== JSON.stringify(wanted)) throw new Error('the reference wrote other rows');
+  }
+  await lab.nbctl(...wanted.flatMap(({ name }) => ['--', 'lsp-del', name]).slice(1));
+  await lab.waitFor('ports of the reference are gone', () => rows.northbound.size === 0, deadline);
+  return { rate: rate(began, ended), processor };
+}
+
+/** API to NB against the reference, in turns. */
+async function compare(bench: Bench): Promise<void> {
+  for (const name of ['kubelet', 'northd']) await bench.lab.stopProcess(name);
+  const comparison: Comparison = { before: await allRows(bench.lab), wanted: [] };
+  const turns = { ours: [] as Turn[], reference: [] as Turn[] };
+  for (let round = -warmUp; round < rounds; round += 1) {
+    // The reference writes what Ovenbird wrote first.
+    const order = round < 0 || round % 2 === 0 ? (['ours', 'reference'] as const) : (['reference', 'ours'] as const);
+    const said: string[] = [];
+    for (const side of order) {
+      const turn = await (side === 'ours' ? ours(bench, comparison) : reference(bench, comparison, round < 0));
+      said.push(`${side} ${Math.round(turn.rate)} pods/s`);
+      if (round >= 0) turns[side].push(turn);
     }
-    return (port) => of.get(port) ?? [];
-  };
-  const [switches, groups] = [await members('Logical_Switch'), await members('Port_Group')];
-  return ports
-    .filter(([, name]) => String(name).endsWith(`.${namespace}`))
-    .map(([uuid, name, ...values]) => {
-      const id = (uuid as [string, string])[1];
-      return {
-        name: String(name),
-        columns: columns.map(
-          (column, at) => `${column}=${written(values[at]).replace('"vendor"="ovenbird"', '"vendor"="bench"')}`,
-        ),
-        switch: switches(id)[0] ?? '',
-        groups: groups(id),
-      };
-    });
-}
-
-/** One ovn-nbctl process that writes those rows in one transaction. */
-function reference(ports: readonly Port[]): string[] {
-  return ports.flatMap(({ name, columns, switch: on, groups }, at) => [
-    ...['--', `--id=@p${at}`, 'create', 'Logical_Switch_Port', `name=${JSON.stringify(name)}`, ...columns],
-    ...['--', 'add', 'Logical_Switch', on, 'ports', `@p${at}`],
-    ...groups.flatMap((group) => ['--', 'add', 'Port_Group', group, 'ports', `@p${at}`]),
-  ]);
-}
-
-/** API → NB against the reference, in turns. */
-async function compare({ lab, load, rows }: Bench): Promise<void> {
-  const rates = { ours: [] as number[], reference: [] as number[], southbound: [] as number[] };
-  for (let round = 0; round < rounds; round += 1) {
-    const started = await load.send(plan(lab));
-    await all('rows in the northbound database', rows.northbound);
-    await all('rows in the southbound database', rows.southbound);
-    rates.ours.push(rate(first(started.values()), last(rows.northbound.values())));
-    rates.southbound.push(rate(first(rows.northbound.values()), last(rows.southbound.values())));
-    const ports = await portsOf(lab);
-    await clear(lab, load);
-    await lab.nbctl('--wait=sb', 'sync');
-
-    const commands = reference(ports);
-    if (round === 0) progress(`reference: ovn-nbctl ${commands.slice(1, 40).join(' ')} ... (${ports.length} ports)`);
-    const began = performance.now();
-    await lab.nbctl(...commands.slice(1));
-    await all('rows of the reference', rows.northbound);
-    rates.reference.push(rate(began, last(rows.northbound.values())));
-    await lab.nbctl(...ports.flatMap(({ name }) => ['--', 'lsp-del', name]).slice(1));
-    await lab.nbctl('--wait=sb', 'sync');
-    progress(
-      `round ${round + 1} of ${rounds}: ${Math.round(rates.ours.at(-1) ?? 0)} pods/s, reference ${Math.round(rates.reference.at(-1) ?? 0)}`,
-    );
+    progress(`${round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`}: ${said.join(', ')}`);
   }
-  const [value, against] = [median(rates.ours), median(rates.reference)];
+  const of = (side: keyof typeof turns, figure: keyof Turn): number => median(turns[side].map((turn) => turn[figure]));
+  const [value, against] = [of('ours', 'rate'), of('reference', 'rate')];
   say(benchLine({ name: 'burst-api-to-nb', figure: 'pods', value, unit: '/s', reference: against, target }));
-  say(infoLine('burst-nb-to-sb', { pods: [median(rates.southbound), '/s'] }));
+  say(
+    infoLine('burst-api-to-nb-processor', {
+      controller: [of('ours', 'processor'), 's'],
+      'ovn-nbctl': [of('reference', 'processor'), 's'],
+    }),
+  );
 }
 
-async function main(signal: AbortSignal): Promise<void> {
+const parts: Readonly<Record<string, (bench: Bench, signal: AbortSignal) => Promise<void>>> = {
+  whole,
+  'api-to-nb': compare,
+};
+
+async function main(wanted: readonly string[], signal: AbortSignal): Promise<void> {
+  const unknown = wanted.filter((name) => parts[name] === undefined);
+  if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`);
   progress(`starting a lab of ${nodes} nodes`);
   await using lab = await openLab({ nodes, dualStack: true });
   const client = await KubeClient.load({ kubeconfig: lab.layout.kubeconfig });
@@ -184,11 +224,11 @@ async function main(signal: AbortSignal): Promise<void> {
   const until = AbortSignal.any([signal, watch.signal]);
   const rows = await watchRows(lab, namespace, until);
   const load = await PodLoad.open(client, namespace, () => true, until);
-  const bench = { lab, load, rows };
+  const bench: Bench = { lab, client, load, rows };
   try {
-    await whole(bench, until);
-    await lab.stopProcess('kubelet');
-    await compare(bench);
+    for (const [name, part] of Object.entries(parts)) {
+      if (wanted.length === 0 || wanted.includes(name)) await part(bench, until);
+    }
   } finally {
     watch.abort();
     await rows.close();
@@ -198,4 +238,4 @@ async function main(signal: AbortSignal): Promise<void> {
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
-await main(stop.signal);
+await main(process.argv.slice(2), stop.signal);

@@ -37,7 +37,6 @@ export class PodLoad {
   readonly #namespace: string;
   readonly #signal: AbortSignal;
   readonly #isDone: (pod: HasMetadata) => boolean;
-  /** performance.now() of the watch event that showed a pod done, by name. */
   readonly #done = new Map<string, number>();
   readonly #alive = new Set<string>();
 
@@ -51,6 +50,11 @@ export class PodLoad {
     this.#namespace = namespace;
     this.#isDone = isDone;
     this.#signal = signal;
+  }
+
+  /** performance.now() of the watch event that showed a pod done, by name, for pods that are there. */
+  get done(): ReadonlyMap<string, number> {
+    return this.#done;
   }
 
   /**
