@@ -190,7 +190,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       }),
     ),
   pick.map((name) => named(`delete pod ${name}`, (world) => world.delete('Pod', `default/${name}`))),
-  pick.map((name) => named(`recreate pod ${name}`, (world) => world.set('Pod', makePod('default', name, 'node-2')))),
+  pick.map((name) =>
+    named(`recreate pod ${name}`, (world) => {
+      const hostPorts = [{ protocol: 'tcp', hostPort: 8000 + podNames.indexOf(name), containerPort: 80 } as const];
+      world.set('Pod', makePod('default', name, 'node-2', { hostPorts }));
+    }),
+  ),
   pick.map((name) =>
     named(`finish pod ${name}`, (world) => {
       const pod = world.state.get('Pod', `default/${name}`);

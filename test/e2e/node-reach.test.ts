@@ -1,22 +1,27 @@
 import { run } from '@ovenbird/deploy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLab, type TestLab } from '../src/lab.ts';
-import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
 
 /** What pods publish on their node, and how they reach themselves. */
 describe('a published port', () => {
   let lab: TestLab;
   const ns = 'reach';
   const hostPort = 18_085;
+  const otherSubnet = subnet('reach-other', { cidrBlock: '10.199.85.0/24,fd00:10:199:85::/112', namespaces: [ns] });
+  const inOther = { 'ovn.kubernetes.io/logical_switch': 'reach-other' };
   let published: PodObject;
 
   beforeAll(async () => {
     lab = await openLab();
     await lab.apply(
       namespace(ns),
-      pod(ns, 'web', { node: 'node-1' }),
-      pod(ns, 'near', { node: 'node-1' }),
+      otherSubnet,
+      pod(ns, 'web', { node: 'node-1', hostPort }),
+      pod(ns, 'near', { node: 'node-1', labels: { reach: 'near' } }),
       pod(ns, 'far', { node: 'node-2' }),
+      pod(ns, 'near-other', { node: 'node-1', annotations: inOther }),
+      pod(ns, 'far-other', { node: 'node-2', annotations: inOther, labels: { reach: 'other' } }),
     );
     await lab.podsReady(ns);
     published = await lab.get<PodObject>('pod', 'web', '-n', ns);
@@ -24,7 +29,7 @@ describe('a published port', () => {
   });
   afterAll(async () => {
     await portmap('DEL');
-    await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
+    await lab.delete([namespace(ns), otherSubnet], '--wait=true', '--timeout=60s');
   });
 
   /** The stock plugin, as a runtime calls it behind ours (CNI specification, "Plugin delegation" and `prevResult`). */
@@ -81,9 +86,63 @@ describe('a published port', () => {
     await answers((...argv) => lab.outside(...argv), ofNode1);
   });
 
-  it.each(['near', 'far', 'web'])('answers pod %s', async (name) => {
+  it.each(['near', 'far', 'web', 'near-other', 'far-other'])('answers pod %s', async (name) => {
     const netns = (await lab.podNamespaces()).get(`${ns}/${name}`) ?? '';
     await answers((...argv) => lab.onNode('node-1', 'nsenter', `--net=${netns}`, ...argv), ofNode1);
+  });
+
+  /** What a pod is told at the published port, over both families and protocols. */
+  const verdicts = async (from: string): Promise<string> => {
+    const ways = ofNode1.flatMap((destination) =>
+      (['tcp', 'udp'] as const).map((protocol) => ({ destination, protocol })),
+    );
+    const results = await lab.probe(
+      ways.map((way) => ({ from: `${ns}/${from}`, ...way, port: hostPort, timeoutMs: 1000 })),
+    );
+    return results.map(({ verdict }) => verdict).join(' ');
+  };
+  const settles = async (expected: Readonly<Record<string, boolean>>): Promise<void> => {
+    for (const [name, reached] of Object.entries(expected))
+      await lab.waitFor(
+        `${name} ${reached ? 'reaches' : 'does not reach'} the published port`,
+        async () =>
+          ((said) => (reached ? /^(open ?){4}$/.test(said) : !said.includes('open')) || said)(await verdicts(name)),
+        20_000,
+      );
+  };
+
+  it('is under policies about the pods that ask, wherever they are', async () => {
+    await settles({ near: true, far: true, 'near-other': true, 'far-other': true });
+    const policy = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'some', namespace: ns },
+      spec: {
+        podSelector: { matchExpressions: [{ key: 'reach', operator: 'DoesNotExist' }] },
+        policyTypes: ['Ingress'],
+        ingress: [{ from: [{ podSelector: { matchExpressions: [{ key: 'reach', operator: 'Exists' }] } }] }],
+      },
+    };
+    await lab.apply(policy);
+    await settles({ near: true, far: false, 'near-other': false, 'far-other': true });
+    await lab.delete([policy]);
+    await settles({ far: true, 'near-other': true });
+  });
+
+  it('follows the pod, and goes with it', async () => {
+    const balancers = (): Promise<string> =>
+      lab.nbctl('--bare', '--columns=name,vips', 'find', 'Load_Balancer', 'external_ids:vendor=ovenbird');
+    const before = await balancers();
+    expect(before).toContain(`hostport_web.${ns}_tcp`);
+    await lab.delete([pod(ns, 'web')], '--wait=true');
+    await lab.waitFor('no load balancer is left', async () => (await balancers()).trim() === '' || balancers(), 20_000);
+    await lab.apply(pod(ns, 'web', { node: 'node-2', hostPort, annotations: inOther }));
+    await lab.podsReady(ns);
+    await lab.waitFor(
+      'node-2 publishes it',
+      async () => ((now) => (now.includes(`172.30.1.2:${hostPort}=10.199.85.`) ? true : now))(await balancers()),
+      20_000,
+    );
   });
 });
 

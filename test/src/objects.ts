@@ -7,6 +7,8 @@ export interface PodOptions {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
   readonly port?: number;
+  /** Where the node publishes `port`. */
+  readonly hostPort?: number;
   /** UDP ports by name, beside `port`. */
   readonly namedPorts?: Readonly<Record<string, number>>;
   readonly command?: readonly string[];
@@ -14,7 +16,8 @@ export interface PodOptions {
 
 /** A pod that answers with its name on one port (TCP and UDP), or runs a command. */
 export function pod(namespace: string, name: string, options: PodOptions = {}): Manifest {
-  const { node, annotations = {}, labels = {}, port = 8080, namedPorts = {}, command } = options;
+  const { node, annotations = {}, labels = {}, port = 8080, hostPort, namedPorts = {}, command } = options;
+  const published = hostPort === undefined ? {} : { hostPort };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -27,8 +30,8 @@ export function pod(namespace: string, name: string, options: PodOptions = {}): 
           name: 'main',
           image: 'lab',
           ports: [
-            { containerPort: port, protocol: 'TCP' },
-            { containerPort: port, protocol: 'UDP' },
+            { containerPort: port, protocol: 'TCP', ...published },
+            { containerPort: port, protocol: 'UDP', ...published },
             ...Object.entries(namedPorts).map(([portName, containerPort]) => ({
               name: portName,
               containerPort,

@@ -23,7 +23,7 @@ function set(name: string, version: 4 | 6, cidrs: readonly string[]): string {
  * masqueraded, because their reply, and their or the cloud's source checks, know nothing of pod addresses.
  * So is what another node sent to a published port of this one (`hostPort`): a pod answers a node through the overlay,
  * straight to it, past the translation that was made here. Clients outside of the cluster keep their address: the answer to
- * them leaves by this node anyway. Pods of other subnets keep theirs too, or a policy would take them for the node.
+ * them leaves by this node anyway. What pods send to published ports OVN translates where they are.
  * @param serviceCidrs Service addresses
  */
 export function natRuleset(networks: HostNetworks, serviceCidrs: readonly string[]): string {

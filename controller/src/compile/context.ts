@@ -2,6 +2,7 @@ import type { NodeSet } from '../policy/cluster-model.ts';
 import type { NodeBlock, PodSet } from '../policy/model.ts';
 import { closedPods } from '../security-group/closed-pods.ts';
 import {
+  balancerGroupName,
   closedGroupName,
   internalSetName,
   nodeBlockName,
@@ -51,6 +52,11 @@ export class CompileContext {
 
   internalSet(vpc: string, family: 4 | 6): RowRef {
     return rowRef(this.clusterUid, 'Address_Set', internalSetName(vpc, family), ownerOf('Vpc', vpc));
+  }
+
+  /** The Load_Balancer_Group of a VPC's switches. */
+  balancerGroup(vpc: string): RowRef {
+    return rowRef(this.clusterUid, 'Load_Balancer_Group', balancerGroupName(vpc), ownerOf('Vpc', vpc));
   }
 
   /** A VPC's name when it is not the default one: address sets of policies are kept apart by it. */

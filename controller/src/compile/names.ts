@@ -29,6 +29,12 @@ export const switchRouterPortName = (subnet: string, vpc: string): string => `${
  */
 const identifier = (name: string): string => name.replaceAll('-', '_');
 
+/** What a pod's node publishes of it (`hostPort`), for the pods of the VPC. */
+export const hostPortBalancerName = (namespace: string, pod: string, protocol: string): string =>
+  `hostport_${pod}.${namespace}_${protocol}`;
+/** Load balancers for every switch of a VPC. The prefix is how rows of this table are known as ours: it has no external_ids. */
+export const balancerGroupName = (vpc: string): string => `ovenbird_${vpc}`;
+
 /** Pods (and only pods) of the default VPC on one node. northd derives the address sets `<name>_ip4` and `<name>_ip6`. */
 export const nodePortGroupName = (node: string): string => `node_${identifier(node)}`;
 /** CIDRs inside the VPC, as destinations that never leave by a node. */

@@ -5,6 +5,7 @@ import { addressesOfVip, vipsOf } from '../vip/members.ts';
 import type { CompileContext } from './context.ts';
 import { dhcpColumns, podDhcpRows } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
+import { hostPortRows } from './host-port.ts';
 import { podPortName } from './names.ts';
 import { bandwidthRows, policyRows } from './qos.ts';
 import type { RowRef } from './rows-builder.ts';
@@ -52,8 +53,10 @@ export function podUnit(context: CompileContext): UnitDefinition {
         },
       );
       rows.member(logicalSwitch, 'ports', port.uuid);
-      if (subnet.vpc === context.defaultVpc && reader.get('Node', pod.node) !== undefined) {
+      const node = subnet.vpc === context.defaultVpc ? reader.get('Node', pod.node) : undefined;
+      if (node !== undefined) {
         rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
+        hostPortRows(context, rows, pod, address, node);
       }
       // With the port, so that a pod is under its policies from its first packet.
       const groups = new Map<string, RowRef>();

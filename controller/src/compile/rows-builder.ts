@@ -35,15 +35,13 @@ export class RowBuilder {
    * @param ids external_ids beside `vendor` and `ovenbird/owner`.
    */
   row(table: string, key: string, columns: Columns, ids?: Readonly<Record<string, string>>): RowRef {
+    return this.bareRow(table, key, { ...columns, external_ids: externalIds(this.#owner, ids) });
+  }
+
+  /** Emits a row of a table without external_ids, whose name says that it is ours (northbound/ownership.ts). */
+  bareRow(table: string, key: string, columns: Columns): RowRef {
     const ref = rowRef(this.#clusterUid, table, key, this.#owner);
-    this.#outputs.push({
-      kind: 'row',
-      table,
-      uuid: ref.uuid,
-      key,
-      owner: this.#owner,
-      columns: { ...columns, external_ids: externalIds(this.#owner, ids) },
-    });
+    this.#outputs.push({ kind: 'row', table, uuid: ref.uuid, key, owner: this.#owner, columns });
     return ref;
   }
 

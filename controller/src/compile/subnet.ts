@@ -52,6 +52,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
       dhcpRows(rows, subnet);
 
       if (vpc === context.defaultVpc) {
+        rows.member(logicalSwitch, 'load_balancer_group', context.balancerGroup(vpc).uuid);
         for (const [family, net] of families) {
           rows.member(context.internalSet(vpc, family), 'addresses', net.cidr);
         }

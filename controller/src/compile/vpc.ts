@@ -3,7 +3,7 @@ import type { FamilyNet } from '../store/model.ts';
 import { policyPriority } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
-import { internalSetName, routerName, routerPortName } from './names.ts';
+import { balancerGroupName, internalSetName, routerName, routerPortName } from './names.ts';
 
 /** Vpc → Logical_Router. The default VPC's router also carries what distributed egress needs. */
 export function vpcUnit(context: CompileContext): UnitDefinition {
@@ -27,6 +27,8 @@ export function vpcUnit(context: CompileContext): UnitDefinition {
         ]),
       });
       if (name !== context.defaultVpc) return rows.outputs;
+      // Members come from what is balanced; while there is none, no packet takes the way through conntrack for it.
+      rows.bareRow('Load_Balancer_Group', balancerGroupName(name), { name: balancerGroupName(name) });
 
       const join = reader.get('UsableSubnet', context.joinSubnet);
       const families: readonly (readonly [4 | 6, FamilyNet | undefined])[] = [

@@ -4,6 +4,7 @@
  */
 
 import type { AttachmentAddress, NetworkAttachment } from '../attachment/model.ts';
+import type { HostPort } from '../pod/host-ports.ts';
 import type { ClusterPlan, ClusterPolicy, NodeSet } from '../policy/cluster-model.ts';
 import type {
   Isolation,
@@ -38,6 +39,8 @@ export interface Pod extends Meta {
   readonly keepFor?: Key;
   /** Container ports that have a name, for policies. */
   readonly namedPorts: readonly NamedContainerPort[];
+  /** Container ports that the node publishes. */
+  readonly hostPorts?: readonly HostPort[];
 }
 
 export interface Namespace extends Meta {

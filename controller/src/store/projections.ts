@@ -29,6 +29,7 @@ import type {
   ObjectMeta,
 } from '@ovenbird/kube';
 import { virtualMachine } from '../alloc/kept.ts';
+import { hostPortsOf } from '../pod/host-ports.ts';
 import type { ClusterPolicy, ClusterPolicyKind } from '../policy/cluster-model.ts';
 import { parseClusterPolicy } from '../policy/cluster-parse.ts';
 import type { NetworkPolicy } from '../policy/model.ts';
@@ -74,6 +75,7 @@ function metaOf(metadata: ObjectMeta): Meta {
 export function projectPod(pod: KubePod): Pod {
   const { metadata, spec, status } = pod;
   const keeper = keeperOf(metadata.ownerReferences);
+  const hostPorts = hostPortsOf(pod);
   return {
     ...metaOf(metadata),
     namespace: metadata.namespace ?? '',
@@ -83,6 +85,7 @@ export function projectPod(pod: KubePod): Pod {
     annotations: ofPod(metadata.annotations),
     labels: metadata.labels ?? {},
     namedPorts: namedPortsOf(pod),
+    ...(hostPorts === undefined ? {} : { hostPorts }),
     ...(keeper === undefined ? {} : { keepFor: `${keeper.kind}/${podKey(metadata.namespace ?? '', keeper.name)}` }),
   };
 }

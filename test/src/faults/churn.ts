@@ -67,11 +67,17 @@ export class Churn implements Disposable {
         await supervise(this.#lab);
         const { pods } = this;
         const late = pods.find((one) => !this.#wanted.has(one.metadata.name) || !isReady(one));
-        if (late !== undefined) return `${late.metadata.name} on ${late.spec.nodeName}: ${JSON.stringify(late.status)}`;
+        if (late !== undefined) return this.#described(late);
         return pods.length === this.#wanted.size ? pods : `${pods.length} of ${this.#wanted.size} pods`;
       },
       deadline,
     );
+  }
+
+  #described({ metadata: { name, deletionTimestamp, resourceVersion }, spec, status }: Pod): string {
+    const wanted = this.#wanted.has(name) ? 'wanted' : 'not wanted';
+    const deleted = deletionTimestamp === undefined ? 'not being deleted' : `being deleted since ${deletionTimestamp}`;
+    return `${name} on ${spec.nodeName}, ${wanted}, ${deleted}, version ${resourceVersion}: ${JSON.stringify(status)}`;
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,4 @@
-import { managerOf, run, underlay } from '@ovenbird/deploy';
+import { managerOf, run, runAny, underlay } from '@ovenbird/deploy';
 import type { TestLab } from '../lab.ts';
 import type { SmallDisk } from './small-disk.ts';
 
@@ -81,11 +81,21 @@ function unplugged(lab: TestLab, node: string): Fault {
   return { name: `unplug ${node}`, target: node, apiAnswers: true, begin: () => link('down'), end: () => link('up') };
 }
 
+/** Control socket of a database server (ovsdb-server(8), `--unixctl`). */
+const controlOf = (lab: TestLab, name: string): string => `${lab.layout.central.directory}/${name}.ctl`;
+
 /** Nothing more can be written where the central databases are. */
 function diskFull(lab: TestLab, disk: SmallDisk): Fault {
   // More than what is left of the last pages of the two files.
   const value = 'x'.repeat(16_384);
-  const refused = async (write: (...argv: string[]) => Promise<string>, table: string): Promise<void> => {
+  const refused = async (
+    server: string,
+    write: (...argv: string[]) => Promise<string>,
+    table: string,
+  ): Promise<void> => {
+    // One that another fault of the round has stalled or killed refuses nothing.
+    const answer = await runAny(['ovs-appctl', '--timeout=5', '-t', controlOf(lab, server), 'version']);
+    if (answer.code !== 0) return;
     const said = await write('set', table, '.', `external_ids:faults=${value}`).then(
       () => 'it was written',
       (error: unknown) => String(error),
@@ -98,8 +108,8 @@ function diskFull(lab: TestLab, disk: SmallDisk): Fault {
     apiAnswers: true,
     begin: async () => {
       await disk.fill();
-      await refused((...argv) => lab.nbctl(...argv), 'NB_Global');
-      await refused((...argv) => lab.sbctl(...argv), 'SB_Global');
+      await refused('ovnnb', (...argv) => lab.nbctl(...argv), 'NB_Global');
+      await refused('ovnsb', (...argv) => lab.sbctl(...argv), 'SB_Global');
     },
     end: () => disk.free(),
   };
@@ -110,11 +120,10 @@ export function faultsOf(lab: TestLab, disk?: SmallDisk): readonly Fault[] {
   const { nodes } = lab;
   const daemons = nodes.flatMap((node) => [`${node}.agent`, `${node}.ovn-controller`]);
   const central = ['controller', 'northd', 'ovnnb', 'ovnsb'];
-  const control = (name: string): string => `${lab.layout.central.directory}/${name}.ctl`;
   return [
     ...[...central, 'apiserver', ...daemons].map((name) => killed(lab, name)),
     ...[...central, ...daemons].map((name) => stopped(lab, name)),
-    ...['ovnnb', 'ovnsb'].map((name) => databaseCut(name, control(name))),
+    ...['ovnnb', 'ovnsb'].map((name) => databaseCut(name, controlOf(lab, name))),
     portCut(lab, 'apiserver', underlay.apiPort),
     portCut(lab, 'ovnsb', underlay.southboundPort),
     ...nodes.map((node) => unplugged(lab, node)),
