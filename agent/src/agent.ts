@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { announcement, parseNetem, type Subnet } from '@ovenbird/crds';
+import { announcement, NODE_MTU, parseNetem, type Subnet } from '@ovenbird/crds';
 import { type Change, type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
@@ -253,9 +253,14 @@ export class Agent {
 
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while the underlay's is not known */
   mtuOf(subnet: string): number {
-    const mtu = this.#parts.watches.subnets.get(subnet)?.spec.mtu ?? this.#parts.config.mtu ?? this.#overlayMtu;
+    const mtu = this.#parts.watches.subnets.get(subnet)?.spec.mtu ?? this.#usualMtu();
     if (mtu === undefined) throw new AgentError('try-again', 'the MTU of the underlay is not known yet');
     return mtu;
+  }
+
+  /** MTU of pods in Subnets that set none, once known. */
+  #usualMtu(): number | undefined {
+    return this.#parts.config.mtu ?? this.#overlayMtu;
   }
 
   /** Health of the node, for Prometheus. */
@@ -351,6 +356,7 @@ export class Agent {
     const underlay = underlayOf(await listLinks('address'), encapIp);
     const mtu = underlay.mtu - geneveOverhead(encapIp);
     const mtuChanged = this.#overlayMtu !== undefined && this.#overlayMtu !== mtu;
+    if (this.#overlayMtu !== mtu) this.#trigger('conditions');
     if (mtuChanged) log.info({ before: this.#overlayMtu, mtu }, 'the MTU of the underlay changed');
     this.#overlayMtu = mtu;
     this.#underlay = underlay.ifname;
@@ -462,7 +468,10 @@ export class Agent {
   async #writeConditions(): Promise<void> {
     const node = this.#node();
     if (node === undefined) return;
-    const patch = conditionPatch(node, [...this.#conditions.values()], Date.now());
+    const mtu = this.#usualMtu();
+    // The controller tells it to DHCP clients, which know nothing of the underlay.
+    const annotations = mtu === undefined ? {} : { [NODE_MTU]: String(mtu) };
+    const patch = conditionPatch(node, [...this.#conditions.values()], Date.now(), annotations);
     if (patch !== undefined) await this.#parts.patchNodeStatus(patch);
   }
 }

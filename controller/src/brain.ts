@@ -11,6 +11,7 @@ import { ownerOf, splitOwner } from './compile/names.ts';
 import { allUnits } from './compile/units.ts';
 import type { Known } from './live.ts';
 import { NodeLife } from './node/life.ts';
+import { NetworkMtu } from './node/network-mtu.ts';
 import { type KeeperKind, Keepers } from './pod/keepers.ts';
 import { PodLife } from './pod/life.ts';
 import { tellProblems } from './pod/problems.ts';
@@ -78,6 +79,7 @@ export class Brain {
   readonly #awaiting: { unit: string; done: () => void }[] = [];
   readonly #finished = new Set<string>();
   readonly #keepers: Keepers;
+  readonly #mtu: NetworkMtu;
   readonly #publication: Publication;
 
   constructor(options: BrainOptions) {
@@ -88,6 +90,7 @@ export class Brain {
       (error) => options.onError('tick', error),
     );
     this.#keepers = new Keepers(state);
+    this.#mtu = new NetworkMtu(state);
     this.#publication = new Publication(state, this.loans, api);
     this.allocator = new Allocator(rules);
     const context = new CompileContext({ clusterUid: options.clusterUid, ...rules, tiers: options.tiers });
@@ -317,7 +320,10 @@ export class Brain {
       this.#judge = false;
       this.subnets.judge();
     }
-    drain(this.#dirtyNodes, (key) => this.nodes.reconcile(key));
+    drain(this.#dirtyNodes, (key) => {
+      this.#mtu.changed(key);
+      this.nodes.reconcile(key);
+    });
     drain(this.#dirtyVips, (key) => this.vips.reconcile(key));
     drain(this.#dirtyPods, (key) => this.pods.reconcile(key));
     drain(this.#dirtyAttachments, (key) => this.attachments.reconcile(key));

@@ -70,6 +70,9 @@ export const multus = {
 /** Key of an annotation about the interface of one provider: `blue.default.ovn.kubernetes.io/ip_address`. */
 export const providerKey = (provider: string, name: string): string => `${provider}.kubernetes.io/${name}`;
 
+/** On a Node, by its agent: MTU of pods in Subnets that set none, whole bytes. */
+export const NODE_MTU = 'ovenbird.io/mtu';
+
 /** What a Pod or its namespace asks for. */
 export const request = {
   /** Subnet name; on a Pod or a Namespace. */

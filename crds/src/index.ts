@@ -7,6 +7,7 @@ export {
   ipObject,
   multus,
   OVENBIRD_PREFIX,
+  NODE_MTU,
   OVN_PREFIX,
   type PodInterface,
   policyLog,

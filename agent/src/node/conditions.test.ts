@@ -23,3 +23,11 @@ test('a condition is written where it differs, and its time moves with its statu
     status: { conditions: [{ lastTransitionTime: at }] },
   });
 });
+
+test('annotations are written where they differ', () => {
+  const has = (annotations: Record<string, string>): Node => ({ metadata: { name: 'n1', uid: 'u1', annotations } });
+  expect(conditionPatch(has({ mtu: '1400', other: 'x' }), [], 0, { mtu: '1442' })).toEqual({
+    metadata: { uid: 'u1', annotations: { mtu: '1442' } },
+  });
+  expect(conditionPatch(has({ mtu: '1442' }), [], 0, { mtu: '1442' })).toBeUndefined();
+});

@@ -47,11 +47,14 @@ export function networkEmulation(works: boolean): NodeConditionInput {
  * The strategic merge patch (conditions merge by type) that brings a Node's status to what is wanted; undefined when it is
  * that.
  * @param wallMs now, milliseconds since 1970
+ * @param annotations what the Node's metadata has to say. The status of a Node takes metadata with it: kubelet writes its
+ * annotations so (kubernetes, pkg/util/node, PatchNodeStatus), which needs no permission beside that of the status.
  */
 export function conditionPatch(
   node: Node,
   wanted: readonly NodeConditionInput[],
   wallMs: number,
+  annotations: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, unknown>> | undefined {
   const now = toTime(wallMs);
   const conditions = wanted.flatMap((input) => {
@@ -60,5 +63,10 @@ export function conditionPatch(
     const moved = old?.status === input.status ? {} : { lastTransitionTime: now };
     return [{ ...input, lastHeartbeatTime: now, ...moved }];
   });
-  return conditions.length === 0 ? undefined : { metadata: { uid: node.metadata.uid }, status: { conditions } };
+  const said = Object.entries(annotations).every(([key, value]) => node.metadata.annotations?.[key] === value);
+  if (conditions.length === 0 && said) return undefined;
+  return {
+    metadata: { uid: node.metadata.uid, ...(said ? {} : { annotations }) },
+    ...(conditions.length === 0 ? {} : { status: { conditions } }),
+  };
 }

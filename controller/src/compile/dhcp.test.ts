@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makePod, makeSubnet, World } from '../testing/world.ts';
+import { makeNode, makePod, makeSubnet, World } from '../testing/world.ts';
 
 const subnet = makeSubnet('blue', '10.50.0.0/24,fd00:10:50::/112', {
   mtu: 1400,
@@ -59,6 +59,41 @@ describe('DHCP and router advertisements of a Subnet', () => {
       mcast_ip6_src: expect.stringMatching(/^fe80::858:/) as string,
     });
     expect(world.sink.rows('DHCP_Options')).toHaveLength(2);
+  });
+
+  it('tell the MTU that the agents say, where the Subnet sets none: the smallest', async () => {
+    const world = World.standard();
+    const node = (name: string, mtu: string): ReturnType<typeof makeNode> => ({
+      ...makeNode(name, ['172.30.9.9']),
+      annotations: { 'ovenbird.io/mtu': mtu },
+    });
+    world.set('Subnet', subnet);
+    world.set('Subnet', makeSubnet('red', '10.51.0.0/24,fd00:10:51::/64', { dhcp: { v4: '', v6: '' }, ra: '' }));
+    world.set(
+      'Pod',
+      onBlue('a', { 'ovn.kubernetes.io/logical_switch': 'red', 'ovn.kubernetes.io/dhcp-v4-options': 'lease_time=5' }),
+    );
+    const told = async (): Promise<readonly unknown[]> => {
+      await world.settle();
+      const owner = world.sink.rows('DHCP_Options').filter(({ columns }) => columns['cidr'] === '10.51.0.0/24');
+      const ra = columnsOf(world, 'Logical_Router_Port', 'ovn-cluster_red')?.['ipv6_ra_configs'];
+      const maps = [...owner.map(({ columns }) => columns['options']), ra] as readonly ReadonlyMap<string, string>[];
+      return [...new Set(maps.map((map) => map.get('mtu')))];
+    };
+    expect(await told()).toEqual([undefined]);
+    world.set('Node', node('node-8', '1442'));
+    expect(await told()).toEqual(['1442']);
+    world.set('Node', node('node-9', '1392'));
+    expect(await told()).toEqual(['1392']);
+    world.set('Node', node('node-9', 'many'));
+    expect(await told()).toEqual(['1442']);
+    world.set('Node', node('node-9', '1392'));
+    await told();
+    world.delete('Node', 'node-9');
+    expect(await told()).toEqual(['1442']);
+    // A Subnet's own goes first.
+    const a = world.sink.rows('DHCP_Options').find(({ columns }) => columns['cidr'] === '10.50.0.0/24');
+    expect((a?.columns['options'] as ReadonlyMap<string, string>).get('mtu')).toBe('1400');
   });
 
   it('are a row of the pod that asks for other ones, unless nobody can read them', async () => {

@@ -1,5 +1,7 @@
 import { type OptionsOf, parseIp, parseOptions, request } from '@ovenbird/crds';
+import { networkMtuKey } from '../node/network-mtu.ts';
 import type { Address, Pod, UsableSubnet } from '../store/model.ts';
+import type { Reader } from '../store/state.ts';
 import type { CompileContext } from './context.ts';
 import { macFromName } from './mac.ts';
 import { routerPortName } from './names.ts';
@@ -17,8 +19,11 @@ function optionsOf(of: OptionsOf, text: string): Options {
   }
 }
 
-const mtuOf = ({ mtu }: UsableSubnet): readonly (readonly [string, string])[] =>
-  mtu === undefined ? [] : [['mtu', String(mtu)]];
+/** The MTU that pods of the subnet have; none while no agent has said what its node's is. */
+function mtuOf(subnet: UsableSubnet, reader: Reader): readonly (readonly [string, string])[] {
+  const mtu = subnet.mtu ?? reader.get('NetworkMtu', networkMtuKey)?.mtu;
+  return mtu === undefined ? [] : [['mtu', String(mtu)]];
+}
 
 /** The router's port has this MAC, and answers for the gateway's address. */
 const routerMac = ({ vpc, name }: UsableSubnet): string => macFromName(routerPortName(vpc, name));
@@ -27,7 +32,7 @@ const routerMac = ({ vpc, name }: UsableSubnet): string => macFromName(routerPor
  * Options of one family with defaults. The server is the gateway: an address that clients find on the link when they renew
  * (ovn-nb(5), server_id).
  */
-function withDefaults(subnet: UsableSubnet, family: 4 | 6, given: Options): Options {
+function withDefaults(subnet: UsableSubnet, family: 4 | 6, given: Options, reader: Reader): Options {
   const gateway = subnet.v4?.gateway ?? '';
   const defaults: readonly (readonly [string, string])[] =
     family === 6
@@ -37,7 +42,7 @@ function withDefaults(subnet: UsableSubnet, family: 4 | 6, given: Options): Opti
           ['router', gateway],
           ['server_id', gateway],
           ['server_mac', routerMac(subnet)],
-          ...mtuOf(subnet),
+          ...mtuOf(subnet, reader),
         ];
   return new Map([...defaults, ...given]);
 }
@@ -45,12 +50,12 @@ function withDefaults(subnet: UsableSubnet, family: 4 | 6, given: Options): Opti
 const keyOf = (family: 4 | 6): string => `dhcpv${family}`;
 
 /** Rows of table DHCP_Options of a subnet that answers DHCP. */
-export function dhcpRows(rows: RowBuilder, subnet: UsableSubnet): void {
+export function dhcpRows(rows: RowBuilder, subnet: UsableSubnet, reader: Reader): void {
   if (subnet.dhcp === undefined) return;
   for (const family of [4, 6] as const) {
     const net = subnet[`v${family}`];
     if (net === undefined) continue;
-    const options = withDefaults(subnet, family, optionsOf(`v${family}`, subnet.dhcp[`v${family}`]));
+    const options = withDefaults(subnet, family, optionsOf(`v${family}`, subnet.dhcp[`v${family}`]), reader);
     rows.row('DHCP_Options', keyOf(family), { cidr: net.cidr, options }, { subnet: subnet.name });
   }
 }
@@ -80,6 +85,7 @@ export function podDhcpRows(
   rows: RowBuilder,
   subnet: UsableSubnet,
   pod: Pod,
+  reader: Reader,
 ): Readonly<Partial<Record<4 | 6, string>>> {
   const own: Partial<Record<4 | 6, string>> = {};
   for (const [family, of, key] of annotations) {
@@ -89,7 +95,7 @@ export function podDhcpRows(
     const given = optionsOf(of, text);
     // What cannot be read is reported, and the subnet's options hold.
     if (given.size === 0) continue;
-    const options = withDefaults(subnet, family, given);
+    const options = withDefaults(subnet, family, given, reader);
     own[family] = rows.row('DHCP_Options', keyOf(family), { cidr: net.cidr, options }, { subnet: subnet.name }).uuid;
   }
   return own;
@@ -111,14 +117,14 @@ export function dhcpProblems(pod: Pod): readonly string[] {
 }
 
 /** `ipv6_ra_configs` of the router's port (ovn-nb(5), Logical_Router_Port), with Kube-OVN's defaults. */
-export function routerAdvertisement(subnet: UsableSubnet): Options {
+export function routerAdvertisement(subnet: UsableSubnet, reader: Reader): Options {
   if (subnet.ra === undefined || subnet.v6 === undefined) return new Map();
   return new Map([
     ['address_mode', 'dhcpv6_stateful'],
     ['max_interval', '30'],
     ['min_interval', '5'],
     ['send_periodic', 'true'],
-    ...mtuOf(subnet),
+    ...mtuOf(subnet, reader),
     ...optionsOf('ra', subnet.ra),
   ]);
 }

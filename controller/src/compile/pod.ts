@@ -37,7 +37,7 @@ export function podUnit(context: CompileContext): UnitDefinition {
           name,
           addresses: options.forward ? [addresses, 'unknown'] : [addresses],
           port_security: options.secure ? [[addresses, ...options.vips, ...virtual].join(' ')] : [],
-          ...dhcpColumns(context, subnet, address, podDhcpRows(rows, subnet, pod)),
+          ...dhcpColumns(context, subnet, address, podDhcpRows(rows, subnet, pod, reader)),
           // An old sandbox of the same name carries another iface-id-ver and cannot bind the port (ovn-nb(5)).
           options: new Map([
             ['iface-id-ver', pod.uid],

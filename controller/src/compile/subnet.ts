@@ -34,7 +34,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
         name: routerPortName(vpc, name),
         mac: macFromName(routerPortName(vpc, name)),
         networks: families.map(([, net]) => `${net.gateway}/${net.prefix}`),
-        ipv6_ra_configs: routerAdvertisement(subnet),
+        ipv6_ra_configs: routerAdvertisement(subnet, reader),
       });
       rows.member(context.router(vpc), 'ports', routerPort.uuid);
       const switchPort = rows.row(
@@ -49,7 +49,7 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
         { router: routerName(vpc) },
       );
       rows.member(logicalSwitch, 'ports', switchPort.uuid);
-      dhcpRows(rows, subnet);
+      dhcpRows(rows, subnet, reader);
 
       if (vpc === context.defaultVpc) {
         rows.member(logicalSwitch, 'load_balancer_group', context.balancerGroup(vpc).uuid);

@@ -254,6 +254,8 @@ export interface Tables {
   PodAddress: Address;
   NodeAddress: Address;
   AttachmentAddress: AttachmentAddress;
+  /** MTU of pods in Subnets that set none, bytes. */
+  NetworkMtu: { readonly mtu: number };
   NetworkAttachment: NetworkAttachment;
   NetworkPolicy: NetworkPolicy;
   PodSet: PodSet;
@@ -280,6 +282,7 @@ export type DerivedKind =
   | 'NodeAddress'
   | 'VipAddress'
   | 'AttachmentAddress'
+  | 'NetworkMtu'
   | 'PodSet'
   | 'PortName'
   | 'NodeBlock'
