@@ -347,4 +347,15 @@ describe('addresses kept for a StatefulSet', () => {
     await world.settle();
     expect(held(world)).toBe(address);
   });
+
+  it('stay marked as kept while the next pod waits for another one, before and after a restart', async () => {
+    const { world, address } = await scaledAway(asks({ ip_pool: 'low' }).annotations);
+    world.set('Pod', makePod('default', 'db-0', 'node-3', { ...asks({ logical_switch: 'nowhere' }), keepFor }));
+    await world.settle();
+    expect(v4(world, 'default/db-0')).toBeUndefined();
+    for (const now of [world, await world.restarted()]) {
+      expect(held(now)).toBe(address);
+      expect(now.state.get('IpRecord', 'db-0.default')).toMatchObject({ reserved: true, v4: address });
+    }
+  });
 });

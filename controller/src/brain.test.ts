@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { podAnnouncement } from './pod/announcement.ts';
+import { named, type Step } from './testing/random-cluster.ts';
 import {
   makeGroup,
   makeNamespace,
@@ -165,7 +166,6 @@ describe('brain', () => {
 const podNames = ['p0', 'p1', 'p2', 'p3', 'p4', 'p5'];
 const pick = fc.constantFrom(...podNames);
 const node = fc.constantFrom('node-1', 'node-2', 'node-3', 'node-4');
-type Step = (world: World) => void;
 
 /** One random change of the cluster; each prints itself when a property fails. */
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -278,7 +278,3 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   ),
 );
-
-function named(text: string, apply: Step): Step {
-  return Object.assign(apply, { [fc.toStringMethod]: () => text });
-}

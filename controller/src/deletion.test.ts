@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { subnetStatus } from './api/subnet-status.ts';
+import { collect } from './testing/random-cluster.ts';
 import {
   makeIp,
   makePod,
@@ -79,18 +80,20 @@ async function remove(world: World, kind: Watched, key: string): Promise<void> {
   await collect(world);
 }
 
-async function collect(world: World): Promise<void> {
-  await world.settle();
-  for (const finalized of world.finalized) {
-    const slash = finalized.indexOf('/');
-    const kind = finalized.slice(0, slash) as 'Subnet' | 'Vpc';
-    if (world.state.get(kind, finalized.slice(slash + 1))?.deleting === true)
-      world.delete(kind, finalized.slice(slash + 1));
-  }
-  await world.settle();
-}
-
 describe('deleting', () => {
+  it('a subnet waits for what somebody reserved in it, over a restart too', async () => {
+    const world = World.standard();
+    world.set('Subnet', makeSubnet('red', '10.50.0.0/24', { finalizers: ['ovenbird.io/controller'] }));
+    world.set('IpRecord', makeIp('printer', 'red', { v4: '10.50.0.9' }));
+    await world.settle();
+    await remove(world, 'Subnet', 'red');
+    const restarted = await world.restarted();
+    expect(restarted.sink.content()).toEqual(world.sink.content());
+    expect(restarted.finalized).toEqual(new Set());
+    await remove(restarted, 'IpRecord', 'printer');
+    expect(restarted.state.get('Subnet', 'red')).toBeUndefined();
+  });
+
   it('in any order ends with nothing left, and a subnet that waits names who holds its addresses', async () => {
     const empty = World.standard();
     await empty.settle();

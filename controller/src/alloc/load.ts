@@ -44,7 +44,8 @@ export function durableHolders(
     holders.set(subnet, held);
     for (const address of addresses) if (address !== undefined) held.set(address, owner);
   };
-  for (const record of records) if (record.managed) add(record.subnet, ownerOfRecord(record), [record.v4, record.v6]);
+  // What people reserve keeps its subnet; that it is a host address there is found out later.
+  for (const record of records) add(record.subnet, ownerOfRecord(record), record.managed ? [record.v4, record.v6] : []);
   for (const port of ports) {
     const parsed = parsePortAddresses(port.addresses);
     add(port.subnet, port.owner, [parsed?.v4, parsed?.v6]);

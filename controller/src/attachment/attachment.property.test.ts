@@ -1,11 +1,10 @@
 import { multus } from '@ovenbird/crds';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { named, type Step } from '../testing/random-cluster.ts';
 import { makeIp, makePod, makeSubnet, World } from '../testing/world.ts';
 
 const seed = Number(process.env['SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
-type Step = (world: World) => void;
-const named = (text: string, apply: Step): Step => Object.assign(apply, { [fc.toStringMethod]: () => text });
 const podName = fc.constantFrom('p0', 'p1', 'p2', 'p3');
 const containerName = fc.constantFrom('attach-0', 'attach-1', 'attach-2');
 const nodeName = fc.constantFrom('node-1', 'node-2', 'node-3');

@@ -198,10 +198,10 @@ export class IpRecords {
     return records.some((record) => ownerOfRecord(record) === owner);
   }
 
-  /** The pod that has what the owner holds. */
+  /** The pod that has what the owner holds; one of that name that waits for another address does not. */
   #podOf(owner: string): Pod | undefined {
     const [kind, key] = splitOwner(this.#loans.userOf(owner) ?? owner);
     const pod = kind === 'Pod' ? this.#state.get('Pod', key) : undefined;
-    return hasPort(pod) ? pod : undefined;
+    return hasPort(pod) && this.#state.get('PodAddress', key)?.uid === pod.uid ? pod : undefined;
   }
 }
