@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { down, type LabOptions, up } from '@ovenbird/deploy';
@@ -9,6 +9,8 @@ import { TestLab } from '../src/lab.ts';
 
 /** `ROUNDS=n` of the environment makes it longer or shorter. */
 const rounds = Number(process.env['ROUNDS'] ?? 15);
+/** `LOGS=directory` keeps the logs of the processes there. */
+const logs = process.env['LOGS'];
 
 /** Many rounds of faults, of all kinds: also a full disk below the central databases. */
 describe('faults', () => {
@@ -24,6 +26,7 @@ describe('faults', () => {
         const lab = new TestLab(directory, () => Promise.resolve());
         await runFaults(lab, { namespace: 'faults', rounds, faults: 6, steps: 8, deadline: 180_000, disk, progress });
       } finally {
+        if (logs !== undefined) cpSync(join(directory, 'log'), logs, { recursive: true });
         await down(directory, () => undefined, false);
       }
     } finally {

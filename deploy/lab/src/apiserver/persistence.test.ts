@@ -23,8 +23,6 @@ const names = (store: Store): string[] =>
     .collection('configmaps')
     .list()
     .map(({ object }) => `${object.metadata.name}=${JSON.stringify(object['data'])}`);
-/** Lets the log of this turn of the event loop be written. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('state on disk', () => {
   it('comes back after a clean end, with the revision going on', async () => {
@@ -51,18 +49,25 @@ describe('state on disk', () => {
     store.collection('configmaps').put(object('a', 1));
     store.collection('configmaps').put(object('b', 1));
     store.collection('configmaps').remove('n', 'a');
-    await turn();
     appendFileSync(join(directory, 'objects.log'), '{"r":"configmaps","v":99,"o":{"met');
     const next = new Store();
     await openState(directory, next);
     expect(names(next)).toEqual(['b={"value":1}']);
   });
 
+  it('has a change on disk before a watch is told of it', async () => {
+    const store = new Store();
+    await openState(directory, store);
+    const found: string[] = [];
+    store.collection('configmaps').subscribe(() => found.push(readFileSync(join(directory, 'objects.log'), 'utf8')));
+    store.collection('configmaps').put(object('a', 1));
+    expect(found.join()).toContain('"a"');
+  });
+
   it('takes the newest line of an object wherever it stands', async () => {
     const store = new Store();
     const state = await openState(directory, store);
     store.collection('configmaps').put(object('a', 1));
-    await turn();
     const log = readFileSync(join(directory, 'objects.log'), 'utf8');
     store.collection('configmaps').put(object('a', 2));
     await state.close();

@@ -11,7 +11,7 @@ import type { Entry, Store } from './store.ts';
 
 /** State that is being kept. */
 export interface StateFiles {
-  /** Writes what is pending, then a fresh snapshot. */
+  /** Writes a fresh snapshot. */
   close: () => Promise<void>;
 }
 
@@ -66,8 +66,6 @@ class State implements StateFiles {
   readonly #nextLog: string;
   #descriptor: number | undefined;
   #bytes = 0;
-  #pending: string[] = [];
-  #scheduled = false;
   #rewriting: Promise<void> = Promise.resolve();
 
   constructor(directory: string, store: Store) {
@@ -95,35 +93,26 @@ class State implements StateFiles {
 
   async close(): Promise<void> {
     this.#store.log = () => {};
-    this.#flush();
     await this.#rewriting;
     await this.#rewrite();
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }
 
-  /** Changes of one turn of the event loop are written together. */
+  /**
+   * Writes a change before anybody hears of it: of one that was answered and then lost with the process, the revision would be
+   * given again, and a watch that goes on from there would miss what happened.
+   */
   #append(line: string): void {
-    this.#pending.push(line);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    if (this.#pending.length === 0 || this.#descriptor === undefined) return;
-    const text = this.#pending.join('');
-    this.#pending = [];
-    this.#bytes += writeSync(this.#descriptor, text);
-    if (this.#bytes > LOG_LIMIT) this.#rewriting = this.#rewriting.then(() => this.#rewrite());
+    if (this.#descriptor === undefined) return;
+    this.#bytes += writeSync(this.#descriptor, line);
+    if (this.#bytes <= LOG_LIMIT) return;
+    this.#bytes = 0;
+    this.#rewriting = this.#rewriting.then(() => this.#rewrite());
   }
 
   /** Writes a snapshot beside the old one, then replaces that and goes on with an empty log. */
   async #rewrite(): Promise<void> {
-    this.#flush();
     const lines = [`{"v":${this.#store.revision}}\n`];
     for (const collection of this.#store.collections()) {
       for (const entry of collection.values()) lines.push(encode(collection.resource, entry, false));

@@ -85,8 +85,8 @@ export class Collection {
     object.metadata.resourceVersion = String(revision);
     const entry: Entry = { namespace, name: object.metadata.name, object, json: JSON.stringify(object), revision };
     this.restore(entry);
-    this.#record({ type: previous === undefined ? 'ADDED' : 'MODIFIED', revision, entry, previous, lines: new Map() });
     this.#store.log({ resource: this.resource, entry, deleted: false });
+    this.#record({ type: previous === undefined ? 'ADDED' : 'MODIFIED', revision, entry, previous, lines: new Map() });
     return entry;
   }
 
@@ -104,8 +104,8 @@ export class Collection {
       metadata: { ...previous.object.metadata, resourceVersion: String(revision) },
     };
     const entry: Entry = { namespace, name, object, json: JSON.stringify(object), revision };
-    this.#record({ type: 'DELETED', revision, entry, previous, lines: new Map() });
     this.#store.log({ resource: this.resource, entry, deleted: true });
+    this.#record({ type: 'DELETED', revision, entry, previous, lines: new Map() });
     return entry;
   }
 
