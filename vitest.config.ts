@@ -28,6 +28,7 @@ const packets = [
   'drops',
   'node-restarts',
   'policy-changes',
+  'policy-connections',
   'policy-first-packet',
   'policy-nodes',
   'recovery',

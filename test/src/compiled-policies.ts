@@ -12,6 +12,8 @@ export interface PolicyRows {
 export class CompiledPolicies {
   readonly #acls: readonly Pick<DesiredRow, 'uuid' | 'columns'>[];
   readonly #names: MatchNames;
+  /** Actions of the ACLs of each switch. */
+  readonly #actions: ReadonlyMap<string, ReadonlySet<string>>;
 
   /** Reads rows and memberships once. */
   constructor(sink: PolicyRows) {
@@ -22,6 +24,16 @@ export class CompiledPolicies {
       members.set(uuid, [...(members.get(uuid) ?? []), value]);
     }
     this.#acls = [...sink.rows('ACL')].sort((a, b) => Number(b.columns['priority']) - Number(a.columns['priority']));
+    const actions = new Map(sink.rows('ACL').map((row) => [row.uuid, text(row, 'action')]));
+    const groups = sink.rows('Port_Group').map(({ uuid }) => new Set(members.get(uuid)));
+    this.#actions = new Map(
+      sink.rows('Logical_Switch').map((row) => {
+        const own = members.get(row.uuid) ?? [];
+        const around = groups.filter((group) => own.some((uuid) => ports.has(uuid) && group.has(uuid)));
+        const acls = [...own, ...around.flatMap((group) => [...group])];
+        return [text(row, 'name'), new Set(acls.map((uuid) => actions.get(uuid) ?? ''))];
+      }),
+    );
     this.#names = {
       addressSets: new Map(sink.rows('Address_Set').map((row) => [text(row, 'name'), members.get(row.uuid) ?? []])),
       portGroups: new Map(
@@ -43,6 +55,16 @@ export class CompiledPolicies {
   allows(from: string | undefined, to: string | undefined, packet: Packet): boolean {
     const leaves = from === undefined || this.#passes('from-lport', { ...packet, inport: from });
     return leaves && (to === undefined || this.#passes('to-lport', { ...packet, outport: to }));
+  }
+
+  /**
+   * Switches that drop packets and track no connection, so that answers are dropped as well: OVN tracks those of a switch when
+   * some ACL there is `allow-related` (ovn-northd.c, `ls_get_acl_flags`).
+   */
+  untracked(): readonly string[] {
+    return [...this.#actions]
+      .filter(([, actions]) => actions.has('drop') && !actions.has('allow-related'))
+      .map(([name]) => `${name} drops packets and tracks no connections`);
   }
 
   /**

@@ -28,6 +28,9 @@ describe('evaluator of OVN matches', () => {
     ['79 <= tcp.dst <= 80', true],
     ['81 <= tcp.dst <= 90 || udp.dst == 80', false],
     ['ip6.src == ::/0', false],
+    ['0', false],
+    ['ip4 && 1', true],
+    ['1 <= tcp.dst <= 80', true],
   ])('%s', (expression, expected) => {
     expect(matches(expression, packet, names)).toBe(expected);
   });

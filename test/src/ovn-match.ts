@@ -87,6 +87,8 @@ class Evaluation {
       if (this.#take() !== ')') throw this.#error('no closing parenthesis');
       return result;
     }
+    // A constant, as the only token of an operand; else the lower end of a range.
+    if (/^[01]$/.test(token) && this.#peek() !== '<=') return token === '1';
     if (/^\d+$/.test(token)) return this.#range(Number(token));
     if (!comparisons.has(this.#peek() ?? '')) return this.#predicate(token);
     const operator = this.#take();

@@ -307,7 +307,7 @@ export class ClusterBoth {
   /** Everything that compiled ACLs and oracle disagree about. */
   disagreements(): readonly string[] {
     const compiled = new CompiledPolicies(this.world.sink);
-    const wrong: string[] = [];
+    const wrong: string[] = [...compiled.untracked()];
     for (const family of [4, 6] as const) {
       const state = this.oracle(family);
       const ends: End[] = [

@@ -198,7 +198,7 @@ export class Both {
   /** Everything that compiled ACLs and oracle disagree about. */
   disagreements(world: World = this.world): readonly string[] {
     const compiled = new CompiledPolicies(world.sink);
-    const wrong: string[] = [];
+    const wrong: string[] = [...compiled.untracked()];
     for (const family of [4, 6] as const) {
       const state = this.oracle(family);
       for (const from of state.pods) {

@@ -58,12 +58,13 @@ export function inOrder(acls: readonly Acl[], groups: ReadonlySet<string>): read
 
 /**
  * Every rule that Ovenbird writes for a group of ports names it first. The groups of a switch's pods overlap, so a pod may
- * share the row's group without being meant by the row (rules for named ports).
+ * share the row's group without being meant by the row (rules for named ports). `0` matches nothing: the row is there to
+ * make OVN track connections.
  */
 function concerns(match: string, direction: Acl['direction'], groups: ReadonlySet<string>): boolean {
   const side = direction === 'from-lport' ? 'inport' : 'outport';
   const [, named, group] = /^\(?(inport|outport) == @([\w.]+)/.exec(match) ?? [];
-  return named !== side || group === undefined || groups.has(group);
+  return match !== '0' && (named !== side || group === undefined || groups.has(group));
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

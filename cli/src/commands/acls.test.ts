@@ -27,6 +27,7 @@ const rows: readonly Acl[] = [
   acl({ priority: 9, match: 'tcp.dst == 25', direction: 'from-lport', action: 'reject', name: 'by hand' }),
   acl({ priority: 2001, match: 'outport == @npport_tcp_80_http..a.web && tcp.dst == 80' }, 'NetworkPolicy/a/web', '0'),
   acl({ priority: 3000, match: 'outport == @node_node_1 && (ip4.src == 100.64.0.2)' }, 'Node/node-1'),
+  acl({ priority: 0, match: '0', action: 'allow-related' }, 'Subnet/red', 'tracking'),
 ];
 
 test('rules come in order of evaluation, with their objects, without those for other ports', () => {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { makeSubnet, World } from '../testing/world.ts';
+import { projectNetworkPolicy } from '../store/projections.ts';
+import { makeSubnet, makeVpc, World } from '../testing/world.ts';
 import { aclName } from './names.ts';
 
 it('allowEWTraffic lets packets within the subnet pass in both directions, below NetworkPolicies', async () => {
@@ -21,6 +22,27 @@ it('allowEWTraffic lets packets within the subnet pass in both directions, below
       ['from-lport', 'to-lport'].map((direction) => ({ direction, priority: 1900, match, action: 'allow-related' })),
     ),
   );
+});
+
+it('connections are tracked in all subnets while some policy drops packets', async () => {
+  const world = World.standard();
+  world.set('Vpc', makeVpc('island'));
+  world.set('Subnet', makeSubnet('beach', '10.50.0.0/24', { vpc: 'island' }));
+  await world.settle();
+  const tracking = (): readonly unknown[] =>
+    world.sink
+      .rows('ACL')
+      .flatMap(({ owner, columns: { priority, match, action } }) => (match === '0' ? [[owner, priority, action]] : []));
+  expect(tracking()).toEqual([]);
+  const metadata = { namespace: 'default', name: 'quiet' };
+  world.set('NetworkPolicy', projectNetworkPolicy({ metadata, spec: { podSelector: {}, policyTypes: ['Egress'] } }));
+  await world.settle();
+  const expected = ['beach', 'ovn-default'].map((name) => [`Subnet/${name}`, 0, 'allow-related']);
+  expect(tracking()).toHaveLength(expected.length);
+  expect(tracking()).toEqual(expect.arrayContaining(expected));
+  world.delete('NetworkPolicy', 'default/quiet');
+  await world.settle();
+  expect(tracking()).toEqual([]);
 });
 
 it('a logged entry names itself and shares the limit of its subnet', async () => {

@@ -14,6 +14,21 @@ export interface CompiledAcl extends Omit<SubnetAcl, 'log'>, Partial<ReturnType<
 }
 
 /**
+ * Matches nothing, and makes OVN track the connections of a subnet's pods: it does so only where some ACL is `allow-related`
+ * (ovn-northd.c, `ls_get_acl_flags`). Where all of them drop, they would drop the answers as well: those of a pod that may be
+ * asked and may ask nobody, or the other way round.
+ */
+export const trackingAcl = (subnet: string): CompiledAcl => ({
+  key: 'tracking',
+  name: aclName('subnet', subnet, 'tracking'),
+  direction: 'to-lport',
+  tier: aclTier.baseline,
+  priority: aclPriority.tracking,
+  match: '0',
+  action: 'allow-related',
+});
+
+/**
  * The ACLs of a subnet: what the user wrote in `acls`, `allowEWTraffic`, and the isolation of `private`.
  *
  * `private` closes the subnet for packets that come from elsewhere to its addresses; packets that leave it, and replies to

@@ -20,6 +20,8 @@ export const aclPriority = {
   privateAllow: 1001,
   /** A private subnet drops the rest. */
   privateDrop: 1000,
+  /** Matches nothing. */
+  tracking: 0,
 } as const;
 
 /** Values of ACL.tier where OVN has it (0 to 3). An ACL that allows or drops ends the way through the tiers. */

@@ -64,17 +64,19 @@ export class ClusterPolicyLife {
       const policy = byKey.get(key);
       if (policy !== undefined && (changed || this.#planned.get(key) !== policy)) this.#tell(policy, plan);
       if (policy !== undefined) this.#planned.set(key, policy);
-      this.#holdings.isolates(
-        key,
-        plan.acls.some(({ direction, action }) => direction === 'ingress' && action === 'drop'),
-      );
+      const drops = (wanted: string): boolean =>
+        plan.acls.some(({ direction, action }) => direction === wanted && action === 'drop');
+      this.#holdings.isolates(key, [
+        ...(drops('ingress') ? (['Ingress'] as const) : []),
+        ...(drops('egress') ? (['Egress'] as const) : []),
+      ]);
       if (changed) this.#holdings.want(key, holdingOf(plan));
     }
     for (const key of this.#planned.keys()) {
       if (byKey.has(key)) continue;
       this.#planned.delete(key);
       state.delete('ClusterPlan', key);
-      this.#holdings.isolates(key, false);
+      this.#holdings.isolates(key, []);
       this.#holdings.want(key, { sets: new Map(), blocks: new Map(), nodeSets: new Map() });
     }
   }

@@ -58,9 +58,9 @@ export class Holdings {
     );
   }
 
-  /** Says whether a unit's policy keeps packets from its pods, which nodes are then exempt from. */
-  isolates(unit: string, ingress: boolean): void {
-    this.#isolation.set(unit, new Map(ingress ? [['Ingress', { direction: 'Ingress' }]] : []));
+  /** Says in which directions a unit's policy drops packets. */
+  isolates(unit: string, directions: readonly Isolation['direction'][]): void {
+    this.#isolation.set(unit, new Map(directions.map((direction) => [direction, { direction }])));
   }
 
   /** Replaces what the rows of a unit refer to; nothing = the policy is gone. */

@@ -87,7 +87,10 @@ export class PolicyLife {
     const plan = policy === undefined ? undefined : planPolicy(policy, this.#state, this.#rules);
     this.#rememberNames(key, policy);
     const unit = ownerOf('NetworkPolicy', key);
-    this.#holdings.isolates(unit, policy?.ingress !== undefined);
+    this.#holdings.isolates(unit, [
+      ...(policy?.ingress === undefined ? [] : (['Ingress'] as const)),
+      ...(policy?.egress === undefined ? [] : (['Egress'] as const)),
+    ]);
     if (policy !== undefined && !this.#warned.has(policy)) {
       this.#warned.add(policy);
       for (const problem of policy.problems) this.#effects.warn(policy, 'RuleNotHonoured', problem);

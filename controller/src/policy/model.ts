@@ -111,7 +111,7 @@ export interface NamespaceVpc {
   readonly vpc: string;
 }
 
-/** Directions in which at least one policy or SecurityGroup isolates pods. Derived. */
+/** Directions in which at least one policy or SecurityGroup drops packets of pods. Derived. */
 export interface Isolation {
   readonly direction: 'Ingress' | 'Egress';
 }

@@ -93,6 +93,7 @@ describe('ACLs of policies on a real ovsdb-server', () => {
         'Subnet/vault 2 3000 allow-related',
         'Subnet/vault 3 1001 allow-related',
         'Subnet/vault 3 1000 drop',
+        ...['ovn-default', 'vault'].map((subnet) => `Subnet/${subnet} 3 0 allow-related`),
       ].sort(),
     );
   });
@@ -112,6 +113,7 @@ describe('ACLs of policies on a real ovsdb-server', () => {
         'Subnet/vault - 3000 allow-related',
         'Subnet/vault - 1001 allow-related',
         'Subnet/vault - 1000 drop',
+        ...['ovn-default', 'vault'].map((subnet) => `Subnet/${subnet} - 0 allow-related`),
       ].sort(),
     );
   });
