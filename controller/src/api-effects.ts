@@ -1,5 +1,6 @@
 import type { ClusterPolicy, ClusterPolicyKind } from './policy/cluster-model.ts';
 import type { NetworkPolicy } from './policy/model.ts';
+import type { QosPolicy } from './qos/model.ts';
 import type { SecurityGroup } from './security-group/model.ts';
 import type { IpRecord, Key, Node, Pod, Vip } from './store/model.ts';
 
@@ -21,8 +22,8 @@ export interface ApiEffects {
   recordChanged(name: Key): void;
   event(
     object: {
-      kind: 'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | 'SecurityGroup' | ClusterPolicyKind;
-      object: Pod | Node | Vip | IpRecord | NetworkPolicy | SecurityGroup | ClusterPolicy;
+      kind: 'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | 'QoSPolicy' | 'SecurityGroup' | ClusterPolicyKind;
+      object: Pod | Node | Vip | IpRecord | NetworkPolicy | QosPolicy | SecurityGroup | ClusterPolicy;
     },
     reason: string,
     message: string,

@@ -132,7 +132,12 @@ export class Brain {
     });
     this.attachments = new AttachmentLife(state, this.allocator, rules, {
       committed,
-      announcePod: (key) => this.#publication.again('Pod', key),
+      announcePod: (key) => {
+        this.#publication.again('Pod', key);
+        // What its annotations ask for the interface in vain is known by its subnet.
+        this.#changedPods.add(key);
+        this.#tick.schedule();
+      },
       announceContainer: (name) => api.announceContainer(name),
       refuseContainer: (name, reason, message) => api.refuseContainer(name, reason, message),
       recordChanged,
@@ -157,6 +162,7 @@ export class Brain {
     );
     this.qos = new QosLife(state, options.live.bandwidths, {
       statusChanged: (policy) => api.writeStatus('QoSPolicy', policy),
+      warn: (object, reason, message) => api.event({ kind: 'QoSPolicy', object }, reason, message),
     });
     this.groups = new SecurityGroupLife(
       state,

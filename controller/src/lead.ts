@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { IPS, SECURITYGROUPS, VIPS } from '@ovenbird/crds';
+import { IPS, QOSPOLICIES, SECURITYGROUPS, VIPS } from '@ovenbird/crds';
 import {
   EventRecorder,
   type KubeClient,
@@ -92,6 +92,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     IP: IPS,
     Vip: VIPS,
     NetworkPolicy: NETWORKPOLICIES,
+    QoSPolicy: QOSPOLICIES,
     SecurityGroup: SECURITYGROUPS,
   };
   const state = new State();

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestContainer } from '../src/containers.ts';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
-import { namespace, pod, subnet } from '../src/objects.ts';
+import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
+import { throughput } from '../src/throughput.ts';
 
 const ns = 'attached';
 const definition = (name: string, config: object): Manifest => ({
@@ -135,6 +136,60 @@ describe('several interfaces', () => {
     await pings('a', '10.48.0.77', '10.48.0.99');
     const content = await lab.nbctl('lsp-list', 'blue');
     expect(content).toContain(`nic_a.${ns}_net1`);
+  });
+
+  it('SecurityGroups and limits hold on the interface that they are for, and change while it runs', async () => {
+    const group = (ingressRules: readonly object[]): Manifest => ({
+      apiVersion: 'ovenbird.io/v1',
+      kind: 'SecurityGroup',
+      metadata: { name: 'attached-blue' },
+      spec: { namespaces: [ns], ingressRules },
+    });
+    const icmp = [
+      { ipVersion: 'ipv4', remoteAddress: '10.48.0.0/24' },
+      { ipVersion: 'ipv6', remoteAddress: 'fd00:48::/112' },
+    ].map((rule) => ({ ...rule, protocol: 'icmp', priority: 1, remoteType: 'address', policy: 'allow' }));
+    const iperf = icmp.flatMap((rule) => ['tcp', 'udp'].map((protocol) => ({ ...rule, protocol })));
+    const key = `blue.${ns}.ovn.kubernetes.io`;
+    const ips = ['10.48.0.66', 'fd00:48::66'];
+    await lab.apply(
+      group(iperf),
+      pod(ns, 'guarded', {
+        node: 'node-1',
+        command: ['iperf3', '--server'],
+        ...networks([{ name: 'blue', ips }], {
+          [`${key}/security_groups`]: 'attached-blue',
+          [`${key}/ingress_rate.net1`]: '20',
+        }),
+      }),
+      pod(ns, 'probe', { node: 'node-2', ...networks('blue') }),
+    );
+    await lab.podsReady(ns, 40, 'guarded', 'probe');
+    const reaches = async (target: string): Promise<boolean> =>
+      (await lab.kubectlAny(['exec', '-n', ns, 'probe', '--', 'ping', '-c1', '-W1', target])).code === 0;
+    const first = addressesOf(await lab.get<PodObject>('pod', 'guarded', '-n', ns));
+    await pings('probe', ...first);
+    for (const ip of ips) expect(await reaches(ip), ip).toBe(false);
+    const rate = await throughput(lab, ns, {
+      from: 'probe',
+      to: 'guarded',
+      address: ips[0] ?? '',
+      udp: true,
+      seconds: 3,
+    });
+    expect(rate).toBeGreaterThan(17);
+    expect(rate).toBeLessThan(23);
+    expect(await lab.nbctl('qos-list', 'blue')).toContain(`outport == "nic_guarded.${ns}_net1"`);
+    await lab.apply(group([...iperf, ...icmp.map((rule) => ({ ...rule, priority: 2 }))]));
+    await pings('probe', ...ips);
+    // Taken out of the group, it is open; named in vain, it is closed, and the first interface is not.
+    await lab.kubectl(['annotate', 'pod', 'guarded', '-n', ns, '--overwrite', `${key}/security_groups=missing`]);
+    for (const ip of ips)
+      await lab.waitFor(`${ip} is closed`, async () => !(await reaches(ip)) || 'it is open', 15_000);
+    await pings('probe', ...first);
+    await lab.kubectl(['annotate', 'pod', 'guarded', '-n', ns, `${key}/security_groups-`]);
+    await pings('probe', ...ips);
+    await lab.delete([group([])], '--wait=true', '--timeout=20s');
   });
 
   it('another plugin gets addresses, and nothing of it is in OVN', async () => {

@@ -6,6 +6,8 @@ export interface Measurement {
   readonly from: string;
   /** A pod that runs `iperf3 --server`. */
   readonly to: string;
+  /** Of the server, where it is not the pod's first one. */
+  readonly address?: string;
   /** Of the server; iperf3's own when absent. A server serves one client at a time. */
   readonly port?: number;
   readonly udp?: boolean;
@@ -24,7 +26,7 @@ const offered = '60M';
 export async function throughput(lab: TestLab, namespace: string, measured: Measurement): Promise<number> {
   const { from, to, port = 5201, udp = false, ipv6 = false, seconds } = measured;
   const addresses = addressesOf(await lab.get<PodObject>('pod', to, '-n', namespace));
-  const address = addresses.find((text) => text.includes(':') === ipv6) ?? '';
+  const address = measured.address ?? addresses.find((text) => text.includes(':') === ipv6) ?? '';
   const options = udp ? ['-u', '-b', offered] : ['-C', 'cubic'];
   const command = `iperf3 -c ${address} -p ${port} -J -t ${seconds} -O 2 --connect-timeout 2000`.split(' ');
   return await lab.waitFor(

@@ -8,15 +8,23 @@ import { inOrder, type PodAcl } from './acl-order.ts';
 /** Longest wait for the database, in milliseconds. */
 const deadline = 10_000;
 
-/** `ovenbird acls [-n NAMESPACE] POD [-o json]`: what judges a pod's packets, in order. Exit code 1 without such a pod. */
+/**
+ * `ovenbird acls [-n NAMESPACE] POD [--interface NAME] [-o json]`: what judges the packets of a pod's first interface, or of a
+ * further one, in order. Exit code 1 without such a pod.
+ */
 export async function acls(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { namespace: { type: 'string', short: 'n', default: 'default' }, output: { type: 'string', short: 'o' } },
+    options: {
+      namespace: { type: 'string', short: 'n', default: 'default' },
+      interface: { type: 'string' },
+      output: { type: 'string', short: 'o' },
+    },
   });
   const [pod, ...more] = positionals;
-  if (pod === undefined || more.length > 0) throw new UsageError('ovenbird acls [-n NAMESPACE] POD [-o json]');
+  if (pod === undefined || more.length > 0)
+    throw new UsageError('ovenbird acls [-n NAMESPACE] POD [--interface NAME] [-o json]');
   const lab = readState(labDirectory()) === undefined ? undefined : layoutOf(labDirectory()).central.northbound;
   const remote = process.env['OVN_NB_DB'] || (lab === undefined ? undefined : `unix:${lab}`);
   if (remote === undefined) throw new UsageError('set OVN_NB_DB to the northbound database');

@@ -1,4 +1,6 @@
 import type { QoSPolicyStatus } from '@ovenbird/crds';
+import { splitInterface } from '../qos/binding.ts';
+import { missingSubnets } from '../qos/missing.ts';
 import type { QosPolicy } from '../qos/model.ts';
 import type { State } from '../store/state.ts';
 import type { HeldReason, WantedCondition } from './subnet-status.ts';
@@ -9,22 +11,23 @@ export function qosStatus(
   state: State,
   held: HeldReason,
 ): { fields: QoSPolicyStatus; conditions: readonly WantedCondition[] } {
-  const fields = { pods: state.countIndex('PodQos', 'policy', policy.name) };
+  const fields = { pods: podsOf(policy.name, state) };
   const ready = (status: 'True' | 'False', reason: string, message: string): WantedCondition => ({
     type: 'Ready',
     status,
     reason,
     message,
   });
-  const missing = policy.targets.flatMap(({ subnets = [] }) =>
-    subnets.filter((subnet) => state.get('Subnet', subnet) === undefined),
-  );
   const refused = held(`QoSPolicy/${policy.name}`);
   if (refused !== undefined) return { fields, conditions: [ready('False', 'RefusedByOVN', refused)] };
-  if (missing.length > 0) {
-    const names = [...new Set(missing)].map((name) => `"${name}"`).join(', ');
-    const message = `spec.appliesTo names subnets that do not exist: ${names}; the rest is in force`;
-    return { fields, conditions: [ready('False', 'SubnetNotFound', message)] };
-  }
+  const missing = missingSubnets(policy, state);
+  if (missing !== undefined) return { fields, conditions: [ready('False', 'SubnetNotFound', missing)] };
   return { fields, conditions: [ready('True', 'Ready', 'in the northbound database')] };
+}
+
+/** How many pods have a policy on any of their interfaces. */
+function podsOf(policy: string, state: State): number {
+  // Counted one by one only where a pod may have it twice.
+  if (state.countIndex('PodQos', 'further', policy) === 0) return state.countIndex('PodQos', 'policy', policy);
+  return new Set(state.indexKeys('PodQos', 'policy', policy).map((key) => splitInterface(key).pod)).size;
 }

@@ -1,6 +1,7 @@
 import { multus, providerKey, splitDual } from '@ovenbird/crds';
 import type { Wanted } from '../alloc/allocator.ts';
 import { AllocError } from '../alloc/error.ts';
+import { bandwidthOf } from '../pod/bandwidth.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
 import type { Reader, State } from '../store/state.ts';
@@ -68,6 +69,9 @@ export function wantedByPod(
     const value = own ?? (first(provider) ? pod.annotations[providerKey(provider, name)] : undefined);
     return value === '' ? undefined : value;
   };
+  // As for a pod: without its limit a new interface would run at its neighbours' cost.
+  const [badLimit] = bandwidthOf(pod, { provider, ifname: selection.ifname }).problems;
+  if (badLimit !== undefined) throw new AllocError('invalid', badLimit);
   const podKey = `${pod.namespace}/${pod.name}`;
   const subnet = asked('logical_switch') ?? definition.subnet;
   return {

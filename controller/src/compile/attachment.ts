@@ -4,6 +4,7 @@ import type { Key } from '../store/model.ts';
 import type { CompileContext } from './context.ts';
 import { dhcpColumns } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
+import { joinSecurityGroups, limitInterface } from './interface.ts';
 import { attachedPortName, interfacePortName } from './names.ts';
 
 /** Name of an attachment's Logical_Switch_Port, the `iface-id` of its Interface. */
@@ -51,6 +52,13 @@ export function attachmentUnit(context: CompileContext): UnitDefinition {
       // The node's group gives it the way out of the cluster, and lets its own node in.
       if (subnet.vpc === context.defaultVpc && reader.get('Node', address.node) !== undefined)
         rows.member(context.nodePortGroup(address.node), 'ports', port.uuid);
+      const pod = address.pod === undefined ? undefined : reader.get('Pod', address.pod);
+      if (pod?.uid === address.uid) {
+        const namespace = reader.get('Namespace', pod.namespace);
+        const own = { key, pod, namespace, port: port.uuid, portName: name, subnet, further: address };
+        joinSecurityGroups(context, rows, reader, own);
+        limitInterface(context, rows, reader, own);
+      }
       return rows.outputs;
     },
   };

@@ -1,13 +1,12 @@
 import { portOptionsOf } from '../pod/port-options.ts';
 import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
-import { groupsNamedBy, namedGroups } from '../security-group/members.ts';
 import { addressesOfVip, vipsOf } from '../vip/members.ts';
 import type { CompileContext } from './context.ts';
 import { dhcpColumns, podDhcpRows } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
 import { hostPortRows } from './host-port.ts';
+import { joinSecurityGroups, limitInterface } from './interface.ts';
 import { podPortName } from './names.ts';
-import { bandwidthRows, policyRows } from './qos.ts';
 import type { RowRef } from './rows-builder.ts';
 
 /** Pod → Logical_Switch_Port with its memberships and bandwidth, from the address that alloc decided. */
@@ -60,23 +59,17 @@ export function podUnit(context: CompileContext): UnitDefinition {
       }
       // With the port, so that a pod is under its policies from its first packet.
       const groups = new Map<string, RowRef>();
-      const join = (group: RowRef): unknown => groups.set(group.uuid, group);
       for (const bucket of namespace === undefined ? ownBuckets(pod) : allBuckets(pod, namespace)) {
-        for (const set of reader.index('PodSet', 'ports', bucket))
-          if (isMember(set, pod, namespace, context.customVpc(subnet.vpc))) join(context.podSetGroup(set));
+        for (const set of reader.index('PodSet', 'ports', bucket)) {
+          if (set.holds === 'group' || !isMember(set, pod, namespace, context.customVpc(subnet.vpc))) continue;
+          const group = context.podSetGroup(set);
+          groups.set(group.uuid, group);
+        }
       }
-      const named = groupsNamedBy(pod, subnet.vpc, reader);
-      for (const group of named) join(context.securityGroup(group.name));
-      if (named.length < new Set(namedGroups(pod)).size) join(context.closedGroup());
       for (const group of groups.values()) rows.member(group, 'ports', port.uuid);
-      const limits = reader.get('PodBandwidth', key)?.limits ?? [];
-      const qos = [...bandwidthRows(rows, name, pod.uid, limits)];
-      for (const policyName of reader.get('PodQos', key)?.policies ?? []) {
-        const policy = reader.get('QoSPolicy', policyName);
-        if (policy?.shared === true) rows.member(context.qosGroup(policyName), 'ports', port.uuid);
-        else if (policy !== undefined) qos.push(...policyRows(rows, policy, { port: name }, limits));
-      }
-      for (const { uuid } of qos) rows.member(logicalSwitch, 'qos_rules', uuid);
+      const own = { key, pod, namespace, port: port.uuid, portName: name, subnet };
+      joinSecurityGroups(context, rows, reader, own);
+      limitInterface(context, rows, reader, own);
       return rows.outputs;
     },
   };

@@ -1,3 +1,7 @@
+import { OVN_PREFIX } from '@ovenbird/crds';
+import type { Pod } from '../store/model.ts';
+import { askedOf, type FurtherInterface } from './interface.ts';
+
 type Direction = 'from-lport' | 'to-lport';
 
 /** One direction of a pod's bandwidth limit, in the units of ovn-nb(5) QoS.bandwidth. */
@@ -25,19 +29,18 @@ export const defaultBurst = (rate: number): number => Math.max(1, Math.round(rat
 /**
  * Reads `ovn.kubernetes.io/{ingress,egress}_{rate,burst}`: whole Mbit/s and Mbit, from the pod's point of view (ingress = to
  * the pod = `to-lport`).
+ * @param further absent for the pod's first interface
  */
-export function bandwidthOf(annotations: Readonly<Record<string, string>>): Bandwidth {
+export function bandwidthOf(pod: Pick<Pod, 'annotations'>, further?: FurtherInterface): Bandwidth {
   const limits: BandwidthLimit[] = [];
   const refused: Direction[] = [];
   const problems: string[] = [];
-  const read = (key: string, unit: string): number | undefined => {
-    const text = annotations[`ovn.kubernetes.io/${key}`];
+  const read = (name: string, unit: string): number | undefined => {
+    const { key, text } = askedOf(pod, `${OVN_PREFIX}${name}`, further);
     if (text === undefined || text === '' || text === '0') return undefined;
     const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
     if (Number.isInteger(value) && value > 0 && value <= maxMbit) return value;
-    problems.push(
-      `annotation ovn.kubernetes.io/${key}: "${text.slice(0, 40)}" is not a whole number of ${unit} from 1 to ${maxMbit}`,
-    );
+    problems.push(`annotation ${key}: "${text.slice(0, 40)}" is not a whole number of ${unit} from 1 to ${maxMbit}`);
     return undefined;
   };
   for (const [name, direction] of [

@@ -1,12 +1,14 @@
 import { parseNetem } from '@ovenbird/crds';
 import type { ApiEffects } from '../api-effects.ts';
+import { isIpamOnly } from '../attachment/provider.ts';
 import { dhcpProblems } from '../compile/dhcp.ts';
-import { namesOf, qosProblem } from '../qos/binding.ts';
-import { groupProblem, namedGroups } from '../security-group/members.ts';
-import type { Key, Pod } from '../store/model.ts';
+import { namesFor, qosProblem } from '../qos/binding.ts';
+import { groupProblems } from '../security-group/members.ts';
+import type { Key, Namespace, Pod } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import { namedVips, vipProblem } from '../vip/members.ts';
 import { bandwidthOf } from './bandwidth.ts';
+import type { FurtherInterface } from './interface.ts';
 import { portOptionsOf } from './port-options.ts';
 
 /** What a pod asks for in vain, though it runs without: bad bandwidth, ports that it may not have, Vips and groups of others. */
@@ -18,26 +20,44 @@ export function podProblems(
   const vips = namedVips(pod)
     .map((name) => vipProblem(pod, name, reader.get('Vip', name)))
     .filter((message) => message !== undefined);
-  const policies = namesOf(pod, namespace)
-    .map((name) => qosProblem(pod.namespace, name, reader.get('QoSPolicy', name)))
-    .filter((message) => message !== undefined);
-  const subnet = reader.get('PodAddress', `${pod.namespace}/${pod.name}`)?.subnet;
-  const vpc = subnet === undefined ? undefined : reader.get('UsableSubnet', subnet)?.vpc;
-  const groups = namedGroups(pod)
-    .map((name) => groupProblem(pod, name, vpc, reader))
-    .filter((message) => message !== undefined);
+  const key = `${pod.namespace}/${pod.name}`;
+  const first = interfaceProblems(pod, namespace, reader.get('PodAddress', key)?.subnet, reader);
+  const further = reader
+    .index('AttachmentAddress', 'pod', key)
+    .filter(({ uid, provider }) => uid === pod.uid && !isIpamOnly(provider))
+    .flatMap((address) => interfaceProblems(pod, namespace, address.subnet, reader, address));
   return [
-    ...[...bandwidthOf(pod.annotations).problems, ...dhcpProblems(pod), ...parseNetem(pod.annotations).problems].map(
-      (message) => ({
-        reason: 'InvalidAnnotation',
-        message,
-      }),
-    ),
+    ...[...dhcpProblems(pod), ...parseNetem(pod.annotations).problems].map((message) => ({
+      reason: 'InvalidAnnotation',
+      message,
+    })),
     // Without its namespace nobody knows what the pod may do.
     ...(namespace === undefined ? [] : portOptionsOf(pod.annotations, namespace).problems),
-    ...policies.map((message) => ({ reason: 'QoSPolicyForbidden', message })),
-    ...groups.map((message) => ({ reason: 'SecurityGroupRefused', message })),
+    ...first,
+    ...further,
     ...vips.map((message) => ({ reason: 'VipForbidden', message })),
+  ];
+}
+
+/** What one interface of a pod is without: bandwidth limits, QoSPolicies, SecurityGroups. */
+function interfaceProblems(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  subnet: string | undefined,
+  reader: Reader,
+  further?: FurtherInterface,
+): readonly { readonly reason: string; readonly message: string }[] {
+  const vpc = subnet === undefined ? undefined : reader.get('UsableSubnet', subnet)?.vpc;
+  const { key, names } = namesFor(pod, namespace, further);
+  const policies = names
+    .map((name) => qosProblem(pod.namespace, key, name, reader.get('QoSPolicy', name)))
+    .filter((message) => message !== undefined);
+  const of = (reason: string, messages: readonly string[]): readonly { reason: string; message: string }[] =>
+    messages.map((message) => ({ reason, message }));
+  return [
+    ...of('InvalidAnnotation', bandwidthOf(pod, further).problems),
+    ...of('QoSPolicyForbidden', policies),
+    ...of('SecurityGroupRefused', groupProblems(pod, vpc, reader, further)),
   ];
 }
 

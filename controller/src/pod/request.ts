@@ -35,7 +35,7 @@ export function requestOf(
 ): PodRequest {
   const own = (key: string): string | undefined => nonEmpty(pod.annotations[key]);
   const either = (key: string): string | undefined => own(key) ?? nonEmpty(namespace?.[key]);
-  const [badLimit] = bandwidthOf(pod.annotations).problems;
+  const [badLimit] = bandwidthOf(pod).problems;
   // A running pod keeps its limits; a new one would have none, to the harm of its neighbours.
   if (badLimit !== undefined && !announced(pod)) throw new AllocError('invalid', badLimit);
   const subnet = either(request.logicalSwitch);

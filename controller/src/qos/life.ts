@@ -1,27 +1,34 @@
 import { type Bandwidth, type BandwidthLimit, bandwidthOf } from '../pod/bandwidth.ts';
+import type { FurtherInterface } from '../pod/interface.ts';
 import { Counter } from '../policy/counter.ts';
 import type { Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { candidates, naming, policiesOf } from './binding.ts';
-import type { PodBandwidth, QosUse } from './model.ts';
+import { candidates, furtherPort, interfacesOf, naming, policiesOf, splitInterface } from './binding.ts';
+import { missingSubnets } from './missing.ts';
+import type { PodBandwidth, QosPolicy, QosUse } from './model.ts';
 
 /** What follows from the policies of pods. */
 export interface QosEffects {
   /** Pods came to a policy or left it. */
   statusChanged(policy: string): void;
+  warn(policy: QosPolicy, reason: string, message: string): void;
 }
 
 /**
- * Derives from pods and QoSPolicies which policies each pod has, on which switches each policy is in use, and what holds
+ * Derives from pods and QoSPolicies which policies each interface of a pod has, on which switches each policy is in use, and what holds
  * of the bandwidth annotations of pods.
  */
 export class QosLife {
   readonly #state: State;
   readonly #effects: QosEffects;
-  readonly #dirtyPods = new Set<Key>();
+  /** Interfaces of pods; see {@link interfacesOf}. */
+  readonly #dirty = new Set<Key>();
   readonly #dirtyPolicies = new Set<Key>();
+  /** What was said of a version of a policy. */
+  readonly #told = new WeakMap<QosPolicy, string>();
+  #subnetsChanged = false;
   readonly #uses: Counter<QosUse>;
-  /** Limits that the northbound database had at start, of pods not looked at yet. */
+  /** Limits that the northbound database had at start, of interfaces not looked at yet. */
   readonly #live: Map<Key, PodBandwidth>;
 
   /** @param live limits of pods by the northbound database at start */
@@ -34,44 +41,65 @@ export class QosLife {
       (key) => state.delete('QosUse', key),
     );
     state.onTouch((kind, key) => {
-      if (kind === 'Pod' || kind === 'PodAddress') this.#dirtyPods.add(key);
+      if (kind === 'Pod') this.#podTouched(key);
+      else if (kind === 'PodAddress' || (kind === 'AttachmentAddress' && key.includes('/'))) this.#dirty.add(key);
       else if (kind === 'QoSPolicy') this.#dirtyPolicies.add(key);
+      else if (kind === 'Subnet') this.#subnetsChanged = true;
       else if (kind === 'Namespace')
-        for (const pod of state.index('Pod', 'namespace', key)) this.#dirtyPods.add(`${key}/${pod.name}`);
+        for (const pod of state.index('Pod', 'namespace', key)) this.#podTouched(`${key}/${pod.name}`);
     });
   }
 
   /** Brings the derived objects up to date. Synchronous; call `Engine.flush` afterwards. */
   run(): void {
+    const changed = this.#subnetsChanged ? this.#state.keys('QoSPolicy') : this.#dirtyPolicies;
+    for (const name of changed) this.#tell(this.#state.get('QoSPolicy', name));
+    this.#subnetsChanged = false;
     for (const name of this.#dirtyPolicies) this.#policyChanged(name);
     this.#dirtyPolicies.clear();
-    for (const key of this.#dirtyPods) this.#reconcile(key);
-    this.#dirtyPods.clear();
+    for (const key of this.#dirty) this.#reconcile(key);
+    this.#dirty.clear();
+  }
+
+  #podTouched(pod: Key): void {
+    for (const key of interfacesOf(pod, this.#state)) this.#dirty.add(key);
+  }
+
+  /** Says once of each version of a policy which of its Subnets there is not. */
+  #tell(policy: QosPolicy | undefined): void {
+    if (policy === undefined) return;
+    const missing = missingSubnets(policy, this.#state) ?? '';
+    if (missing === (this.#told.get(policy) ?? '')) return;
+    this.#told.set(policy, missing);
+    if (missing !== '') this.#effects.warn(policy, 'SubnetNotFound', missing);
   }
 
   #policyChanged(name: Key): void {
     const state = this.#state;
     const policy = state.get('QoSPolicy', name);
-    for (const key of state.indexKeys('PodQos', 'policy', name)) this.#dirtyPods.add(key);
-    for (const key of policy === undefined ? naming(name, state) : candidates(policy, state)) this.#dirtyPods.add(key);
+    for (const key of state.indexKeys('PodQos', 'policy', name)) this.#dirty.add(key);
+    for (const pod of policy === undefined ? naming(name, state) : candidates(policy, state)) this.#podTouched(pod);
   }
 
   #reconcile(key: Key): void {
     const state = this.#state;
-    const address = state.get('PodAddress', key);
-    const found = state.get('Pod', key);
+    const { pod: podKey, isFurther } = splitInterface(key);
+    const further = isFurther ? furtherPort(key, state) : undefined;
+    const address = isFurther ? further : state.get('PodAddress', key);
+    const found = state.get('Pod', podKey);
     const pod = found !== undefined && address?.uid === found.uid ? found : undefined;
-    this.#limit(key, pod);
+    this.#limit(key, pod, further);
     const namespace = pod === undefined ? undefined : state.get('Namespace', pod.namespace);
     // Most clusters have none, and then nothing is looked for in the name of each new pod.
     const isNone = state.keys('QoSPolicy').next().done === true;
     const policies =
       isNone || pod === undefined || address === undefined || namespace === undefined
         ? []
-        : policiesOf(pod, namespace, address.subnet, state).map(({ name }) => name);
+        : policiesOf(pod, namespace, address.subnet, state, further).map(({ name }) => name);
     const before = state.get('PodQos', key)?.policies ?? [];
     if (policies.length === 0 || address === undefined) state.delete('PodQos', key);
-    else state.set('PodQos', key, { policies, subnet: address.subnet });
+    else
+      state.set('PodQos', key, { policies, subnet: address.subnet, ...(isFurther ? { further: true as const } : {}) });
     const subnet = address?.subnet ?? '';
     this.#uses.set(key, new Map(policies.map((policy) => [`${policy}/${subnet}`, { policy, subnet }])));
     for (const policy of new Set([...before, ...policies]))
@@ -79,7 +107,7 @@ export class QosLife {
   }
 
   /** A direction whose annotations say nothing sensible keeps the limit it had. */
-  #limit(key: Key, pod: Pod | undefined): void {
+  #limit(key: Key, pod: Pod | undefined, further: FurtherInterface | undefined): void {
     if (pod === undefined) {
       this.#state.delete('PodBandwidth', key);
       return;
@@ -87,7 +115,7 @@ export class QosLife {
     const before = this.#state.get('PodBandwidth', key) ?? this.#live.get(key);
     this.#live.delete(key);
     const known = before?.uid === pod.uid ? before.limits : [];
-    const limits = inForce(bandwidthOf(pod.annotations), known);
+    const limits = inForce(bandwidthOf(pod, further), known);
     if (limits.length === 0) this.#state.delete('PodBandwidth', key);
     else this.#state.set('PodBandwidth', key, { uid: pod.uid, limits });
   }

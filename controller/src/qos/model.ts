@@ -38,10 +38,15 @@ export interface QosPolicy extends Meta {
   readonly egress: readonly QosRule[];
 }
 
-/** The QoSPolicies that a pod has, highest priority first. Derived; there is none for a pod without policies. */
+/**
+ * The QoSPolicies that an interface of a pod has, highest priority first; its key is the pod's, with `/<interface>` for a further
+ * one. Derived; there is none for one without policies.
+ */
 export interface PodQos {
   readonly policies: readonly string[];
   readonly subnet: string;
+  /** Not the pod's first interface. */
+  readonly further?: true;
 }
 
 /** A switch on which pods of a policy are. Derived; the rows of a shared policy are on these. */
@@ -50,7 +55,10 @@ export interface QosUse {
   readonly subnet: string;
 }
 
-/** What holds of a pod's bandwidth annotations: what they say, and what they last said properly where they do not. */
+/**
+ * What holds of the bandwidth annotations about an interface of a pod (keys as in {@link PodQos}): what they say, and what they
+ * last said properly where they do not.
+ */
 export interface PodBandwidth {
   readonly uid: string;
   readonly limits: readonly BandwidthLimit[];

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { qosStatus } from '../api/qos-status.ts';
 import type { Pod } from '../store/model.ts';
 import { makeNamespace, makePod, makeQosPolicy, makeSubnet, World } from '../testing/world.ts';
 import type { QosRule } from './model.ts';
@@ -138,6 +139,33 @@ describe('QoSPolicy', () => {
     world.set('QoSPolicy', makeQosPolicy('later', { allowedNamespaces: ['default'], egress, priority: 3 }));
     await world.settle();
     expect(rows(world).map((row) => row.split(' ')[2])).toEqual(['1031', '1063']);
+  });
+
+  it('says which of its Subnets there is not, once, and again when another goes', async () => {
+    const world = World.standard();
+    const targets = [
+      { pods: [], subnets: ['ovn-default', 'gone'] },
+      { pods: [], subnets: ['lost', 'gone'] },
+    ];
+    const policy = makeQosPolicy('p', { targets, egress: [rule({ rateKbit: 5 })] });
+    const condition = (): string | undefined =>
+      qosStatus(policy, world.state, () => undefined).conditions.map(
+        ({ reason, message }) => `${reason}: ${message}`,
+      )[0];
+    world.set('QoSPolicy', policy);
+    world.set('Pod', makePod('default', 'a', 'node-1'));
+    await world.settle();
+    const missing = (names: string): string =>
+      `SubnetNotFound: spec.appliesTo names subnets that do not exist: ${names}; correct the names or create them. The rest is in force`;
+    expect(world.events).toEqual([`p ${missing('"gone", "lost"')}`]);
+    expect(condition()).toBe(missing('"gone", "lost"'));
+    expect(rows(world)).toHaveLength(1);
+    world.set('Subnet', makeSubnet('gone', '10.20.0.0/24'));
+    await world.settle();
+    world.set('Subnet', makeSubnet('lost', '10.21.0.0/24'));
+    await world.settle();
+    expect(condition()).toContain('Ready: ');
+    expect(world.events).toEqual([`p ${missing('"gone", "lost"')}`, `p ${missing('"lost"')}`]);
   });
 
   it('of two with equal priority the older holds', async () => {

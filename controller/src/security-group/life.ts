@@ -1,12 +1,15 @@
 import { ownerOf, securityGroupName } from '../compile/names.ts';
 import { Counter } from '../policy/counter.ts';
 import type { Isolation } from '../policy/model.ts';
-import type { Key } from '../store/model.ts';
+import type { Key, Kind } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import { closedPods } from './closed-pods.ts';
 import { namedGroups, podSetsOf, podsNaming } from './members.ts';
 import type { ClosedPods, SecurityGroup } from './model.ts';
 import { type Unfit, unfitGroup } from './unfit.ts';
+
+/** Kinds with which the last user of a group may come or go. */
+const lastUsers: ReadonlySet<Kind> = new Set(['Pod', 'PodAddress', 'AttachmentAddress', 'Namespace', 'SecurityGroup']);
 
 export interface SecurityGroupEffects {
   /** The unit's rows are to be committed; `then` runs when they are. */
@@ -54,8 +57,7 @@ export class SecurityGroupLife {
       if (kind === 'SecurityGroup') this.#dirty.add(key);
       else if (kind === 'Pod') this.#podTouched(key);
       // Any of them may have been the last user, or what made it one.
-      if (kind === 'Pod' || kind === 'PodAddress' || kind === 'Namespace' || kind === 'SecurityGroup')
-        for (const name of this.#deleting) this.#dirty.add(name);
+      if (lastUsers.has(kind)) for (const name of this.#deleting) this.#dirty.add(name);
     });
   }
 

@@ -1,18 +1,24 @@
 import { request } from '@ovenbird/crds';
+import { isIpamOnly } from '../attachment/provider.ts';
+import { askedAnywhere, askedOf, type FurtherInterface, listOf } from '../pod/interface.ts';
 import type { PodSet } from '../policy/model.ts';
 import { type Selector, selects } from '../policy/selector.ts';
 import type { Namespace, Pod } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import type { GroupBinding, SecurityGroup } from './model.ts';
 
-/** Names that the annotation `security_groups` lists. */
+/** Names that a pod's annotations list for any of its interfaces. */
 export const namedGroups = (pod: Pick<Pod, 'annotations' | 'hostNetwork'>): readonly string[] =>
-  pod.hostNetwork
-    ? []
-    : (pod.annotations[request.securityGroups] ?? '')
-        .split(',')
-        .map((name) => name.trim())
-        .filter((name) => name !== '');
+  pod.hostNetwork ? [] : [...new Set(askedAnywhere(pod, request.securityGroups).flatMap(listOf))];
+
+/** Names that the annotation `security_groups` of an interface lists; of the first one when `further` is absent. */
+const groupsAsked = (
+  pod: Pod,
+  further?: FurtherInterface,
+): { readonly key: string; readonly names: readonly string[] } => {
+  const { key, text } = askedOf(pod, request.securityGroups, further);
+  return { key, names: pod.hostNetwork ? [] : [...new Set(listOf(text))] };
+};
 
 /** Label that the API server puts on every namespace (Kubernetes docs, "Automatic labelling"). */
 const namespaceName = 'kubernetes.io/metadata.name';
@@ -27,14 +33,28 @@ function isFor(
   return namespaces.includes(namespace) || namespaceSelectors.some((selector) => selects(selector, labels));
 }
 
-/** Why a group that a pod names is not for it; undefined when it is. @param vpc VPC of the pod, where it is known */
-export function groupProblem(pod: Pod, name: string, vpc: string | undefined, reader: Reader): string | undefined {
+/** Why groups that an interface of a pod names are not for it. @param vpc VPC of the interface, where it is known */
+export function groupProblems(
+  pod: Pod,
+  vpc: string | undefined,
+  reader: Reader,
+  further?: FurtherInterface,
+): readonly string[] {
+  const { key, names } = groupsAsked(pod, further);
+  return names.flatMap((name) => {
+    const why = groupProblem(pod, name, vpc, reader);
+    const who = further === undefined ? 'the pod' : `interface ${further.ifname}`;
+    return why === undefined
+      ? []
+      : [
+          `SecurityGroup "${name}", named by ${key}, ${why}. Until then ${who} is closed but for what other groups allow`,
+        ];
+  });
+}
+
+function groupProblem(pod: Pod, name: string, vpc: string | undefined, reader: Reader): string | undefined {
   const group = reader.get('GroupBinding', name);
-  const why =
-    group === undefined ? 'does not exist; correct the name or create it' : whyNotFor(group, pod, vpc, reader);
-  return why === undefined
-    ? undefined
-    : `SecurityGroup "${name}", named by ${request.securityGroups}, ${why}. Until then the pod is closed but for what other groups allow`;
+  return group === undefined ? 'does not exist; correct the name or create it' : whyNotFor(group, pod, vpc, reader);
 }
 
 function whyNotFor(group: GroupBinding, pod: Pod, vpc: string | undefined, reader: Reader): string | undefined {
@@ -46,23 +66,47 @@ function whyNotFor(group: GroupBinding, pod: Pod, vpc: string | undefined, reade
   return undefined;
 }
 
-/** The groups that a pod is in because it names them. @param vpc VPC of the pod */
-export function groupsNamedBy(pod: Pod, vpc: string, reader: Reader): readonly GroupBinding[] {
-  return [...new Set(namedGroups(pod))]
+/**
+ * The groups that an interface of a pod is in because it is named for them.
+ * @param vpc VPC of the interface
+ * @returns `inVain`: it names others too, which it may not have
+ */
+export function groupsNamedFor(
+  pod: Pod,
+  vpc: string,
+  reader: Reader,
+  further?: FurtherInterface,
+): { readonly groups: readonly GroupBinding[]; readonly inVain: boolean } {
+  const { names } = groupsAsked(pod, further);
+  const groups = names
     .filter((name) => groupProblem(pod, name, vpc, reader) === undefined)
     .map((name) => reader.get('GroupBinding', name))
     .filter((binding) => binding !== undefined);
+  return { groups, inVain: groups.length < names.length };
 }
 
-/** Pods with a port that name a group which is for them, sorted. */
+/** Pods with a port that name a group which is for it, sorted. */
 export function podsNaming(group: SecurityGroup, reader: Reader): readonly Pod[] {
+  const isFor = (pod: Pod, subnet: string): boolean => {
+    const vpc = reader.get('UsableSubnet', subnet)?.vpc;
+    return vpc !== undefined && whyNotFor(group, pod, vpc, reader) === undefined;
+  };
   return reader
     .index('Pod', 'securityGroup', group.name)
     .filter((pod) => {
-      const address = reader.get('PodAddress', `${pod.namespace}/${pod.name}`);
-      if (address?.uid !== pod.uid) return false;
-      const vpc = reader.get('UsableSubnet', address.subnet)?.vpc;
-      return vpc !== undefined && whyNotFor(group, pod, vpc, reader) === undefined;
+      const key = `${pod.namespace}/${pod.name}`;
+      const address = reader.get('PodAddress', key);
+      if (address?.uid === pod.uid && groupsAsked(pod).names.includes(group.name) && isFor(pod, address.subnet))
+        return true;
+      return reader
+        .index('AttachmentAddress', 'pod', key)
+        .some(
+          (further) =>
+            further.uid === pod.uid &&
+            !isIpamOnly(further.provider) &&
+            groupsAsked(pod, further).names.includes(group.name) &&
+            isFor(pod, further.subnet),
+        );
     })
     .toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
 }

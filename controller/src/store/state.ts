@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { announcement } from '@ovenbird/crds';
 import { bucketsOf } from '../policy/pod-set.ts';
-import { namedPolicies, targetBuckets } from '../qos/binding.ts';
+import { namedPolicies, policiesOfNamespace, targetBuckets } from '../qos/binding.ts';
 import { namedGroups } from '../security-group/members.ts';
 import type { Key, Kind, Pod, Tables } from './model.ts';
 
@@ -23,12 +23,16 @@ const indexFunctions: IndexFunctions = {
     namespace: (pod) => [pod.namespace],
     node: (pod) => [pod.node],
     securityGroup: namedGroups,
-    qosPolicy: (pod) => namedPolicies(pod.annotations),
+    qosPolicy: namedPolicies,
   },
-  Namespace: { qosPolicy: (namespace) => namedPolicies(namespace.annotations) },
+  Namespace: { qosPolicy: policiesOfNamespace },
   /** By what their pods have (policy/pod-set.ts). */
   QoSPolicy: { targets: targetBuckets },
-  PodQos: { policy: ({ policies }) => policies },
+  PodQos: {
+    policy: ({ policies }) => policies,
+    /** Of further interfaces only. */
+    further: ({ policies, further = false }) => (further ? policies : []),
+  },
   QosUse: { policy: ({ policy }) => [policy] },
   PodAddress: {
     subnet: (address) => [address.subnet],
