@@ -60,6 +60,9 @@ export const leaseName = 'ovenbird-controller';
 /** Everything is compared with the replica again this often, against what no event told us. */
 const auditIntervalMs = 600_000;
 
+/** What comes one by one, or a few at a time, is sent at once. */
+const pace = { units: 8, ms: 50 } as const;
+
 /** IP objects follow the pods; this many writes at a time leave the API server to the announcements. */
 const recordConcurrency = 4;
 
@@ -125,6 +128,7 @@ export async function lead(options: LeadOptions): Promise<void> {
         );
     },
     auditIntervalMs,
+    pace,
     onFenced: options.onFatal,
     onSafetyStop: (stop) => {
       arePodsReallyGone({ client, state, owners: stop.owners, signal })

@@ -10,6 +10,7 @@ import { NorthboundError } from './error.ts';
 import type { Fence } from './fence.ts';
 import { type HeldUnit, HoldBook } from './holds.ts';
 import { findOrphans, type Orphan } from './orphans.ts';
+import { type Pace, Pacer } from './pace.ts';
 import { type BatchLimits, type QueueLane, UnitQueue } from './queue.ts';
 import type { Output } from './rows.ts';
 import { CONFIRM_KEY, SafetyCatch, type SafetyStop } from './safety.ts';
@@ -27,6 +28,8 @@ export interface NorthboundOptions {
   readonly auditIntervalMs?: number;
   /** Size of one transaction. */
   readonly limits?: BatchLimits;
+  /** Makes larger transactions of a storm; each is sent at once when absent. */
+  readonly pace?: Pace;
   /** A unit was put aside (again). */
   readonly onHeld?: (held: HeldUnit) => void;
   /** These units' outputs are in the database now. */
@@ -72,6 +75,7 @@ export class Northbound {
   readonly #holds: HoldBook;
   readonly #safety: SafetyCatch;
   readonly #committer: Committer;
+  readonly #pacer: Pacer;
   readonly #driftBackoff = new DriftBackoff();
   readonly #healing = new Map<Unit, () => void>();
   /** Outputs that could not become a unit's atoms. */
@@ -96,6 +100,7 @@ export class Northbound {
   constructor(options: NorthboundOptions) {
     this.#options = options;
     const { store, clock } = options;
+    this.#pacer = new Pacer(clock, options.pace);
     this.#holds = new HoldBook(clock, options.random ?? Math.random, (unit) => this.#retry(unit));
     this.#safety = new SafetyCatch(store, this.#desired, clock, (stop) => {
       const { count, total, token } = stop;
@@ -247,6 +252,7 @@ export class Northbound {
         this.#options.log.warn({ epoch: fence.epoch }, 'the northbound database lost its content: rebuilding');
         this.#rebuild();
       } else if (this.#stale || store.generation !== this.#generation) this.#rebuild();
+      if (await this.#paced(signal)) continue;
       if (await this.#round(signal)) backoff.reset();
       else await sleep(clock, backoff.next(), signal);
     }
@@ -278,6 +284,12 @@ export class Northbound {
       this.#wake = resolve;
     });
     this.#busy = true;
+  }
+
+  /** In a storm, waits for more to send. @returns whether it did, so that what came meanwhile is looked at first. */
+  async #paced(signal: AbortSignal): Promise<boolean> {
+    const rest = this.#pacer.rest(this.#queue.size, (this.#options.limits ?? LIMITS).units);
+    return rest > 0 && (await sleep(this.#options.clock, rest, signal));
   }
 
   /** One batch. @returns false when the next should wait a little. */
