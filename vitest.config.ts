@@ -56,7 +56,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { name: 'unit', include: ['*/src/**/*.test.ts', 'deploy/lab/src/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['*/src/**/*.test.ts', 'deploy/lab/src/**/*.test.ts'], testTimeout: 120_000 } },
       {
         test: {
           name: 'integration',

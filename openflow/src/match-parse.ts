@@ -57,6 +57,11 @@ const PLAIN: ReadonlyMap<string, Field> = new Map(
   ),
 );
 
+/** Keys that are treated by themselves. */
+const SPECIAL: ReadonlySet<string> = new Set(['in_port', 'dl_vlan', 'dl_vlan_pcp']);
+const isKey = (key: string): boolean =>
+  SPECIAL.has(key) || AMBIGUOUS.has(key) || findField(OTHER_NAMES[key] ?? key) !== undefined;
+
 /** Collects the parts of a match. */
 export class MatchParser {
   readonly #fields: MatchField[] = [];
@@ -75,12 +80,10 @@ export class MatchParser {
         addField(this.#fields, PACKET_TYPE, 0, undefined);
         return true;
       }
-      const field = findField(key);
-      if (field === undefined || field.fixedLength) return false;
-      // A tunnel option that only has to be there.
-      this.#fields.push({ field: sizedField(field, 0), value: 0, mask: undefined });
-      return true;
+      return this.#present(key);
     }
+    // Anything will do, but for a tunnel option, which has to be there (ovs-ofctl knows no other word for it).
+    if (value === '*') return this.#present(key) || isKey(key);
     const plain = PLAIN.get(key);
     if (plain !== undefined) {
       this.#add(plain, value);
@@ -114,8 +117,15 @@ export class MatchParser {
     }
   }
 
+  /** Takes a tunnel option that only has to be there; false when the key is none. */
+  #present(key: string): boolean {
+    const field = findField(key);
+    if (field === undefined || field.fixedLength) return false;
+    this.#fields.push({ field: sizedField(field, 0), value: 0, mask: undefined });
+    return true;
+  }
+
   #add(field: Field, text: string): void {
-    if (text === '*' || text === 'ANY') return;
     const { value, mask } = parseValue(field, text);
     addField(this.#fields, field, value, mask);
   }

@@ -128,6 +128,23 @@ describe('normal forms', () => {
     expect(key(one)).toBe(key(other));
   });
 
+  it.each(['in_port', 'dl_vlan', 'dl_vlan_pcp', 'nw_tos', 'tp_src', 'reg0', 'actset_output', 'gtpu_flags'])(
+    '%s=* matches all, as in ovs-ofctl',
+    (name) => expect(key(`${name}=*`)).toBe(''),
+  );
+
+  it('a tunnel option of any value has to be there; a field that is none is refused', () => {
+    expect(key('tun_metadata0=*')).toBe(key('tun_metadata0'));
+    expect(key('tun_metadata0=*')).not.toBe('');
+    expect(() => parseMatch('nonsense=*')).toThrow(expect.objectContaining({ code: 'syntax' }));
+  });
+
+  it('ANY is a port, not any value', () => {
+    expect(key('actset_output=ANY')).toBe(matchKey(match({ actset_output: 0xffff_ffff })));
+    expect(formatMatch(parseMatch('in_port=ANY'))).toBe('in_port=ANY');
+    expect(() => parseMatch('reg0=ANY')).toThrow(expect.objectContaining({ code: 'syntax' }));
+  });
+
   it('keeps a zero mark of a register apart from none', () => {
     // A zero that is asked for (ofnet lost it) is not the same as a field that is not there.
     expect(key('reg0=0/0xf')).not.toBe(key(''));
