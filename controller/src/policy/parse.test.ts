@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { projectNetworkPolicy } from '../store/projections.ts';
-import { World } from '../testing/world.ts';
+import { makePod, World } from '../testing/world.ts';
 
 type Spec = Parameters<typeof projectNetworkPolicy>[0]['spec'];
 
@@ -44,6 +44,21 @@ test('what cannot be read matches nothing, and is said', () => {
   expect(problems).toHaveLength(5);
   for (const problem of problems)
     expect(problem).toMatch(/^spec\.ingress\[0\]: .*(10\.0\.0\.0|11\.0\.0\.0|ICMP|endPort)/);
+});
+
+test('a port that a rule names twice is one port', async () => {
+  const world = World.standard();
+  const port = { protocol: 'TCP', port: 'http' } as const;
+  const policy = { metadata: { namespace: 'default', name: 'np' } };
+  world.set(
+    'NetworkPolicy',
+    projectNetworkPolicy({ ...policy, spec: { podSelector: {}, egress: [{ ports: [port, port] }] } }),
+  );
+  const namedPorts = [{ name: 'http', protocol: 'tcp', number: 80 }] as const;
+  world.set('Pod', makePod('default', 'a', 'node-1', { namedPorts }));
+  await world.settle();
+  const acls = world.sink.rows('ACL').filter(({ owner }) => owner === 'NetworkPolicy/default/np');
+  expect(acls.map(({ key }) => key)).toEqual(['ingress_drop', 'egress_drop', 'egress_0_http_tcp_80']);
 });
 
 test('a rule of which nothing is left lets nothing through, and an event tells it once', async () => {

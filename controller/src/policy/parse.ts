@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { cidrContains, isCidr, parseCidr } from '@ovenbird/crds';
 import type {
   NetworkPolicy as KubeNetworkPolicy,
@@ -110,5 +111,6 @@ function portsOf(ports: readonly NetworkPolicyPort[], where: string, problems: s
     else if (typeof port === 'number' && port <= endPort) parsed.push({ protocol: known, port, endPort });
     else problems.push(`${where}: endPort ${endPort} needs a port number that is not greater, not "${port}"`);
   }
-  return parsed;
+  // The API admits one port twice; a named one would be one row twice.
+  return parsed.filter((port, index) => parsed.findIndex((other) => isDeepStrictEqual(other, port)) === index);
 }
