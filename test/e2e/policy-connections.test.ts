@@ -22,7 +22,7 @@ const talk = (addresses: readonly string[]): readonly string[] => [
   `$SIG{TERM} = sub { exit };
    my @all = map { my $one; until ($one = IO::Socket::IP->new(PeerHost => $_, PeerPort => ${tcpPort})) { sleep 1 } $one } @ARGV;
    $_->blocking(0) for @all;
-   while (1) { for (@all) { syswrite($_, 'x' x 10); sysread($_, my $bytes, 4096) } select(undef, undef, undef, 0.05) }`,
+   while (1) { for (@all) { syswrite($_, 'x' x 10); sysread($_, my $bytes, 4096) } select(undef, undef, undef, 0.02) }`,
   ...addresses,
 ];
 

@@ -37,7 +37,8 @@ export function clusterPolicyUnit(context: CompileContext, kind: ClusterPolicyKi
           },
           { ...ids, rule: `${direction}/${index}`, ...(rule === undefined ? {} : { 'ovenbird/rule-name': rule }) },
         );
-        rows.member(portGroup, 'acls', row.uuid);
+        // In the group that it names: on a switch without ports of that group the name means nothing to ovn-controller.
+        rows.member(acl.subjects === undefined ? portGroup : context.podSetGroup(acl.subjects), 'acls', row.uuid);
       }
       return rows.outputs;
     },

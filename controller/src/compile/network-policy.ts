@@ -20,11 +20,11 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
       const policy = reader.get('NetworkPolicy', key);
       if (policy === undefined) return [];
       const rows = context.builder('NetworkPolicy', key);
-      const { namespace, name } = policy;
-      const group = policyGroupName(namespace, name);
-      const ids = { namespace, policy: name };
+      const { namespace } = policy;
+      const group = policyGroupName(namespace, policy.name);
+      const ids = { namespace, policy: policy.name };
       const portGroup = rows.row('Port_Group', group, { name: group }, ids);
-      const acl = (suffix: string, direction: 'ingress' | 'egress', more: Acl): void => {
+      const acl = (suffix: string, direction: 'ingress' | 'egress', more: Acl, holder = portGroup): void => {
         const row = rows.row(
           'ACL',
           `${direction}_${suffix}`,
@@ -37,7 +37,7 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
           },
           { ...ids, rule: `${direction}/${suffix}` },
         );
-        rows.member(portGroup, 'acls', row.uuid);
+        rows.member(holder, 'acls', row.uuid);
       };
       for (const direction of ['ingress', 'egress'] as const) {
         if (policy[direction] === undefined) continue;
@@ -48,10 +48,14 @@ export function networkPolicyUnit(context: CompileContext): UnitDefinition {
         });
       }
       for (const rule of planPolicy(policy, reader, context).rules) {
-        const subjects = rule.subjects === undefined ? group : context.podSetGroupName(rule.subjects);
-        const match = ruleMatch(rule, subjects, (block) => reader.get('NodeBlock', block) !== undefined);
+        const { subjects } = rule;
+        const name = subjects === undefined ? group : context.podSetGroupName(subjects);
+        const match = ruleMatch(rule, name, (block) => reader.get('NodeBlock', block) !== undefined);
         if (match === undefined) continue;
-        acl(suffixOf(rule), rule.direction, { priority: aclPriority.policyAllow, match, action: 'allow-related' });
+        // In the group that it names: on a switch without ports of that group the name means nothing to ovn-controller.
+        const holder = subjects === undefined ? portGroup : context.podSetGroup(subjects);
+        const columns = { priority: aclPriority.policyAllow, match, action: 'allow-related' } as const;
+        acl(suffixOf(rule), rule.direction, columns, holder);
       }
       if (policy.log !== undefined) logMeter(rows, 'netpol', key, policy.log.rate);
       return rows.outputs;

@@ -114,26 +114,27 @@ class TierPlanner {
           const passedOn = `${direction}/${around.vpc ?? ''}`;
           const written = this.#regions(policy, direction, rule);
           if (removed) {
-            passes.push(...written.map((region): [string, Region] => [passedOn, region]));
+            passes.push(...written.map(({ region }): [string, Region] => [passedOn, region]));
             continue;
           }
           const earlier = [
             ...(this.#passed.get(passedOn) ?? []),
             ...passes.filter(([at]) => at === passedOn).map(([, region]) => region),
           ];
-          const regions = written.map((region) => remainder(region, earlier, around));
-          if (regions.some((parts) => parts === undefined))
-            return {
-              ...plan,
-              acls: [],
-              unfit: unfit(
-                ladder,
-                `spec.${direction}[${index}] falls into more than ${maxParts} parts for the Pass rules before it`,
-              ),
-            };
-          for (const [at, parts] of regions.entries())
-            for (const [part, region] of (parts ?? []).entries())
-              acls.push(this.#acl(policy, { direction, index, number, part: `${at}_${part}`, rule, around, region }));
+          for (const { key, region: whole } of written) {
+            const parts = remainder(whole, earlier, around);
+            if (parts === undefined)
+              return {
+                ...plan,
+                acls: [],
+                unfit: unfit(
+                  ladder,
+                  `spec.${direction}[${index}] falls into more than ${maxParts} parts for the Pass rules before it`,
+                ),
+              };
+            for (const [at, region] of parts.entries())
+              acls.push(this.#acl(policy, { direction, index, number, part: `${key}_${at}`, rule, around, region }));
+          }
         }
       }
       levels.set(place, level);
@@ -144,24 +145,28 @@ class TierPlanner {
   }
 
   /** A rule as regions: one for its numbered ports, and one for each number that a name stands for. */
-  #regions(policy: ClusterPolicy, direction: Direction, { peers, ports }: ClusterRule): readonly Region[] {
+  #regions(policy: ClusterPolicy, direction: Direction, { peers, ports }: ClusterRule): readonly WrittenRegion[] {
     const subjects: PodRegion = { pods: policy.subject, ports: [], not: [] };
     const terms = termsOf(peers);
     if (terms.length === 0) return [];
-    if (ports === undefined) return [{ subjects, peers: terms }];
+    if (ports === undefined) return [{ key: 'all', region: { subjects, peers: terms } }];
     const numbered = ports.flatMap((port) => ('name' in port ? [] : [port]));
-    const regions: Region[] = [];
-    if (numbered.length > 0) regions.push({ subjects, peers: terms, ports: portSet(numbered) });
+    const regions: WrittenRegion[] = [];
+    if (numbered.length > 0) regions.push({ key: 'all', region: { subjects, peers: terms, ports: portSet(numbered) } });
     for (const name of new Set(ports.flatMap((port) => ('name' in port ? [port.name] : [])))) {
       for (const named of this.#named(name)) {
         const { protocol, number } = named;
+        const key = [name, protocol, number].join('_');
         const own = portSet([{ protocol, from: number, to: number }]);
         // A named port belongs to whoever is connected to, and nodes and networks have none (the API's own validation).
         const pods = terms.filter((term) => term.kind === 'pods');
         if (direction === 'ingress')
-          regions.push({ subjects: { ...subjects, ports: [named] }, peers: terms, ports: own });
+          regions.push({ key, region: { subjects: { ...subjects, ports: [named] }, peers: terms, ports: own } });
         else if (pods.length > 0)
-          regions.push({ subjects, peers: pods.map((term) => ({ ...term, ports: [named] })), ports: own });
+          regions.push({
+            key,
+            region: { subjects, peers: pods.map((term) => ({ ...term, ports: [named] })), ports: own },
+          });
       }
     }
     return regions;
@@ -198,6 +203,12 @@ class TierPlanner {
       ...(rule.name === undefined ? {} : { rule: rule.name }),
     };
   }
+}
+
+/** A part of a rule as written, with a key that stays when other parts come and go. */
+interface WrittenRegion {
+  readonly key: string;
+  readonly region: Region;
 }
 
 interface Planned {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { projectNetworkPolicy } from '../store/projections.ts';
 import { makePod, World } from '../testing/world.ts';
+import type { NamedContainerPort } from './model.ts';
 
 type Spec = Parameters<typeof projectNetworkPolicy>[0]['spec'];
 
@@ -110,4 +111,34 @@ test('rows of a logged policy carry its limit', async () => {
     ['netpol/x/np/ingress/0', undefined],
   ]);
   expect(world.sink.rows('Meter_Band').map(({ columns }) => columns['rate'])).toEqual([5]);
+});
+
+test('a named port is one row for each number that pods give the name', async () => {
+  const world = World.standard();
+  const port = (protocol: 'tcp' | 'udp', number: number): NamedContainerPort => ({ name: 'http', protocol, number });
+  for (const [name, namedPorts] of [
+    ['a', [port('tcp', 80), port('udp', 53)]],
+    ['b', [port('tcp', 8080)]],
+    ['c', []],
+  ] as const)
+    world.set('Pod', makePod('default', name, 'node-1', { namedPorts }));
+  const http = { port: 'http' };
+  const ports = [http, { ...http, protocol: 'TCP' as const }, http, { port: 443 }, { port: 443 }];
+  world.set(
+    'NetworkPolicy',
+    projectNetworkPolicy({
+      metadata: { namespace: 'default', name: 'np' },
+      spec: { podSelector: {}, ingress: [{ ports }] },
+    }),
+  );
+  await world.settle();
+  const rules = world.sink
+    .rows('ACL')
+    .flatMap(({ owner, key, columns }) => (owner.startsWith('NetworkPolicy/') ? [[key, columns['match']]] : []));
+  expect(rules).toEqual([
+    ['ingress_drop', 'outport == @np_default.np && ip'],
+    ['ingress_0', 'outport == @np_default.np && tcp.dst == 443'],
+    ['ingress_0_http_tcp_80', 'outport == @npport_tcp_80_http..default.np && tcp.dst == 80'],
+    ['ingress_0_http_tcp_8080', 'outport == @npport_tcp_8080_http..default.np && tcp.dst == 8080'],
+  ]);
 });

@@ -2,6 +2,7 @@ import type { DurablePort } from '../alloc/load.ts';
 import type { RowSink } from '../brain.ts';
 import { ADDRESS_KEY } from '../compile/names.ts';
 import type { Known } from '../live.ts';
+import { toAtoms } from '../northbound/atoms.ts';
 import type { DesiredRow, Output } from '../northbound/rows.ts';
 import { bandwidthsOf, type QosRow } from '../qos/live.ts';
 import type { LiveSubnet } from '../subnet/verdict.ts';
@@ -23,6 +24,8 @@ export class MemorySink implements RowSink {
   #gate: PromiseWithResolvers<void> | undefined;
 
   setUnit(...[unit, outputs, options]: Parameters<RowSink['setUnit']>): void {
+    // What the writer would refuse is a defect of the unit.
+    toAtoms(outputs);
     this.onUnit(unit, outputs, options);
     if (options.inferred) this.inferred.add(unit);
     else this.inferred.delete(unit);
