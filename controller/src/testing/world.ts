@@ -263,14 +263,19 @@ export class World {
 
   /** A new controller process that finds these objects and this northbound database. */
   async restarted(): Promise<World> {
-    const next = new World(this.sink.live(), this.#tiers);
+    const live = this.sink.live();
+    const next = new World(live, this.#tiers);
     for (const kind of watched) {
       for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
     }
     const { stale } = next.brain.load();
+    next.brain.run();
+    next.brain.publishLoaded();
     next.records.loaded();
     for (const owner of stale) next.#dueRecords.add(owner);
     for (const { name } of next.state.list('IpRecord')) next.records.changed(name);
+    // Ports that nobody wants any more go with the first comparison.
+    for (const { owner } of live.ports) if (!next.sink.units.has(owner)) next.brain.portGone(owner);
     await next.settle();
     return next;
   }
