@@ -8,6 +8,7 @@ import { MembershipCache } from './diff.ts';
 import { type Drift, DriftBackoff, inspectChanges } from './drift.ts';
 import { NorthboundError } from './error.ts';
 import type { Fence } from './fence.ts';
+import { changesWhatIsThere, hasPorts } from './found.ts';
 import { type HeldUnit, HoldBook } from './holds.ts';
 import { findOrphans, type Orphan } from './orphans.ts';
 import { type Pace, Pacer } from './pace.ts';
@@ -194,11 +195,16 @@ export class Northbound {
 
   /** Compares everything with the replica again, at the lowest priority. */
   audit(): void {
+    this.#audit(false);
+  }
+
+  /** @param joint what nobody wants any more goes with what changes */
+  #audit(joint: boolean): void {
     this.#driftBackoff.prune(this.#options.clock.monotonicMs());
     for (const unit of this.#desired.units) {
       if (this.#holds.get(unit) === undefined) this.#enqueue(unit, 'audit');
     }
-    for (const orphan of findOrphans(this.#options.store, this.#desired)) this.#adoptOrphan(orphan);
+    for (const orphan of findOrphans(this.#options.store, this.#desired)) this.#adoptOrphan(orphan, joint);
   }
 
   /** Units that are not in the database as they want to be, with reasons. */
@@ -234,7 +240,7 @@ export class Northbound {
     this.#busy = true;
     await store.synced(signal);
     this.#generation = store.generation;
-    this.audit();
+    this.#begin();
     this.#scheduleAudit();
     while (!signal.aborted) {
       // One turn of the event loop, so that what a reply sets off joins the next batch.
@@ -256,6 +262,16 @@ export class Northbound {
       if (await this.#round(signal)) backoff.reset();
       else await sleep(clock, backoff.next(), signal);
     }
+  }
+
+  /** What changed while no controller ran is one change for packets, like what one turn changes later. */
+  #begin(): void {
+    const { store } = this.#options;
+    const open = hasPorts(store);
+    if (open)
+      for (const unit of this.#desired.units)
+        unit.joint ||= changesWhatIsThere(unit, this.#desired, store, this.#cache);
+    this.#audit(open);
   }
 
   #scheduleAudit(): void {
@@ -428,12 +444,13 @@ export class Northbound {
         );
       }
     }
-    for (const orphan of orphans) this.#adoptOrphan(orphan);
+    for (const orphan of orphans) this.#adoptOrphan(orphan, false);
   }
 
-  #adoptOrphan(orphan: Orphan): void {
+  #adoptOrphan(orphan: Orphan, joint: boolean): void {
     const unit = this.#desired.orphan(orphan);
     if (unit === undefined) return;
+    unit.joint ||= joint;
     this.#safety.note(unit);
     const delay = this.#driftBackoff.delayMs(orphan.name, this.#options.clock.monotonicMs());
     if (delay === 0) this.#enqueue(unit, 'bulk');

@@ -261,10 +261,14 @@ export class World {
     if (this.errors.length > 0) throw this.errors[0];
   }
 
-  /** A new controller process that finds these objects and this northbound database. */
-  async restarted(): Promise<World> {
+  /**
+   * A new controller process that finds these objects and this northbound database.
+   * @param prepare called before anything is compiled
+   */
+  async restarted(prepare: (world: World) => void = () => undefined): Promise<World> {
     const live = this.sink.live();
     const next = new World(live, this.#tiers);
+    prepare(next);
     for (const kind of watched) {
       for (const [key, object] of this.state.entries(kind)) next.state.set(kind, key, object);
     }
