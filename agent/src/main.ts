@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { EventRecorder, KubeClient, NODES, type ObjectRef, PODS, type Pod } from '@ovenbird/kube';
@@ -8,9 +8,11 @@ import pino from 'pino';
 import { readAclLog } from './acl-log/read.ts';
 import { Agent } from './agent.ts';
 import { handleCni } from './cni-server.ts';
+import { startCompiled } from './compiled.ts';
 import { type AgentConfig, loadConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { lazyFlowService } from './flows/lazy.ts';
+import { createServer } from './http.ts';
 import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
 import { Containers } from './pod/containers.ts';
 import { handlePublicQuery, handleQuery, type QuerySource } from './query-server.ts';
@@ -138,8 +140,7 @@ async function serve(config: AgentConfig): Promise<void> {
   );
   agent.markServing();
   log.info({ cniSocket: config.cniSocket }, 'serving');
-  // With NODE_COMPILE_CACHE set, the next start neither compiles nor strips types, which also saves 30 MB of memory. Node
-  // would write the cache at exit, which a process that is killed never reaches. Without the variable this does nothing.
+  // What was compiled on the way. Node would write the cache at exit, which a process that is killed never reaches.
   flushCompileCache();
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   await Promise.race([
@@ -149,6 +150,7 @@ async function serve(config: AgentConfig): Promise<void> {
   await Promise.all([ovs.close(), client.close()]);
 }
 
+startCompiled();
 const { values } = parseArgs({ options: { config: { type: 'string' } } });
 try {
   if (values.config === undefined)

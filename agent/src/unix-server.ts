@@ -1,8 +1,9 @@
 import { chmod, mkdir, unlink } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { AgentError } from './error.ts';
+import { createServer } from './http.ts';
 
 /** Handles one request; must not reject. */
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;

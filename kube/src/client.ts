@@ -1,10 +1,11 @@
-import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
 import { type AccessOptions, type AccessSource, type ClusterAccess, loadAccess, type TlsMaterial } from './access.ts';
 import { errorOfResponse, KubeError, type RequestSubject } from './error.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { Resource } from './resource.ts';
 import type { ResourceKind } from './resource-kind.ts';
 import type { KubeObject } from './types/meta.ts';
+import { Agent, proxyAgent, request as requestOf } from './undici.ts';
 
 /** Query parameters; `undefined` ones are left out. */
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -173,7 +174,7 @@ export class KubeClient {
     request: KubeRequest,
   ): Promise<Answer & { readonly body: AsyncIterable<unknown> }> {
     const connections = this.#ready(access, request);
-    const { statusCode, headers, body } = await connections.streams.request({
+    const { statusCode, headers, body } = await requestOf.call(connections.streams, {
       ...this.#requestOptions(connections, access, request),
       signal: request.signal ?? null,
       headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
@@ -242,7 +243,7 @@ function dispatcherFor(access: ClusterAccess, connections: number | null): Dispa
   // Below the idle limits of API servers and load balancers, or a request would meet a connection just closed.
   const common = { connections, allowH2: false, pipelining: 1, keepAliveTimeout: 20_000, keepAliveMaxTimeout: 50_000 };
   if (access.proxyUrl === undefined) return new Agent({ ...common, connect: { ...connect, allowH2: false } });
-  return new ProxyAgent({ ...common, uri: access.proxyUrl, requestTls: connect });
+  return proxyAgent({ ...common, uri: access.proxyUrl, requestTls: connect });
 }
 
 function tlsOptions(tls: TlsMaterial): Record<string, string | boolean> {
