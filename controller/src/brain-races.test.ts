@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { makeIp, makeNamespace, makePod, makeStatefulSet, makeSubnet, makeVpc, World } from './testing/world.ts';
+import { parseSelector } from './policy/selector.ts';
+import {
+  makeIp,
+  makeNamespace,
+  makePod,
+  makePool,
+  makeStatefulSet,
+  makeSubnet,
+  makeVpc,
+  World,
+} from './testing/world.ts';
 
 const v4 = (world: World, key: string): string | undefined => world.state.get('PodAddress', key)?.v4;
 const on = (subnet: string, more: Record<string, string> = {}): { annotations: Record<string, string> } => ({
@@ -22,6 +32,80 @@ describe('what happens between two steps', () => {
     world.set('Namespace', makeNamespace('new', { 'ovn.kubernetes.io/logical_switch': 'red' }));
     await world.settle();
     expect(v4(world, 'new/a')).toBe('10.50.0.2');
+  });
+
+  it.each([
+    ['an annotation of the namespace', 'Namespace', '10.50.0.2'],
+    ['a label of the namespace that a subnet selects', 'Label', '10.51.0.2'],
+    ['a subnet that lists the namespace', 'Subnet', '10.52.0.2'],
+    ['a pool that lists the namespace', 'IPPool', '10.16.9.1'],
+    ['the families that the namespace asks for', 'Family', '10.16.0.4'],
+  ])('a pod seen before %s is decided anew, if it was not told its address', async (_, what, expected) => {
+    const world = World.standard();
+    world.set('Subnet', makeSubnet('red', '10.50.0.0/24'));
+    world.set(
+      'Subnet',
+      makeSubnet('blue', '10.51.0.0/24', { namespaceSelectors: [parseSelector({ matchLabels: { team: 'blue' } })] }),
+    );
+    const namespace = makeNamespace('new');
+    world.set('Namespace', namespace);
+    world.set('Pod', makePod('new', 'told', 'node-1'));
+    await world.settle();
+    const before = v4(world, 'new/told');
+    world.sink.close();
+    world.set('Pod', makePod('new', 'a', 'node-1'));
+    world.set('Pod', makePod('default', 'other', 'node-1'));
+    await world.settle();
+    expect(v4(world, 'new/a')).toBe('10.16.0.3');
+    if (what === 'Namespace')
+      world.set('Namespace', { ...namespace, annotations: { 'ovn.kubernetes.io/logical_switch': 'red' } });
+    else if (what === 'Label') world.set('Namespace', { ...namespace, labels: { team: 'blue' } });
+    else if (what === 'Subnet') world.set('Subnet', makeSubnet('late', '10.52.0.0/24', { namespaces: ['new'] }));
+    else if (what === 'IPPool')
+      world.set('IPPool', makePool('mine', 'ovn-default', ['10.16.9.1', 'fd00:10:16::91'], { namespaces: ['new'] }));
+    else world.set('Namespace', { ...namespace, annotations: { 'ovn.kubernetes.io/ip_family': 'IPv4' } });
+    await world.settle();
+    // Its first port is on its way, and has the address until it is gone.
+    expect(v4(world, 'new/a')).toBeUndefined();
+    world.set(
+      'Pod',
+      makePod('default', 'thief', 'node-1', { annotations: { 'ovn.kubernetes.io/ip_address': '10.16.0.3' } }),
+    );
+    await world.settle();
+    expect(v4(world, 'default/thief')).toBeUndefined();
+    expect(world.announced.has('new/a')).toBe(false);
+    world.sink.open();
+    await world.settle();
+    if (what !== 'Family') expect(v4(world, 'new/a')).toBe(expected);
+    expect(world.state.get('PodAddress', 'new/a')?.v6 === undefined).toBe(what !== 'IPPool');
+    expect(world.announced.has('new/a')).toBe(true);
+    expect(v4(world, 'new/told')).toBe(before);
+    expect(v4(world, 'default/other')).toBe('10.16.0.4');
+    expect(world.sink.rows('Logical_Switch_Port').filter(({ columns }) => columns['name'] === 'a.new')).toHaveLength(1);
+    expect(world.brain.allocator.held('Pod/new/a')?.v4).toBe(v4(world, 'new/a'));
+    world.delete('Pod', 'new/a');
+    await world.settle();
+    expect(world.brain.allocator.held('Pod/new/a')).toBeUndefined();
+  });
+
+  it('a pod whose first port goes again may go itself meanwhile', async () => {
+    const world = World.standard();
+    world.set('Subnet', makeSubnet('red', '10.50.0.0/24'));
+    world.sink.close();
+    const pod = makePod('default', 'a', 'node-1');
+    world.set('Pod', pod);
+    await world.settle();
+    world.set('Namespace', makeNamespace('default', { 'ovn.kubernetes.io/logical_switch': 'red' }));
+    await world.settle();
+    world.delete('Pod', 'default/a');
+    await world.settle();
+    world.set('Pod', { ...pod, uid: 'successor' });
+    await world.settle();
+    expect(v4(world, 'default/a')).toBeUndefined();
+    world.sink.open();
+    await world.settle();
+    expect(world.state.get('PodAddress', 'default/a')).toMatchObject({ uid: 'successor', v4: '10.50.0.2' });
+    expect(world.brain.allocator.usersOf('ovn-default')).toBe(0);
   });
 
   it('a change of the subnet announces nothing that the northbound database does not have', async () => {

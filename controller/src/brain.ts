@@ -68,6 +68,8 @@ export class Brain {
   readonly #options: BrainOptions;
   readonly #tick: Tick;
   readonly #dirtyPods = new Set<Key>();
+  /** Pods that were not told their address yet, and may have to get another one. */
+  readonly #untoldPods = new Set<Key>();
   /** Pods that are told what of their wishes cannot be. */
   readonly #changedPods = new Set<Key>();
   readonly #dirtyNodes = new Set<Key>();
@@ -262,6 +264,7 @@ export class Brain {
           break;
         case 'Namespace':
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
+          for (const pod of this.pods.untold(key)) this.#untoldPods.add(pod);
           this.#retryAttachments();
           break;
         case 'NetworkAttachment':
@@ -331,6 +334,7 @@ export class Brain {
       this.nodes.reconcile(key);
     });
     drain(this.#dirtyVips, (key) => this.vips.reconcile(key));
+    drain(this.#untoldPods, (key) => this.pods.reconsider(key));
     drain(this.#dirtyPods, (key) => this.pods.reconcile(key));
     drain(this.#dirtyAttachments, (key) => this.attachments.reconcile(key));
     this.policies.run();
@@ -378,8 +382,14 @@ export class Brain {
   #poolsChanged(subnet: string): void {
     const usable = this.#options.state.get('UsableSubnet', subnet);
     if (usable !== undefined) this.allocator.setSubnet(usable, this.pools.of(subnet));
-    for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
+    this.#sourcesChanged();
     this.#options.api.writeStatus('Subnet', subnet);
+  }
+
+  /** Addresses may be had elsewhere than before. */
+  #sourcesChanged(): void {
+    for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
+    for (const key of this.pods.untold()) this.#untoldPods.add(key);
   }
 
   #keeperChanged(kind: KeeperKind, key: Key): void {
@@ -394,7 +404,7 @@ export class Brain {
     for (const key of this.vips.waitingFor(name)) this.#dirtyVips.add(key);
     this.#reserve(name);
     // Also those that wait for another subnet: this one may list their namespace, or hold the address they ask for.
-    for (const key of this.pods.waitingAnywhere()) this.#dirtyPods.add(key);
+    this.#sourcesChanged();
     this.#retryAttachments();
     for (const { pod, owner } of state.index('AttachmentAddress', 'subnet', name)) {
       if (pod === undefined) api.announceContainer(splitOwner(owner)[1]);

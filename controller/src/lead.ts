@@ -11,6 +11,7 @@ import {
   type ResourceKind,
   StatusWriter,
   systemClock,
+  toTime,
   WorkQueue,
 } from '@ovenbird/kube';
 import type { Client, OvnNorthbound, OvnSouthbound } from '@ovenbird/ovsdb';
@@ -241,6 +242,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     enqueue: (owner) => recordQueue.add(owner),
     warn: (record, reason, message) => api.event({ kind: 'IP', object: record }, reason, message),
     statusChanged: (name) => board.due('IP', name),
+    now: () => toTime(systemClock.wallMs()),
   });
   const finalizers = new Finalizers({
     client,

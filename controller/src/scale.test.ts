@@ -92,6 +92,7 @@ class Counted {
         enqueue: (owner) => void this.#dueRecords.add(owner),
         warn: () => undefined,
         statusChanged: () => undefined,
+        now: () => '2026-01-01T00:00:00Z',
       },
     );
   }

@@ -39,7 +39,7 @@ export interface IPAttachment {
   readonly network: string;
 }
 
-/** What the controller says about a reservation. */
+/** What the controller says about the address. */
 export interface IPStatus {
   readonly conditions?: readonly Condition[];
 }
@@ -140,13 +140,15 @@ const spec = withRules(
 
 const status = z
   .strictObject({ conditions: conditions().exactOptional() })
-  .meta({ description: 'Whether a reservation holds; written by the controller.' });
+  .meta({ description: 'Who has the address now, and whether a reservation holds; written by the controller.' });
 
 /** The kind IP. */
 export const IPS: Kind<IP> = defineKind<IPSpec, IPStatus>({
   kind: 'IP',
   plural: 'ips',
   shortNames: ['ip'],
+  // One for each pod: a status of its own would make three writes of the two that a pod costs (docs/decisions/0020).
+  statusSubresource: false,
   description: 'One address in use, or reserved by hand.',
   columns: [
     { name: 'V4IP', type: 'string', jsonPath: '.spec.v4IpAddress' },

@@ -24,6 +24,8 @@ export interface KindDefinition<Spec, Status> {
   readonly columns: readonly PrinterColumn[];
   readonly spec: z.ZodType<Spec>;
   readonly status: z.ZodType<Status>;
+  /** False: the status is written with the rest of the object, so that one request makes both. */
+  readonly statusSubresource?: false;
   /** Rules of the whole object, beside those in the schemas. */
   readonly rules?: readonly Rule<{ metadata: { name: string }; spec: Spec }>[];
   /** The rules about changes that the spec's schema carries as CEL, again as functions. */
@@ -53,6 +55,8 @@ export interface Kind<T extends CustomResource<unknown, unknown>> {
   readonly plural: string;
   readonly shortNames: readonly string[];
   readonly namespaced: false;
+  /** False: see {@link KindDefinition.statusSubresource}. */
+  readonly statusSubresource?: false;
   /** Never present at run time: carries `T`. */
   readonly example?: T;
   /** URL path of the collection, or of one object. */
@@ -87,7 +91,7 @@ export interface CustomResourceDefinition {
       readonly served: true;
       readonly storage: true;
       readonly additionalPrinterColumns: readonly PrinterColumn[];
-      readonly subresources: { readonly status: Record<string, never> };
+      readonly subresources?: { readonly status: Record<string, never> };
       readonly schema: { readonly openAPIV3Schema: StructuralSchema };
     }[];
   };
@@ -115,6 +119,7 @@ export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status
     plural,
     shortNames,
     namespaced: false,
+    ...(definition.statusSubresource === false ? { statusSubresource: false as const } : {}),
     path: (name?: string): string => (name === undefined ? base : `${base}/${encodeURIComponent(name)}`),
     problems(object: unknown, old?: CustomResource<Spec, Status>): readonly FieldProblem[] {
       const { error, data } = checked.safeParse(object);
@@ -170,7 +175,7 @@ function crd<Spec, Status>(definition: KindDefinition<Spec, Status>): CustomReso
             ...columns,
             { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
           ],
-          subresources: { status: {} },
+          ...(definition.statusSubresource === false ? {} : { subresources: { status: {} } }),
           schema: { openAPIV3Schema },
         },
       ],

@@ -13,6 +13,8 @@ export interface ResourceKind<T extends KubeObject = KubeObject> {
   /** Lower-case plural, as in URLs. */
   readonly plural: string;
   readonly namespaced: boolean;
+  /** False: the status is no resource of its own but written with the object, and `metadata.generation` counts it too. */
+  readonly statusSubresource?: false;
   /** Never present at run time: carries `T`. */
   readonly example?: T;
 }

@@ -162,9 +162,9 @@ export class Resource<T extends KubeObject> {
     return await this.#patch(ref, undefined, patch, options);
   }
 
-  /** Patches the status subresource. */
+  /** Patches the status subresource, or the status where that is none. */
   async patchStatus(ref: ObjectRef, patch: unknown, options: PatchOptions = {}): Promise<T> {
-    return await this.#patch(ref, 'status', patch, options);
+    return await this.#patch(ref, this.#kind.statusSubresource === false ? undefined : 'status', patch, options);
   }
 
   /** Server-side apply: creates the object or sets exactly the given fields. */

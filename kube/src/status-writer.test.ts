@@ -74,6 +74,24 @@ describe('StatusWriter', () => {
     });
   });
 
+  test('without a status subresource the status is written with the object, about the generation that this makes', async () => {
+    const IPS = resourceKind<Subnet>({ ...SUBNETS, kind: 'IP', plural: 'ips', statusSubresource: false });
+    api.put(IPS, { metadata: { ...ref, generation: 4 }, spec: {} });
+    const seen = (): Subnet => structuredClone(api.get(IPS, ref) ?? { metadata: ref });
+    const writer = newWriter();
+    writer.update(IPS, seen(), { conditions: [ready] });
+    await writer.idle();
+    expect(patches()).toMatchObject([{ path: '/apis/ovenbird.io/v1/ips/a' }]);
+    const judged = (seen().metadata.generation ?? 0) + 1;
+    expect(seen().status?.conditions).toMatchObject([{ ...ready, observedGeneration: judged }]);
+    // The API server counts the status as well.
+    const after = seen();
+    const counted = { ...after, metadata: { ...after.metadata, generation: judged, resourceVersion: '99' } };
+    writer.update(IPS, counted, { conditions: [ready] });
+    await writer.idle();
+    expect(patches()).toHaveLength(1);
+  });
+
   test('many updates of one object are one write', async () => {
     const writer = newWriter();
     const object = subnet();

@@ -45,6 +45,7 @@ interface Pending {
 
 interface Known {
   readonly resourceVersion: string;
+  readonly generation: number | undefined;
   readonly status: Readonly<Record<string, unknown>>;
 }
 
@@ -175,13 +176,18 @@ export class StatusWriter {
   }
 
   #patchFor(pending: Pending, base: Known): Record<string, unknown> | undefined {
-    const desired: Record<string, unknown> = { ...pending.fields };
-    if (pending.conditions.size > 0) {
-      const existing = Array.isArray(base.status['conditions']) ? (base.status['conditions'] as Condition[]) : [];
-      const { generation } = pending.object.metadata;
-      desired['conditions'] = mergeConditions(existing, pending.conditions.values(), generation, this.#clock.wallMs());
-    }
-    return mergePatchOf(base.status, desired);
+    const patchOf = (generation: number | undefined): Record<string, unknown> | undefined => {
+      const desired: Record<string, unknown> = { ...pending.fields };
+      if (pending.conditions.size > 0) {
+        const existing = Array.isArray(base.status['conditions']) ? (base.status['conditions'] as Condition[]) : [];
+        const wallMs = this.#clock.wallMs();
+        desired['conditions'] = mergeConditions(existing, pending.conditions.values(), generation, wallMs);
+      }
+      return mergePatchOf(base.status, desired);
+    };
+    if (pending.kind.statusSubresource !== false) return patchOf(pending.object.metadata.generation);
+    // What is written makes the next generation, which it is about.
+    return patchOf(base.generation) && patchOf(base.generation === undefined ? undefined : base.generation + 1);
   }
 
   #freshest(object: KubeObject): Known {
@@ -207,6 +213,7 @@ function knownOf(object: KubeObject & { readonly status?: unknown }): Known {
   const { status } = object;
   return {
     resourceVersion: object.metadata.resourceVersion ?? '',
+    generation: object.metadata.generation,
     status: typeof status === 'object' && status !== null ? (status as Record<string, unknown>) : {},
   };
 }

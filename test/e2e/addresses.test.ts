@@ -16,6 +16,7 @@ const ours = (kind: string, name: string, spec: Readonly<Record<string, unknown>
 interface IpObject {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
   readonly spec: { readonly v4IpAddress?: string; readonly podName?: string; readonly nodeName?: string };
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly reason: string }[] };
 }
 
 /** How long addresses live, and what tenants cannot take. */
@@ -85,7 +86,9 @@ describe('addresses', () => {
         const found = await record(name);
         const reserved = found?.metadata.labels?.['ovn.kubernetes.io/ip_reserved'] === 'true';
         const now = found === undefined ? 'gone' : reserved ? 'reserved' : 'in use';
-        return now === state || now;
+        const ready = found?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
+        const said = { reserved: 'Reserved', 'in use': 'InUse', gone: undefined }[now];
+        return (now === state && ready === said) || `${now}, condition ${ready}`;
       },
       30_000,
     );

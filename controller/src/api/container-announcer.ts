@@ -1,7 +1,7 @@
 import { type IP, IPS, ipObject } from '@ovenbird/crds';
-import { KubeError, type Requester, Resource, WorkQueue, type WorkReport } from '@ovenbird/kube';
+import { KubeError, type Requester, Resource, systemClock, toTime, WorkQueue, type WorkReport } from '@ovenbird/kube';
 import { containerAnnouncement } from '../pod/announcement.ts';
-import type { Key } from '../store/model.ts';
+import type { IpRecord, Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 
 export interface ContainerAnnouncerOptions {
@@ -82,19 +82,26 @@ export class ContainerAnnouncer {
         v6IpAddress: address.v6 ?? '',
         macAddress: address.mac,
       },
+      status: readyStatus(record, 'True', 'InUse', `a container of node ${address.node} has it, on ${address.ifname}`),
     };
     await new Resource<IP>(client, IPS).patch({ name }, patch, { signal });
   }
 
   async #patchCondition(name: Key, { uid, reason, message }: Refusal, signal: AbortSignal): Promise<void> {
-    const condition = {
-      type: 'Ready',
-      status: 'False',
-      reason,
-      message,
-      lastTransitionTime: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
-    };
-    const patch = { metadata: { uid }, status: { conditions: [condition] } };
+    const record = this.#options.state.get('IpRecord', name);
+    const patch = { metadata: { uid }, status: readyStatus(record, 'False', reason, message) };
     await new Resource<IP>(this.#options.client, IPS).patchStatus({ name }, patch, { signal });
   }
+}
+
+/** The status of an object whose next generation this write makes. */
+function readyStatus(
+  record: IpRecord | undefined,
+  status: 'True' | 'False',
+  reason: string,
+  message: string,
+): NonNullable<IP['status']> {
+  const lastTransitionTime = toTime(systemClock.wallMs());
+  const observedGeneration = (record?.generation ?? 0) + 1;
+  return { conditions: [{ type: 'Ready', status, observedGeneration, lastTransitionTime, reason, message }] };
 }

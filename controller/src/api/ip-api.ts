@@ -19,6 +19,7 @@ export function ipApi(client: Requester, signal: AbortSignal): IpApi {
           annotations: { [ipObject.keepFor]: null, ...annotations },
         },
         spec: object.spec,
+        status: object.status,
       };
       await ips.patch({ name }, patch, { signal });
     },

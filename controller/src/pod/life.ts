@@ -30,6 +30,9 @@ export interface PodEffects {
 export const hasPort = (pod: Pod | undefined): pod is Pod =>
   pod !== undefined && !pod.hostNetwork && pod.node !== '' && !pod.finished;
 
+/** What decides where a pod's address is from. */
+type Asking = Pick<Pod, 'name' | 'namespace' | 'uid' | 'annotations' | 'keepFor'>;
+
 /** Event reasons by cause, as people see them in `kubectl describe pod`. */
 export const reasons: Readonly<Record<AllocError['code'], string>> = {
   'no-subnet': 'SubnetNotUsable',
@@ -59,6 +62,10 @@ export class PodLife {
   readonly #effects: PodEffects;
   /** Waiting pods and why, so that the same event is not written twice. */
   readonly #waiting = new Map<Key, { uid: string; message: string; subnets: readonly string[] }>();
+  /** Pods that have an address and were not told yet. */
+  readonly #untold = new Set<Key>();
+  /** Those of them whose port goes again, because they may not have that address. */
+  readonly #leaving = new Set<Key>();
 
   constructor(state: State, allocator: Allocator, loans: Loans, rules: SubnetRules, effects: PodEffects) {
     this.#state = state;
@@ -90,6 +97,33 @@ export class PodLife {
     return [...this.#waiting.keys()].filter((key) => key.startsWith(`${namespace}/`));
   }
 
+  /** Pods that were not told their address yet. @param namespace only those of this one */
+  untold(namespace?: string): Key[] {
+    return [...this.#untold].filter((key) => namespace === undefined || key.startsWith(`${namespace}/`));
+  }
+
+  /**
+   * What says where a pod's address is from was seen after the pod, though it was written before: each kind has a watch of
+   * its own. A pod that was not told yet is decided anew when its address is not what it would get now; one that was keeps it
+   * (docs/decisions/0021).
+   */
+  reconsider(key: Key): void {
+    const pod = this.#state.get('Pod', key);
+    const address = this.#state.get('PodAddress', key);
+    if (!this.#untold.has(key) || !hasPort(pod) || address?.uid !== pod.uid || address.via !== undefined) return;
+    if (this.#isAsked(pod, address)) return;
+    this.#untold.delete(key);
+    this.#leaving.add(key);
+    this.#waiting.set(key, { uid: pod.uid, message: '', subnets: [] });
+    this.#state.delete('PodAddress', key);
+    this.#effects.committed(address.owner, () => {
+      this.#leaving.delete(key);
+      this.portGone(key);
+      // Of an address that is kept nothing was freed, and the pod waits for this.
+      this.#effects.freed(address.subnet);
+    });
+  }
+
   /** Brings alloc in line with one pod. Synchronous; call `Engine.flush` afterwards. */
   reconcile(key: Key): void {
     const pod = this.#state.get('Pod', key);
@@ -100,6 +134,10 @@ export class PodLife {
       return;
     }
     if (address?.uid === pod.uid) return;
+    if (this.#leaving.has(key)) {
+      this.#waiting.set(key, { uid: pod.uid, message: '', subnets: [] });
+      return;
+    }
     if (!this.#isReady(pod)) {
       // The watch of pods is ahead of those of namespaces and StatefulSets, which say what the pod asks for: no event, just
       // a moment. What a predecessor of the same name has goes meanwhile.
@@ -157,7 +195,7 @@ export class PodLife {
   }
 
   /** What a pod asks for, and where it may come from. @throws AllocError */
-  #asks(pod: Pick<Pod, 'name' | 'namespace' | 'uid' | 'annotations' | 'keepFor'>): {
+  #asks(pod: Asking): {
     readonly request: PodRequest;
     readonly sources: readonly Source[];
   } {
@@ -233,8 +271,13 @@ export class PodLife {
     this.#waiting.delete(key);
     if (via !== undefined) this.#loans.lend(via, owner);
     this.#state.set('PodAddress', key, address);
+    this.#untold.add(key);
     this.#effects.committed(owner, () => {
-      if (this.#state.get('PodAddress', key)?.uid === address.uid) this.#effects.announce(key);
+      const now = this.#state.get('PodAddress', key);
+      if (now?.uid === address.uid && sameAddress(now, address)) {
+        this.#untold.delete(key);
+        this.#effects.announce(key);
+      }
       if (via !== undefined) this.#effects.recordChanged(via);
       // What was kept for a pod of this name that had one of its own.
       if (this.#state.get('PodAddress', key)?.via !== undefined) this.#release(owner);
@@ -316,17 +359,39 @@ export class PodLife {
     const annotations = this.#templateOf(keepFor);
     if (annotations === undefined) return true;
     const [namespace = '', name = ''] = splitOwner(owner)[1].split('/');
-    const next = { namespace, name, uid: '', annotations, keepFor };
     try {
-      const { request, sources } = this.#asks(next);
-      if (request.vip !== undefined) return false;
-      const chosen =
-        request.choices === undefined ||
-        request.choices.some(({ v4, v6 }) => (v4 ?? address.v4) === address.v4 && (v6 ?? address.v6) === address.v6);
-      return chosen && sources.some((source) => this.#holds(source, address));
+      return this.#fits({ namespace, name, uid: '', annotations, keepFor }, address) !== undefined;
     } catch (error) {
       // What it asks for cannot be had now; that is not the same as asking for something else.
       if (error instanceof AllocError) return true;
+      throw error;
+    }
+  }
+
+  /** What a pod asks for, when an address is one that it may get; else undefined. @throws AllocError */
+  #fits(pod: Asking, address: Address): PodRequest | undefined {
+    const { request, sources } = this.#asks(pod);
+    if (request.vip !== undefined) return undefined;
+    const chosen =
+      request.choices === undefined ||
+      request.choices.some(({ v4, v6 }) => (v4 ?? address.v4) === address.v4 && (v6 ?? address.v6) === address.v6);
+    return chosen && sources.some((source) => this.#holds(source, address)) ? request : undefined;
+  }
+
+  /** Whether a pod that has an address would get one like it now. */
+  #isAsked(pod: Pod, address: Address): boolean {
+    try {
+      const request = this.#fits(pod, address);
+      const subnet = this.#state.get('UsableSubnet', address.subnet);
+      return (
+        request !== undefined &&
+        ([4, 6] as const).every((family) => {
+          const takes = [undefined, 'Dual', `IPv${family}`].includes(request.family);
+          return (address[`v${family}`] !== undefined) === (takes && subnet?.[`v${family}`] !== undefined);
+        })
+      );
+    } catch (error) {
+      if (error instanceof AllocError) return false;
       throw error;
     }
   }
@@ -341,6 +406,7 @@ export class PodLife {
 
   /** The port goes first; the address is free only when the northbound database says so. */
   #drop(key: Key, address: Address): void {
+    this.#untold.delete(key);
     this.#state.delete('PodAddress', key);
     this.#effects.committed(address.owner, () => this.portGone(key));
   }

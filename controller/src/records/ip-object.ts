@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type IP, ipObject } from '@ovenbird/crds';
+import { type IP, type IPStatus, ipObject } from '@ovenbird/crds';
 import { virtualMachine } from '../alloc/kept.ts';
 import { ownerOfRecord } from '../alloc/load.ts';
 import type { AttachmentAddress } from '../attachment/model.ts';
@@ -23,8 +23,32 @@ function interfaceRecordName(key: string): string {
   return `${pod}.${namespace}.${plain ? ifname : createHash('sha256').update(ifname).digest('hex').slice(0, 12)}`;
 }
 
+/** When the condition of an object was first true, and the generation that this write makes. */
+export interface Stamp {
+  /** RFC 3339. */
+  readonly since: string;
+  readonly generation: number;
+}
+
+/** What the condition `Ready` of an object says that the controller made: it is there as long as somebody has its address. */
+function readyOf(owner: string, pod: Pod | undefined, reserved: boolean): { reason: string; message: string } {
+  const [kind, key] = splitOwner(owner);
+  const what = kind === 'Pod' || kind === 'Node' ? `${kind.toLowerCase()} ${key}` : `${kind} ${key}`;
+  if (reserved) return { reason: 'Reserved', message: `kept for ${what}` };
+  const user = borrowers.has(kind) && pod !== undefined ? `pod ${pod.namespace}/${pod.name}, for ${what},` : what;
+  return { reason: 'InUse', message: `${user} has it` };
+}
+
+const statusOf = (ready: { reason: string; message: string }, { since, generation }: Stamp): IPStatus => ({
+  conditions: [{ type: 'Ready', status: 'True', observedGeneration: generation, lastTransitionTime: since, ...ready }],
+});
+
+/** Whether the stored object has the condition, about what it says now. */
+const says = ({ ready, generation }: IpRecord, reason: string): boolean =>
+  ready?.reason === reason && ready.observed === (generation ?? ready.observed);
+
 /** The IP object of a pod's further interface. */
-export function interfaceRecordOf(name: string, address: AttachmentAddress): IP {
+export function interfaceRecordOf(name: string, address: AttachmentAddress, stamp: Stamp): IP {
   const { subnet, node, pod = '', ifname, provider, v4 = '', v6 = '', mac, uid } = address;
   const slash = pod.indexOf('/');
   return {
@@ -46,6 +70,7 @@ export function interfaceRecordOf(name: string, address: AttachmentAddress): IP 
       ownerUID: uid,
       attachment: { interface: ifname, network: provider },
     },
+    status: statusOf({ reason: 'InUse', message: `pod ${pod} has it, on ${ifname}` }, stamp),
   };
 }
 
@@ -60,7 +85,7 @@ export const distinctRecordName = (owner: string): string =>
  * The IP object that stands for an address.
  * @param pod the owner's pod while it lives; without one the address is kept, and marked so.
  */
-export function recordOf(name: string, address: Address, pod: Pod | undefined): IP {
+export function recordOf(name: string, address: Address, pod: Pod | undefined, stamp: Stamp): IP {
   const [kind, key] = splitOwner(address.owner);
   const slash = key.indexOf('/');
   const isPod = kind === 'Pod';
@@ -93,6 +118,7 @@ export function recordOf(name: string, address: Address, pod: Pod | undefined): 
       macAddress: address.mac,
       ownerUID: address.uid,
     },
+    status: statusOf(readyOf(address.owner, pod, isReserved(address, pod)), stamp),
   };
 }
 
@@ -121,6 +147,7 @@ export function isRecorded(record: IpRecord, address: Address, pod: Pod | undefi
     record.ownerUid === address.uid &&
     record.keepFor === address.keepFor &&
     record.reserved === isReserved(address, pod) &&
+    says(record, isReserved(address, pod) ? 'Reserved' : 'InUse') &&
     // The other owners have their pod's name in their own.
     (!borrowers.has(splitOwner(address.owner)[0]) || (record.podName ?? '') === (pod?.name ?? ''))
   );

@@ -7,13 +7,13 @@ import { splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
 import type { Address, IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
-import { distinctRecordName, interfaceRecordOf, isRecorded, recordName, recordOf } from './ip-object.ts';
+import { distinctRecordName, interfaceRecordOf, isRecorded, recordName, recordOf, type Stamp } from './ip-object.ts';
 import { isSameAddress, type ReservationProblem } from './reservation.ts';
 
 /** Writes of IP objects; each throws a retryable error when it has to be tried again. */
 export interface IpApi {
   create(object: IP): Promise<void>;
-  /** Merge patch of labels, annotations and spec. `reserved` absent removes the label. */
+  /** Merge patch of labels, annotations, spec and status. `reserved` absent removes the label. */
   update(object: IP): Promise<void>;
   /** Deletes this incarnation; none left is fine. */
   remove(name: string, uid: string): Promise<void>;
@@ -27,6 +27,8 @@ export interface IpRecordEffects {
   warn(record: IpRecord, reason: string, message: string): void;
   /** The condition of an object that somebody made is to be looked at again. */
   statusChanged(name: Key): void;
+  /** The time of the clock on the wall, RFC 3339. */
+  now(): string;
 }
 
 /**
@@ -79,14 +81,20 @@ export class IpRecords {
     }
     if (found !== undefined) {
       // A reservation made by hand for this pod stays the person's; it says what has to be said already.
-      if (found.managed && !isRecorded(found, address, pod)) await this.#api.update(recordOf(found.name, address, pod));
+      if (found.managed && !isRecorded(found, address, pod))
+        await this.#api.update(recordOf(found.name, address, pod, this.#stamp(found)));
       return;
     }
     const taken = this.#state.get('IpRecord', plain) !== undefined;
     const name = taken ? distinctRecordName(owner) : plain;
     // Created and deleted by somebody between two batches of the watch, it would go unnoticed otherwise.
     this.#ownerByName.set(name, owner);
-    await this.#api.create(recordOf(name, address, pod));
+    await this.#api.create(recordOf(name, address, pod, this.#stamp()));
+  }
+
+  /** @param found the object that is written anew */
+  #stamp(found?: IpRecord): Stamp {
+    return { since: found?.ready?.since ?? this.#effects.now(), generation: (found?.generation ?? 0) + 1 };
   }
 
   /** The object of a pod's further interface; there is one as long as the interface has its address. */
@@ -101,9 +109,10 @@ export class IpRecords {
     }
     if (found === undefined) {
       const taken = this.#state.get('IpRecord', recordName(owner)) !== undefined;
-      await this.#api.create(interfaceRecordOf(taken ? distinctRecordName(owner) : recordName(owner), current));
+      const name = taken ? distinctRecordName(owner) : recordName(owner);
+      await this.#api.create(interfaceRecordOf(name, current, this.#stamp()));
     } else if (found.managed && !isRecorded(found, current, undefined)) {
-      await this.#api.update(interfaceRecordOf(found.name, current));
+      await this.#api.update(interfaceRecordOf(found.name, current, this.#stamp(found)));
     }
   }
 

@@ -179,6 +179,10 @@ export interface IpRecord extends Meta {
   readonly keepFor?: Key;
   /** The interface that has the address, where it is not a pod's first one. */
   readonly attachment?: { readonly interface: string; readonly network: string };
+  /** Its condition `Ready`, where the controller alone makes the object: reason, since when, and of which generation. */
+  readonly ready?: { readonly reason: string; readonly since: string; readonly observed?: number };
+  /** Of objects that the controller or an agent made. */
+  readonly generation?: number;
   /** Of attachments only: annotations with our prefixes. */
   readonly annotations?: Readonly<Record<string, string>>;
 }

@@ -254,8 +254,19 @@ export function projectVip({ metadata, spec, status }: VipObject): Vip {
   };
 }
 
+/** The same few words for every object, and not as many copies of them. */
+const knownReasons = new Map(['InUse', 'Reserved'].map((reason) => [reason, reason]));
+
+function readyOf({ status }: IpObject): IpRecord['ready'] {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  if (ready?.status !== 'True') return undefined;
+  const { reason, lastTransitionTime: since, observedGeneration: observed } = ready;
+  return { reason: knownReasons.get(reason) ?? reason, since, ...(observed === undefined ? {} : { observed }) };
+}
+
 export function projectIp(record: IpObject): IpRecord {
   const { metadata, spec } = record;
+  const managed = metadata.labels?.[ipObject.managed] === 'true';
   const text = (value: string | undefined): string | undefined =>
     value === undefined || value === '' ? undefined : value;
   const v4 = text(spec.v4IpAddress) ?? familyOf(spec.ipAddress, false);
@@ -273,11 +284,13 @@ export function projectIp(record: IpObject): IpRecord {
     ofMachine: spec.podType === virtualMachine ? true : undefined,
     attachment: spec.attachment,
     annotations: spec.attachment === undefined ? undefined : ours(metadata.annotations),
+    ready: managed ? readyOf(record) : undefined,
+    generation: managed || spec.attachment !== undefined ? metadata.generation : undefined,
   };
   return {
     ...metaOf(metadata),
     subnet: spec.subnet,
-    managed: metadata.labels?.[ipObject.managed] === 'true',
+    managed,
     reserved: metadata.labels?.[ipObject.reserved] === 'true',
     ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as Partial<IpRecord>),
   };

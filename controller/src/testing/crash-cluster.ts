@@ -161,6 +161,7 @@ export class CrashCluster {
         enqueue: (owner) => void dueRecords.add(owner),
         warn: (record, reason, message) => void this.events.push(`${record.name} ${reason}: ${message}`),
         statusChanged: () => undefined,
+        now: () => '2026-01-01T00:00:00Z',
       },
     );
     const news = new Map(watched.map((kind) => [kind, [] as Key[]]));

@@ -200,8 +200,9 @@ export class World {
     this.#tiers = tiers;
     this.brain = this.#makeBrain(live ?? { subnets: new Map(), ports: [], bandwidths: new Map() });
     const put = (object: Parameters<typeof projectIp>[0]): Promise<void> => {
-      const uid = this.state.get('IpRecord', object.metadata.name)?.uid ?? meta('').uid;
-      this.set('IpRecord', projectIp({ ...object, metadata: { ...object.metadata, uid } }));
+      const old = this.state.get('IpRecord', object.metadata.name);
+      const more = { uid: old?.uid ?? meta('').uid, generation: (old?.generation ?? 0) + 1 };
+      this.set('IpRecord', projectIp({ ...object, metadata: { ...object.metadata, ...more } }));
       return Promise.resolve();
     };
     const api = {
@@ -213,6 +214,7 @@ export class World {
       freed: (subnet) => this.brain.freed(subnet),
       enqueue: (owner) => void this.#dueRecords.add(owner),
       warn: (record, reason, message) => void this.events.push(`${record.name} ${reason}: ${message}`),
+      now: () => '2026-01-01T00:00:00Z',
       statusChanged: (name) => {
         const record = this.state.get('IpRecord', name);
         const problem = this.records.problem(name);
