@@ -21,7 +21,7 @@ import { Publication } from './publication.ts';
 import { QosLife } from './qos/life.ts';
 import { SecurityGroupLife } from './security-group/life.ts';
 import { keysByAge } from './store/by-age.ts';
-import type { Key, WatchedKind } from './store/model.ts';
+import { type Key, podKey, type WatchedKind } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
 import { drain, Tick } from './tick.ts';
@@ -265,6 +265,8 @@ export class Brain {
         case 'Namespace':
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
           for (const pod of this.pods.untold(key)) this.#untoldPods.add(pod);
+          for (const { name } of state.index('Vip', 'namespace', key)) api.writeStatus('Vip', name);
+          for (const { name } of state.index('Pod', 'namespace', key)) this.#changedPods.add(podKey(key, name));
           this.#retryAttachments();
           break;
         case 'NetworkAttachment':
@@ -375,7 +377,7 @@ export class Brain {
     // Somebody else may have edited what was announced.
     this.#publication.again('Pod', key);
     for (const vip of state.index('Vip', 'namespace', pod.namespace))
-      if (sharesVip(pod, vip)) api.writeStatus('Vip', vip.name);
+      if (sharesVip(pod, vip, state)) api.writeStatus('Vip', vip.name);
     this.#changedPods.add(key);
   }
 

@@ -30,6 +30,7 @@ describe('addresses', () => {
     subnet('keeping', { cidrBlock: '10.132.0.0/24,fd00:10:132::/120', namespaces: [ns] }),
     subnet('tiny-two', { cidrBlock: '10.132.1.0/24', namespaces: [ns, 'tiny'] }),
     subnet('tiny', { cidrBlock: '10.132.2.0/29', namespaces: ['tiny'] }),
+    subnet('growing', { cidrBlock: '10.132.4.0/30,fd00:10:132:4::/126', gateway: '10.132.4.1,fd00:10:132:4::1' }),
     // What belongs to somebody else.
     vpc('neighbours'),
     subnet('neighbour', { cidrBlock: '10.133.0.0/24', namespaces: [neighbour] }),
@@ -46,7 +47,7 @@ describe('addresses', () => {
       'wait',
       '--for=condition=Ready',
       '--timeout=20s',
-      ...['keeping', 'tiny-two', 'tiny', 'neighbour', 'neighbour-vpc'].map((name) => `subnet/${name}`),
+      ...['keeping', 'tiny-two', 'tiny', 'growing', 'neighbour', 'neighbour-vpc'].map((name) => `subnet/${name}`),
       'vip/neighbour',
       'ippool/neighbour',
     ]);
@@ -228,6 +229,66 @@ describe('addresses', () => {
     await lab.apply(pod('tiny', 'again', asks({ logical_switch: 'tiny' })), pod('tiny', 'other'));
     await lab.podsReady('tiny', 30, 'again', 'other');
     expect((await addresses('other', 'tiny'))[0]).toMatch(/^10\.132\.1\./);
+  });
+
+  it('of a subnet that grows go to the pod that waits, which reaches those from before', async () => {
+    const on = { logical_switch: 'growing' };
+    await lab.apply(pod(ns, 'old', { ...asks(on), node: 'node-1' }));
+    await lab.podsReady(ns, 30, 'old');
+    await lab.apply(pod(ns, 'new', { ...asks(on), node: 'node-2' }));
+    expect(await event(ns, 'new', 'SubnetExhausted')).toContain('let its cidrBlock grow');
+    const spec = { cidrBlock: '10.132.4.0/28,fd00:10:132:4::/120' };
+    await lab.kubectl(['patch', 'subnet', 'growing', '--type=merge', '-p', JSON.stringify({ spec })]);
+    await lab.podsReady(ns, 30, 'new');
+    const ends = { old: await addresses('old'), new: await addresses('new') };
+    expect(ends).toEqual({ old: ['10.132.4.2', 'fd00:10:132:4::2'], new: ['10.132.4.3', 'fd00:10:132:4::3'] });
+    for (const [from, to] of [
+      ['old', ends.new],
+      ['new', ends.old],
+    ] as const)
+      await lab.waitFor(
+        `${from} reaches the other`,
+        async () =>
+          (await lab.pingMatrix([`${ns}/${from}`], [...to, '10.132.4.1', 'fd00:10:132:4::1'], 700)).join() || true,
+        20_000,
+      );
+    await lab.delete([pod(ns, 'old'), pod(ns, 'new')], '--wait=true');
+  });
+
+  it('of a list go to the pods of a Deployment, the first that is free to each, also to those that follow', async () => {
+    const list = ['10.132.0.71,fd00:10:132::71', '10.132.0.72,fd00:10:132::72', '10.132.0.73,fd00:10:132::73'];
+    const front = {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { namespace: ns, name: 'front' },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: { app: 'front' } },
+        template: {
+          metadata: { labels: { app: 'front' }, ...asks({ ip_pool: list.join(';') }) },
+          spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'lab' }] },
+        },
+      },
+    };
+    const held = async (replicas: number): Promise<readonly string[]> =>
+      await lab
+        .waitFor(
+          `${replicas} pods with addresses`,
+          async () => {
+            const { items } = await lab.get<{ items: PodObject[] }>('pods', '-n', ns, '-l', 'app=front');
+            const all = items.map((item) => addressesOf(item).join()).sort();
+            return items.length === replicas && !all.includes('') ? { all } : all.join(' ');
+          },
+          40_000,
+        )
+        .then(({ all }) => all);
+    await lab.apply(front);
+    expect(await held(2)).toEqual(list.slice(0, 2));
+    await lab.kubectl(['scale', 'deployment', 'front', '-n', ns, '--replicas=3']);
+    expect(await held(3)).toEqual(list);
+    await lab.kubectl(['delete', 'pods', '-n', ns, '-l', 'app=front', '--wait=true']);
+    expect(await held(3)).toEqual(list);
+    await lab.delete([front], '--wait=true');
   });
 
   it.each([

@@ -50,6 +50,23 @@ describe('portOptionsOf', () => {
     expect(options.problems[0]?.message).toContain('label it ovenbird.io/allow-unsafe-ports=true');
   });
 
+  it('takes what the pod does not say from its namespace', () => {
+    const namespace = {
+      ...trusted,
+      annotations: { [`${P}port_security`]: 'false', [`${P}port_vips`]: '10.0.0.5', [`${P}layer2_forward`]: 'true' },
+    };
+    expect(portOptionsOf({}, namespace)).toMatchObject({ secure: false, forward: true, vips: ['10.0.0.5'] });
+    expect(portOptionsOf({ [`${P}port_security`]: 'true', [`${P}port_vips`]: '' }, namespace)).toMatchObject({
+      secure: true,
+      forward: true,
+      vips: [],
+    });
+    expect(portOptionsOf({}, { ...namespace, labels: {} })).toMatchObject({
+      secure: true,
+      problems: [{ reason: 'UnsafePortForbidden' }],
+    });
+  });
+
   it('says what it cannot read', () => {
     const bad = { [`${P}port_security`]: 'no', [`${P}port_vips`]: '10.0.0.5,x' };
     const options = portOptionsOf(bad, trusted);

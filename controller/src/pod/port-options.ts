@@ -17,17 +17,18 @@ const safe: PortOptions = { secure: true, forward: false, vips: [], problems: []
 const keys = [request.portSecurity, request.layer2Forward, request.portVips];
 
 /**
- * Reads `port_security`, `layer2_forward` and `port_vips`. With them a pod can pretend to be its neighbours, so its namespace
+ * Reads `port_security`, `layer2_forward` and `port_vips` of a pod, else of its namespace. With them a pod can pretend to be its neighbours, so its namespace
  * has to be labelled for it (design §3, "Who may use what").
  */
 export function portOptionsOf(
   annotations: Readonly<Record<string, string>>,
   namespace: Namespace | undefined,
 ): PortOptions {
-  if (keys.every((key) => (annotations[key] ?? '') === '')) return safe;
+  const textOf = (key: string): string => annotations[key] ?? namespace?.annotations[key] ?? '';
+  if (keys.every((key) => textOf(key) === '')) return safe;
   const problems: { reason: string; message: string }[] = [];
   const read = (key: string): boolean | undefined => {
-    const text = annotations[key] ?? '';
+    const text = textOf(key);
     if (text === 'true' || text === 'false') return text === 'true';
     if (text !== '')
       problems.push({
@@ -41,7 +42,7 @@ export function portOptionsOf(
   // Port security also keeps frames for other MACs from the port (ovn-nb(5)), which would leave nothing to forward.
   const secure = security ?? !forward;
   const vips: string[] = [];
-  for (const part of (annotations[request.portVips] ?? '').split(',')) {
+  for (const part of textOf(request.portVips).split(',')) {
     const text = part.trim();
     try {
       if (text !== '') vips.push(parseIp(text));

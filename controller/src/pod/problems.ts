@@ -17,7 +17,7 @@ export function podProblems(
   reader: Reader,
 ): readonly { readonly reason: string; readonly message: string }[] {
   const namespace = reader.get('Namespace', pod.namespace);
-  const vips = namedVips(pod)
+  const vips = namedVips(pod, namespace)
     .map((name) => vipProblem(pod, name, reader.get('Vip', name)))
     .filter((message) => message !== undefined);
   const key = `${pod.namespace}/${pod.name}`;

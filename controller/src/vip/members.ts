@@ -1,11 +1,11 @@
 import { request } from '@ovenbird/crds';
 import { ownerOf, splitOwner } from '../compile/names.ts';
-import type { Address, Pod, Vip } from '../store/model.ts';
+import type { Address, Namespace, Pod, Vip } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 
-/** Names that the annotation `aaps` lists. */
-export const namedVips = (pod: Pick<Pod, 'annotations'>): readonly string[] =>
-  (pod.annotations[request.aaps] ?? '')
+/** Names that the annotation `aaps` lists: that of the pod, else that of its namespace. */
+export const namedVips = (pod: Pick<Pod, 'annotations'>, namespace: Namespace | undefined): readonly string[] =>
+  (pod.annotations[request.aaps] ?? namespace?.annotations[request.aaps] ?? '')
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
@@ -23,9 +23,9 @@ export function vipProblem(
 }
 
 /** Whether a pod may have the Vip's address: it is in its namespace, and names it or has its labels. */
-export function sharesVip(pod: Pod, vip: Vip): boolean {
+export function sharesVip(pod: Pod, vip: Vip, reader: Reader): boolean {
   if (pod.namespace !== vip.namespace) return false;
-  if (namedVips(pod).includes(vip.name)) return true;
+  if (namedVips(pod, reader.get('Namespace', pod.namespace)).includes(vip.name)) return true;
   return vip.selector.length > 0 && vip.selector.every(([key, value]) => pod.labels[key] === value);
 }
 
@@ -37,7 +37,7 @@ export const isPodsOwn = (vip: string, reader: Reader): boolean =>
 export function vipsOf(pod: Pod, subnet: string, reader: Reader): readonly Address[] {
   return reader
     .index('Vip', 'namespace', pod.namespace)
-    .filter((vip) => vip.subnet === subnet && sharesVip(pod, vip) && !isPodsOwn(vip.name, reader))
+    .filter((vip) => vip.subnet === subnet && sharesVip(pod, vip, reader) && !isPodsOwn(vip.name, reader))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .map((vip) => reader.get('VipAddress', vip.name))
     .filter((address) => address !== undefined);
@@ -57,7 +57,7 @@ export function podsOfVip(vip: Vip, reader: Reader): readonly Pod[] {
   if (owner !== undefined) return [owner];
   return reader
     .index('Pod', 'namespace', vip.namespace)
-    .filter((pod) => sharesVip(pod, vip))
+    .filter((pod) => sharesVip(pod, vip, reader))
     .filter((pod) => {
       const address = reader.get('PodAddress', `${pod.namespace}/${pod.name}`);
       return address?.uid === pod.uid && address.subnet === vip.subnet;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makePod, makeSubnet, makeVip, World } from '../testing/world.ts';
+import { makeNamespace, makePod, makeSubnet, makeVip, World } from '../testing/world.ts';
 
 const P = 'ovn.kubernetes.io/';
 const port = (world: World, name: string): ReadonlyMap<string, unknown> | undefined =>
@@ -41,6 +41,23 @@ describe('Vip', () => {
     await world.settle();
     expect(port(world, 'vip_front')?.get('virtual-parents')).toBe('named.default');
     expect(security(world, 'labelled.default')).not.toContain('10.16.0.100');
+  });
+
+  it('is shared by the pods of a namespace that names it, but for those that name others', async () => {
+    const world = World.standard();
+    world.set('Vip', makeVip('front', 'ovn-default', 'default', { v4: '10.16.0.100' }));
+    world.set('Pod', makePod('default', 'a', 'node-1'));
+    world.set('Pod', makePod('default', 'b', 'node-1', { annotations: { 'ovn.kubernetes.io/aaps': '' } }));
+    await world.settle();
+    expect(security(world, 'a.default')).not.toContain('10.16.0.100');
+    world.set('Namespace', makeNamespace('default', { 'ovn.kubernetes.io/aaps': 'front,absent' }));
+    await world.settle();
+    expect(security(world, 'a.default')).toContain('10.16.0.100');
+    expect(security(world, 'b.default')).not.toContain('10.16.0.100');
+    expect(world.events.join()).toContain('a VipForbidden: Vip "absent"');
+    world.set('Namespace', makeNamespace('default'));
+    await world.settle();
+    expect(security(world, 'a.default')).not.toContain('10.16.0.100');
   });
 
   it('keeps its address from pods, also over a restart and over the loss of the database', async () => {
