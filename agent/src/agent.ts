@@ -3,7 +3,7 @@ import { announcement, NODE_MTU, parseNetem, type Subnet } from '@ovenbird/crds'
 import { type Change, type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
-import { bootstrapTransaction, chassisSettings } from './bootstrap.ts';
+import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
 import { cniInstalled, installCni, removeStaleConflist, uninstallCni } from './cni-install.ts';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
@@ -64,10 +64,12 @@ function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined):
   return now.error !== undefined || ((now.ifindex ?? 0) === 0 && (old?.ifindex ?? 0) > 0);
 }
 
-/** Whether a running pod's gateways were announced anew. */
+/** Whether gateways of a running pod were announced anew. */
 function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
-  const gateway = (pod: Pod | undefined): string | undefined => pod?.metadata.annotations?.[announcement.gateway];
-  return gateway(old) !== undefined && gateway(now) !== undefined && gateway(old) !== gateway(now);
+  return [announcement.gateway, announcement.interfaces].some((key) => {
+    const [before, after] = [old?.metadata.annotations?.[key], now?.metadata.annotations?.[key]];
+    return before !== undefined && after !== undefined && before !== after;
+  });
 }
 
 /** Whether a pod asks for other delay or loss than before. */
@@ -188,7 +190,7 @@ export class Agent {
       if (changes.some(netemEdited)) this.#trigger('netem');
     });
     // An object that the agent does not know of, or one whose container has just gone.
-    watches.containers.onChange(() => this.#trigger('collect'));
+    watches.containers.onChange(() => this.#trigger('collect', 'gateways'));
     await ovs.synced(signal);
     await this.attachments.collectOrphanLinks();
     this.#daemons.start();
@@ -254,7 +256,10 @@ export class Agent {
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while the underlay's is not known */
   mtuOf(subnet: string): number {
     const mtu = this.#parts.watches.subnets.get(subnet)?.spec.mtu ?? this.#usualMtu();
-    if (mtu === undefined) throw new AgentError('try-again', 'the MTU of the underlay is not known yet');
+    if (mtu === undefined) {
+      const why = this.#loops.bootstrap.lastError?.message ?? 'the agent has just started';
+      throw new AgentError('try-again', `the MTU of the underlay is not known yet, the runtime asks again; ${why}`);
+    }
     return mtu;
   }
 
@@ -345,15 +350,8 @@ export class Agent {
 
   async #bootstrap(signal: AbortSignal): Promise<void> {
     const { config, ovs, log } = this.#parts;
-    const encapIp =
-      config.encapIp ?? this.#node()?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
-    if (encapIp === undefined) {
-      throw new AgentError(
-        'try-again',
-        `the Node ${config.nodeName} has no InternalIP; set encapIp in the configuration`,
-      );
-    }
-    const underlay = underlayOf(await listLinks('address'), encapIp);
+    const encapIp = tunnelAddress(config, this.#node());
+    const underlay = underlayOf(await listLinks(), encapIp);
     const mtu = underlay.mtu - geneveOverhead(encapIp);
     const mtuChanged = this.#overlayMtu !== undefined && this.#overlayMtu !== mtu;
     if (this.#overlayMtu !== mtu) this.#trigger('conditions');

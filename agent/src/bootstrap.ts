@@ -1,5 +1,7 @@
+import type { Node } from '@ovenbird/kube';
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
 import type { AgentConfig } from './config.ts';
+import { AgentError } from './error.ts';
 import { INTEGRATION_BRIDGE, integrationBridge, newTransaction, noopQos, type Ovs, VENDOR } from './ovs/database.ts';
 
 /**
@@ -99,4 +101,20 @@ export function bootstrapTransaction(
     transaction.insert('QoS', { type: 'linux-noop', external_ids: new Map([['vendor', VENDOR]]) });
   }
   return needed ? transaction.comment(`ovenbird agent of ${config.nodeName}: bootstrap`) : undefined;
+}
+
+/**
+ * The address of this node's tunnels: the configured one, else the Node's first InternalIP.
+ * @param node undefined while it has not been read
+ * @throws AgentError `try-again` while there is none
+ */
+export function tunnelAddress(config: Pick<AgentConfig, 'encapIp' | 'nodeName'>, node: Node | undefined): string {
+  const address = config.encapIp ?? node?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+  if (address !== undefined) return address;
+  throw new AgentError(
+    'try-again',
+    node === undefined
+      ? `the Node ${config.nodeName} has not been read yet: is the API server up, and does the Node exist?`
+      : `the Node ${config.nodeName} has no InternalIP; set encapIp in the configuration`,
+  );
 }

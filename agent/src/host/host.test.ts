@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { LinkState } from '../netlink/state.ts';
 import type { NodeNetwork } from '../networks.ts';
 import { acceptCommands, droppingChains, isIptablesForward } from './forward.ts';
 import { dropsForwarded } from './forward-legacy.ts';
-import { concernsUnderlay, geneveOverhead, type LinkState, underlayOf } from './link.ts';
+import { concernsUnderlay, geneveOverhead, underlayOf } from './link.ts';
 import { natRuleset } from './nat.ts';
 import { hostPortCommands } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
@@ -17,8 +18,8 @@ describe('MTU', () => {
     const link = (ifname: string, mtu: number, local: string): LinkState => ({
       ifname,
       mtu,
-      flags: [],
-      addr_info: [{ family: 'inet', local, prefixlen: 24 }],
+      up: false,
+      addresses: [{ family: 'inet', local, prefixlen: 24 }],
     });
     const links = [link('lo', 65_536, '127.0.0.1'), link('eth0', 1500, '10.0.0.1'), link('eth1', 9000, 'fd00::1')];
     expect(underlayOf(links, '10.0.0.1').ifname).toBe('eth0');
@@ -118,17 +119,17 @@ describe('ovn0', () => {
   const right: LinkState = {
     ifname: 'ovn0',
     mtu: 1442,
-    flags: ['UP'],
-    addr_info: [
+    up: true,
+    addresses: [
       { family: 'inet', local: '100.64.0.2', prefixlen: 16 },
       { family: 'inet6', local: 'fd00:100:64::2', prefixlen: 112 },
       { family: 'inet6', local: 'fe80::1', prefixlen: 64 },
     ],
   };
-  const routes = wanted.map(({ cidr, gateway }) => ({ dst: cidr, gateway }));
+  const routes = wanted.map(({ cidr, gateway }) => ({ dst: cidr, gateway, byKernel: false }));
 
   test('a new link gets everything', () => {
-    expect(hostPortCommands({ ...right, flags: [], addr_info: [] }, [], node, wanted)).toEqual([
+    expect(hostPortCommands({ ...right, up: false, addresses: [] }, [], node, wanted)).toEqual([
       'address add 100.64.0.2/16 dev ovn0',
       'address add fd00:100:64::2/112 dev ovn0 nodad',
       'link set dev ovn0 up',
@@ -138,18 +139,18 @@ describe('ovn0', () => {
   });
 
   test('a right link gets nothing, and routes of the kernel stay', () => {
-    const kernel = { dst: '100.64.0.0/16', protocol: 'kernel' };
+    const kernel = { dst: '100.64.0.0/16', byKernel: true };
     expect(hostPortCommands(right, [...routes, kernel], node, wanted)).toEqual([]);
   });
 
   test('what is not wanted goes', () => {
     const old: LinkState = {
       ...right,
-      addr_info: [...(right.addr_info ?? []), { family: 'inet', local: '100.64.0.9', prefixlen: 16 }],
+      addresses: [...right.addresses, { family: 'inet', local: '100.64.0.9', prefixlen: 16 }],
     };
     const moved = [
-      { dst: '10.16.0.0/16', gateway: '100.64.9.9' },
-      { dst: '10.99.0.0/16', gateway: '100.64.0.1' },
+      { dst: '10.16.0.0/16', gateway: '100.64.9.9', byKernel: false },
+      { dst: '10.99.0.0/16', gateway: '100.64.0.1', byKernel: false },
     ];
     expect(hostPortCommands(old, moved, node, wanted)).toEqual([
       'address delete 100.64.0.9/16 dev ovn0',

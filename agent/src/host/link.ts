@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { AgentError } from '../error.ts';
 import { deleteLinkRequest } from '../netlink/route.ts';
 import { failure, hostSocket } from '../netlink/socket.ts';
-import { run } from './run.ts';
+import { type LinkState, readLinks } from '../netlink/state.ts';
 
 /**
  * Whether this network namespace has a link of that name. /proc/sys/net follows the reader's namespace; /sys/class/net
@@ -22,24 +22,8 @@ export async function deleteLink(name: string): Promise<void> {
   if (reply !== undefined && reply.errno !== 0 && linkExists(name)) throw failure(request, reply);
 }
 
-/** One link as `ip -json` prints it (ip-address(8), ip-link(8)), the fields we read. */
-export interface LinkState {
-  readonly ifname: string;
-  readonly mtu: number;
-  readonly flags: readonly string[];
-  readonly address?: string;
-  /** Only in the output of `ip link show`. */
-  readonly ifalias?: string;
-  readonly addr_info?: readonly { readonly family: string; readonly local?: string; readonly prefixlen?: number }[];
-}
-
-/**
- * Links of this namespace.
- * @param what `address`: with their addresses; `link`: with their aliases
- */
-export async function listLinks(what: 'address' | 'link'): Promise<readonly LinkState[]> {
-  return JSON.parse(await run('ip', ['-json', what, 'show'])) as LinkState[];
-}
+/** Links of this namespace, with their addresses. @throws AgentError `host-command` */
+export const listLinks = (): Promise<readonly LinkState[]> => readLinks(hostSocket());
 
 /**
  * Bytes that Geneve adds to an inner IP packet, so that the outer packet still fits the underlay:
@@ -59,7 +43,7 @@ export function underlayOf(links: readonly LinkState[], encapIp: string): LinkSt
   if (!isIPv4(encapIp) && !isIPv6(encapIp)) {
     throw new AgentError('invalid-config', `encapIp "${encapIp}" is not an IP address`);
   }
-  const underlay = links.find((link) => link.addr_info?.some((address) => address.local === encapIp));
+  const underlay = links.find((link) => link.addresses.some((address) => address.local === encapIp));
   if (underlay === undefined) {
     throw new AgentError(
       'invalid-config',

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
+import { hostSocket } from '../netlink/socket.ts';
+import { type LinkState, type RouteState, readLink } from '../netlink/state.ts';
 import type { HostRoute, NodeNetwork } from '../networks.ts';
 import { integrationBridge, interfaceNamed, newTransaction, type Ovs, VENDOR } from '../ovs/database.ts';
-import type { LinkState } from './link.ts';
 import { run } from './run.ts';
 
 /** The node's own port in the overlay. */
@@ -46,13 +47,6 @@ export function hostPortTransaction(ovs: Ovs, node: NodeNetwork, mtu: number): T
   return needed ? transaction.comment('ovenbird: mend ovn0') : undefined;
 }
 
-/** A route as `ip -json route show` prints it. */
-export interface RouteState {
-  readonly dst: string;
-  readonly gateway?: string;
-  readonly protocol?: string;
-}
-
 /**
  * `ip -batch` lines that bring `ovn0` to what is wanted; empty when it is that. Routes of the kernel (`proto kernel`) and
  * link-local addresses are left alone, everything else on `ovn0` is ours.
@@ -66,19 +60,17 @@ export function hostPortCommands(
   const lines: string[] = [];
   const addresses = new Set(node.addresses.map(({ address, prefix }) => `${address}/${prefix}`));
   const present = new Set(
-    (link.addr_info ?? [])
-      .filter(({ local }) => local !== undefined && !local.startsWith('fe80:'))
-      .map(({ local, prefixlen }) => `${local ?? ''}/${prefixlen ?? 0}`),
+    link.addresses
+      .filter(({ local }) => !local.startsWith('fe80:'))
+      .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
   );
   for (const old of present) if (!addresses.has(old)) lines.push(`address delete ${old} dev ${HOST_PORT}`);
   for (const address of addresses) {
     if (!present.has(address))
       lines.push(`address add ${address} dev ${HOST_PORT}${isIPv6(address.split('/')[0] ?? '') ? ' nodad' : ''}`);
   }
-  if (!link.flags.includes('UP')) lines.push(`link set dev ${HOST_PORT} up`);
-  const gateways = new Map(
-    routes.filter(({ protocol }) => protocol !== 'kernel').map((route) => [route.dst, route.gateway]),
-  );
+  if (!link.up) lines.push(`link set dev ${HOST_PORT} up`);
+  const gateways = new Map(routes.filter(({ byKernel }) => !byKernel).map((route) => [route.dst, route.gateway]));
   const cidrs = new Set(wanted.map(({ cidr }) => cidr));
   for (const old of gateways.keys()) if (!cidrs.has(old)) lines.push(`route delete ${old} dev ${HOST_PORT}`);
   for (const { cidr, gateway } of wanted) {
@@ -87,20 +79,11 @@ export function hostPortCommands(
   return lines;
 }
 
-async function showRoutes(family: '-4' | '-6'): Promise<readonly RouteState[]> {
-  const text = await run('ip', ['-json', family, 'route', 'show', 'dev', HOST_PORT]);
-  return text.trim() === '' ? [] : (JSON.parse(text) as RouteState[]);
-}
-
 /** Brings addresses and routes of `ovn0` to what is wanted. The link must exist. Returns what it had to do. */
 export async function configureHostPort(node: NodeNetwork, wanted: readonly HostRoute[]): Promise<readonly string[]> {
-  const [link] = JSON.parse(await run('ip', ['-json', 'address', 'show', 'dev', HOST_PORT])) as LinkState[];
+  const link = await readLink(hostSocket(), HOST_PORT);
   if (link === undefined) throw new Error(`the link ${HOST_PORT} does not exist yet`);
-  const routes = [
-    ...(await showRoutes('-4')),
-    ...(link.addr_info?.some(({ family }) => family === 'inet6') === true ? await showRoutes('-6') : []),
-  ];
-  const lines = hostPortCommands(link, routes, node, wanted);
+  const lines = hostPortCommands(link, link.routes, node, wanted);
   if (lines.length > 0) await run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
   return lines;
 }

@@ -5,8 +5,6 @@ import { AgentError } from '../error.ts';
 export interface RunOptions {
   /** Text for standard input (default: empty). */
   readonly input?: string;
-  /** Open file descriptors the program inherits as 3, 4 ... (a network namespace kept open, see pod/netns.ts). */
-  readonly fds?: readonly number[];
   /** Aborting kills the program. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds after which a hanging program is killed (default 20 s: none of ours takes more than some ms). */
@@ -29,11 +27,11 @@ export function runRaw(file: string, args: readonly string[], options: RunOption
   return new Promise((resolve, reject) => {
     const timeout = AbortSignal.timeout(options.timeoutMs ?? 20_000);
     const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
-    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe', ...(options.fds ?? [])], signal });
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], signal });
     let stdout = '';
     let stderr = '';
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     child.on('error', (cause) => {
       reject(new AgentError('host-command', `cannot run ${file} ${args.join(' ')}: ${cause.message}`, { cause }));
     });
@@ -41,8 +39,8 @@ export function runRaw(file: string, args: readonly string[], options: RunOption
       resolve({ status: status ?? -1, stdout, stderr });
     });
     // A program that ends before reading its input breaks the pipe; its exit status says more than EPIPE would.
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(options.input ?? '');
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.input ?? '');
   });
 }
 

@@ -11,6 +11,8 @@ export interface NetlinkRequest {
   readonly body: Buffer;
   /** The same in the words of ip(8), for messages. */
   readonly what: string;
+  /** Asks for all objects (NLM_F_DUMP): goes alone. */
+  readonly dump?: true;
 }
 
 /** The answer to one request. */
@@ -19,13 +21,14 @@ export interface NetlinkReply {
   readonly errno: number;
   /** What the kernel says about a failure (NLMSGERR_ATTR_MSG), if anything. */
   readonly text: string | undefined;
-  /** Body of the object asked for. */
-  readonly body: Buffer | undefined;
+  /** Bodies of the objects asked for. */
+  readonly objects: readonly Buffer[];
 }
 
 const HEADER = 16;
-const FLAGS = { request: 0x01, ack: 0x04, capped: 0x100, ackTlvs: 0x200 } as const;
+const FLAGS = { request: 0x01, ack: 0x04, dump: 0x300, capped: 0x100, ackTlvs: 0x200 } as const;
 const TYPE_ERROR = 2;
+const TYPE_DONE = 3;
 const ERROR_ATTRIBUTE_MESSAGE = 1;
 
 const aligned = (length: number): number => (length + 3) & ~3;
@@ -53,11 +56,11 @@ export const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 /** Requests as one datagram; the n-th one gets the sequence number `first` + n. */
 export function encodeRequests(requests: readonly NetlinkRequest[], first: number): Buffer {
   return Buffer.concat(
-    requests.map(({ type, flags = 0, body }, index) => {
+    requests.map(({ type, flags = 0, body, dump }, index) => {
       const bytes = Buffer.alloc(aligned(HEADER + body.length));
       bytes.writeUInt32LE(HEADER + body.length, 0);
       bytes.writeUInt16LE(type, 4);
-      bytes.writeUInt16LE(FLAGS.request | FLAGS.ack | flags, 6);
+      bytes.writeUInt16LE(FLAGS.request | FLAGS.ack | (dump === true ? FLAGS.dump : flags), 6);
       bytes.writeUInt32LE((first + index) >>> 0, 8);
       body.copy(bytes, HEADER);
       return bytes;
@@ -68,7 +71,7 @@ export function encodeRequests(requests: readonly NetlinkRequest[], first: numbe
 /** What is in a datagram from the kernel. */
 export interface NetlinkAnswer {
   readonly sequence: number;
-  /** Absent for an object, which an acknowledgement follows. */
+  /** Absent for an object, which an acknowledgement or the end of the dump follows. */
   readonly errno?: number;
   readonly text?: string;
   readonly body?: Buffer;
@@ -82,7 +85,9 @@ export function decodeAnswers(datagram: Buffer): readonly NetlinkAnswer[] {
     if (length < HEADER || at + length > datagram.length) throw new RangeError(`netlink message of ${length} bytes`);
     const sequence = datagram.readUInt32LE(at + 8);
     const body = datagram.subarray(at + HEADER, at + length);
-    if (datagram.readUInt16LE(at + 4) === TYPE_ERROR) {
+    const type = datagram.readUInt16LE(at + 4);
+    if (type === TYPE_DONE) answers.push({ sequence, errno: body.length < 4 ? 0 : Math.abs(body.readInt32LE(0)) });
+    else if (type === TYPE_ERROR) {
       const said = errorText(body, datagram.readUInt16LE(at + 6));
       answers.push({ sequence, errno: Math.abs(body.readInt32LE(0)), ...(said === undefined ? {} : { text: said }) });
     } else answers.push({ sequence, body: Buffer.from(body) });

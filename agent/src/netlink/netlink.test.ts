@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { attribute, attributes, decodeAnswers, encodeRequests, type NetlinkRequest, text, u32 } from './message.ts';
-import { addAddress, addRoute, addVeth, deleteLinkRequest, linkIndex, nameAndRaise, raise } from './route.ts';
+import {
+  addAddress,
+  addRoute,
+  addVeth,
+  deleteLinkRequest,
+  linkIndex,
+  nameAndRaise,
+  raise,
+  replaceRoute,
+  setMtu,
+} from './route.ts';
 
 const hex = (bytes: Buffer | undefined): string => bytes?.toString('hex') ?? '';
 
@@ -33,6 +43,13 @@ describe('the same bytes as ip(8)', () => {
       0x600,
       '0a000000fe0300010400000014000500fd0000100016000000000000000000010800040003000000',
     ],
+    [
+      replaceRoute(3, 'v0', 'default', '10.16.0.1'),
+      0x18,
+      0x500,
+      '02000000fe03000104000000080005000a1000010800040003000000',
+    ],
+    [setMtu(3, 'v0', 1300), 0x10, 0, '000000000300000000000000000000000800040014050000'],
   ])('%o', (request, type, flags, body) => {
     expect({ type: request.type, flags: request.flags ?? 0, body: hex(request.body) }).toEqual({ type, flags, body });
   });

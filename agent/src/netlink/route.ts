@@ -5,7 +5,7 @@ import { attribute, type NetlinkRequest, text, u32 } from './message.ts';
 /** Requests of rtnetlink(7) about links, addresses and routes: as many of their parts as pods need. */
 
 const TYPE = { newLink: 16, delLink: 17, getLink: 18, newAddress: 20, newRoute: 24 } as const;
-const CREATE = { exclusive: 0x200, create: 0x400 } as const;
+const CREATE = { replace: 0x100, exclusive: 0x200, create: 0x400 } as const;
 const AF = { unspec: 0, inet: 2, inet6: 10 } as const;
 const IFF_UP = 1;
 /** if_link.h */
@@ -85,6 +85,12 @@ export function raise(index: number, name: string): NetlinkRequest {
   return { type: TYPE.newLink, body: linkHeader(index, IFF_UP), what: `ip link set dev ${name} up` };
 }
 
+/** `ip link set dev NAME mtu BYTES` */
+export function setMtu(index: number, name: string, mtu: number): NetlinkRequest {
+  const body = Buffer.concat([linkHeader(index), attribute(IFLA.mtu, u32(mtu))]);
+  return { type: TYPE.newLink, body, what: `ip link set dev ${name} mtu ${mtu}` };
+}
+
 /** `ip link delete dev NAME` */
 export function deleteLinkRequest(name: string): NetlinkRequest {
   const body = Buffer.concat([linkHeader(0), attribute(IFLA.ifname, text(name))]);
@@ -97,7 +103,7 @@ export function getLink(name: string): NetlinkRequest {
   return { type: TYPE.getLink, body, what: `ip link show dev ${name}` };
 }
 
-/** Index of a link, of the body of the answer to {@link getLink}. */
+/** Index of a link, of the object in the answer to {@link getLink}. */
 export const linkIndex = (body: Buffer): number => body.readInt32LE(4);
 
 /** `ip address add ADDRESS/PREFIX dev NAME`; of IPv6 without duplicate detection. @param link index */
@@ -120,6 +126,21 @@ export function addAddress(link: number, name: string, address: string, prefix: 
 
 /** `ip route add DESTINATION via GATEWAY dev NAME onlink`. @param destination CIDR or `default` @param link index */
 export function addRoute(link: number, name: string, destination: string, gateway: string): NetlinkRequest {
+  return routeRequest('add', link, name, destination, gateway);
+}
+
+/** The same with `replace`: a route to this destination that is there already leads to this gateway afterwards. */
+export function replaceRoute(link: number, name: string, destination: string, gateway: string): NetlinkRequest {
+  return routeRequest('replace', link, name, destination, gateway);
+}
+
+function routeRequest(
+  verb: 'add' | 'replace',
+  link: number,
+  name: string,
+  destination: string,
+  gateway: string,
+): NetlinkRequest {
   const [network = '', length = ''] = destination === 'default' ? ['', '0'] : destination.split('/');
   const v6 = isIPv6(gateway);
   // struct rtmsg
@@ -138,8 +159,8 @@ export function addRoute(link: number, name: string, destination: string, gatewa
   ];
   return {
     type: TYPE.newRoute,
-    flags: CREATE.create | CREATE.exclusive,
+    flags: CREATE.create | (verb === 'add' ? CREATE.exclusive : CREATE.replace),
     body: Buffer.concat(body),
-    what: `ip route add ${destination} via ${gateway} dev ${name} onlink`,
+    what: `ip route ${verb} ${destination} via ${gateway} dev ${name} onlink`,
   };
 }

@@ -3,12 +3,13 @@ import { getSystemErrorMessage } from 'node:util';
 import { AgentError } from '../error.ts';
 import { addressOf, close, ioctl, type Outcome, recv, send, setns, setsockopt, socket } from './libc.ts';
 import { decodeAnswers, encodeRequests, type NetlinkReply, type NetlinkRequest } from './message.ts';
+import { getLink, linkIndex } from './route.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const NETLINK_ROUTE = 0;
 const SOL_NETLINK = 270;
-const NETLINK_OPTIONS = { capAck: 10, extAck: 11 } as const;
+const NETLINK_OPTIONS = { capAck: 10, extAck: 11, getStrictCheck: 12 } as const;
 const CLONE_NEWNET = 0x4000_0000;
 const MSG_DONTWAIT = 0x40;
 /** Requests in one datagram: their acknowledgements have to fit into the socket's receive buffer (socket(7), rmem_default). */
@@ -97,11 +98,26 @@ export class RouteSocket implements Disposable {
     return replies;
   }
 
+  /** Index of a link. @throws AgentError `host-command` when there is none of that name */
+  async indexOf(name: string): Promise<number> {
+    const [reply] = await this.run([getLink(name)]);
+    const body = reply?.objects[0];
+    if (body === undefined) throw new AgentError('host-command', `the kernel does not show the link ${name}`);
+    return linkIndex(body);
+  }
+
+  /** Bodies of all objects that a request asks for. @throws AgentError `host-command` */
+  async dump(request: NetlinkRequest): Promise<readonly Buffer[]> {
+    const [reply] = await this.run([request]);
+    return reply?.objects ?? [];
+  }
+
   async #flush(): Promise<void> {
     const batch: Waiting[] = [];
     let count = 0;
     for (const one of this.#waiting) {
-      if (batch.length > 0 && count + one.requests.length > MOST_REQUESTS) break;
+      const alone = [...batch, one].some(({ requests }) => requests.some(({ dump }) => dump === true));
+      if (batch.length > 0 && (alone || count + one.requests.length > MOST_REQUESTS)) break;
       batch.push(one);
       count += one.requests.length;
     }
@@ -126,15 +142,15 @@ export class RouteSocket implements Disposable {
     const datagram = encodeRequests(requests, first);
     must(await send(this.#fd, datagram, datagram.length, 0), 'cannot send to the kernel (netlink)');
     const replies = new Map<number, NetlinkReply>();
-    const bodies = new Map<number, Buffer>();
+    const objects = new Map<number, Buffer[]>();
     while (replies.size < requests.length) {
-      // The answers are there: the kernel wrote them while it was sent to.
+      // The answers are there: the kernel wrote them while it was sent to, and the next part of a dump while one was received.
       const size = must(recv(this.#fd, incoming, incoming.length, MSG_DONTWAIT), 'no answer of the kernel (netlink)');
       for (const { sequence, errno, text, body } of decodeAnswers(incoming.subarray(0, size))) {
         // Answers to an exchange that was given up are none of ours.
         if (sequence < first || sequence >= first + requests.length) continue;
-        if (body !== undefined) bodies.set(sequence, body);
-        else if (errno !== undefined) replies.set(sequence, { errno, text, body: bodies.get(sequence) });
+        if (body !== undefined) objects.set(sequence, [...(objects.get(sequence) ?? []), body]);
+        else if (errno !== undefined) replies.set(sequence, { errno, text, objects: objects.get(sequence) ?? [] });
       }
     }
     return requests.map((_, index) => replies.get(first + index) as NetlinkReply);

@@ -56,7 +56,7 @@ async function connect(
   // Both have to be over before anything is undone.
   const configure = async (): Promise<void> => {
     await configurePodEnd(plan, netns);
-    await limitBandwidth(plan, netns, request.config.runtimeConfig?.bandwidth, signal);
+    await limitBandwidth(plan, netns, request.config.runtimeConfig?.bandwidth);
   };
   const outcomes = await Promise.allSettled([bind(), configure()]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

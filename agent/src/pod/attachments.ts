@@ -115,13 +115,13 @@ export class Attachments {
     }
   }
 
-  /** Points the routes of running pods at the gateways that are announced now. @throws AgentError the failures together */
+  /** Points the routes of running containers at the gateways that are announced now. @throws AgentError the failures together */
   async followGateways(signal: AbortSignal): Promise<void> {
     const failures: string[] = [];
     for (const moved of movedGateways(this.#context)) {
       await this.#lock
         .run(moved.hostName, () => followGateway(this.#context, moved, signal))
-        .catch((error: unknown) => failures.push(`${moved.pod.namespace}/${moved.pod.name}: ${textOf(error)}`));
+        .catch((error: unknown) => failures.push(`${moved.now.label}: ${textOf(error)}`));
     }
     report(failures);
   }

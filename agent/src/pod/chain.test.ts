@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { limitCommand } from './bandwidth.ts';
+import { bucketOf } from './bandwidth.ts';
 import { previousResult } from './previous-result.ts';
 import { appendResult } from './result.ts';
 import { runtimeConfig } from './runtime-config.ts';
@@ -73,21 +73,18 @@ describe('prevResult', () => {
 });
 
 describe('bandwidth', () => {
-  const burstOf = (rate: number, burst?: number): number =>
-    Number(/burst (\d+)/.exec(limitCommand('eth0', rate, burst, 1442)?.join(' ') ?? '')?.[1]);
+  const burstOf = (rate: number, burst?: number): number => bucketOf(rate, burst, 1442)?.burst ?? 0;
 
   test('no rate, no limit', () => {
-    expect(limitCommand('eth0', undefined, 8000, 1442)).toBeUndefined();
-    expect(limitCommand('eth0', 0, 8000, 1442)).toBeUndefined();
+    expect(bucketOf(undefined, 8000, 1442)).toBeUndefined();
+    expect(bucketOf(0, 8000, 1442)).toBeUndefined();
   });
 
-  test('rate in bits per second, bucket in bytes', () => {
-    expect(limitCommand('eth0', 10_000_000, 800_000, 1442)?.join(' ')).toBe(
-      'qdisc replace dev eth0 root tbf rate 10000000bit burst 100000 latency 25ms',
-    );
+  test('asked for in bits, counted in bytes, with a queue of 25 ms behind it', () => {
+    expect(bucketOf(10_000_000, 800_000, 1442)).toEqual({ rate: 1_250_000, burst: 100_000, limit: 131_250 });
   });
 
-  test('the bucket: half a second by default, two packets and 4 ms at least, and what tc can count at most', () => {
+  test('the bucket: half a second by default, two packets and 4 ms at least, and what the kernel can count at most', () => {
     expect(burstOf(8_000_000)).toBe(500_000);
     expect(burstOf(8_000_000, 4_294_967_295)).toBe(500_000);
     expect(burstOf(8_000_000, 8)).toBe(4000);

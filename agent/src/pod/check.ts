@@ -1,26 +1,15 @@
-import { isIPv6 } from 'node:net';
 import { AgentError } from '../error.ts';
-import { type LinkState, linkExists } from '../host/link.ts';
-import { run, runRaw } from '../host/run.ts';
+import { linkExists } from '../host/link.ts';
+import { hostSocket, RouteSocket } from '../netlink/socket.ts';
+import { isUp, readLink } from '../netlink/state.ts';
 import { interfaceNamed } from '../ovs/database.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf } from './interface-row.ts';
-import { INHERITED_NETNS, openNetns, type PodNetns } from './netns.ts';
+import { openNetns, type PodNetns } from './netns.ts';
 import { type PreviousResult, previousResult } from './previous-result.ts';
 import { type CniRequest, isIpam } from './request.ts';
 import { resolve } from './resolve.ts';
 import type { VethPlan } from './veth.ts';
-
-interface RouteState {
-  readonly dst: string;
-  readonly gateway?: string;
-  readonly dev?: string;
-}
-
-async function inPod<T>(netns: PodNetns, args: readonly string[]): Promise<readonly T[]> {
-  const result = await runRaw('nsenter', [`--net=${INHERITED_NETNS}`, 'ip', '-json', ...args], { fds: [netns.fd] });
-  return result.status === 0 && result.stdout.trim() !== '' ? (JSON.parse(result.stdout) as T[]) : [];
-}
 
 /**
  * What is wrong with the pod's end of the cable, or undefined. Additional addresses and routes are none of our business.
@@ -32,18 +21,18 @@ export async function podEndProblem(
   mac: string = plan.mac,
 ): Promise<string | undefined> {
   const { ifname } = plan;
-  const [link] = await inPod<LinkState>(netns, ['address', 'show', 'dev', ifname]);
+  using socket = new RouteSocket(netns.fd);
+  const link = await readLink(socket, ifname);
   if (link === undefined) return `${netns.path} has no interface ${ifname}`;
-  if (!link.flags.includes('UP')) return `${ifname} in ${netns.path} is down`;
+  if (!link.up) return `${ifname} in ${netns.path} is down`;
   if (link.address !== mac) return `${ifname} has the MAC ${link.address ?? 'none'} instead of ${mac}`;
   for (const { address, prefix, gateway } of plan.addresses) {
-    if (link.addr_info?.some((one) => one.local === address && one.prefixlen === prefix) !== true) {
+    if (!link.addresses.some((one) => one.local === address && one.prefixlen === prefix)) {
       return `${ifname} does not have the address ${address}/${prefix}`;
     }
     if (!plan.defaultRoute) continue;
-    const family = isIPv6(address) ? '-6' : '-4';
-    const routes = await inPod<RouteState>(netns, [family, 'route', 'show', 'default', 'dev', ifname]);
-    if (!routes.some((route) => route.gateway === gateway)) return `the default route via ${gateway} is missing`;
+    if (!link.routes.some((route) => route.dst === 'default' && route.gateway === gateway))
+      return `the default route via ${gateway} is missing`;
   }
   return undefined;
 }
@@ -83,8 +72,7 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
   if (row.ofport === undefined || row.ofport < 0)
     failed(`ovs-vswitchd has not opened ${plan.hostName}: ${row.error ?? ''}`);
   if (row.external_ids.get('ovn-installed') !== 'true') failed(`OVN has not installed the flows of ${plan.hostName}`);
-  const [hostEnd] = JSON.parse(await run('ip', ['-json', 'link', 'show', 'dev', plan.hostName])) as LinkState[];
-  if (hostEnd?.flags.includes('UP') !== true) failed(`the host's end ${plan.hostName} of its interface is down`);
+  if (!(await isUp(hostSocket(), plan.hostName))) failed(`the host's end ${plan.hostName} of its interface is down`);
   const problem = await podEndProblem(plan, netns, mac ?? plan.mac);
   if (problem !== undefined) failed(problem);
 }

@@ -50,7 +50,7 @@ export function invalidAttachments(
 
 /** Host ends of pairs that have no row: an agent died between creating the pair and connecting it. */
 export async function orphanLinks(ovs: Ovs): Promise<readonly string[]> {
-  const links = await listLinks('link');
+  const links = await listLinks();
   return links
     .filter(({ ifname, ifalias }) => ifalias === LINK_ALIAS && /^h[0-9a-f]{12}$/.test(ifname))
     .map(({ ifname }) => ifname)

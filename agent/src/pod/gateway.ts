@@ -1,63 +1,78 @@
-import { run } from '../host/run.ts';
+import type { InterfaceRow } from '../ovs/database.ts';
 import { commit, interfaceNamed, newTransaction } from '../ovs/database.ts';
-import { type Announcement, readAnnouncement } from './announcement.ts';
+import type { Announcement } from './announcement.ts';
+import { readContainer } from './containers.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf, gatewaysOf, podInterfaces } from './interface-row.ts';
-import { podPortName } from './interfaces.ts';
-import { INHERITED_NETNS, openNetns } from './netns.ts';
-import { replaceRoutes } from './veth.ts';
+import { openNetns } from './netns.ts';
+import { announcedPort } from './resolve.ts';
+import { redirectRoutes } from './veth.ts';
 
-/** A pod whose default routes lead to where its Subnet's gateway was before. */
+/** An interface whose routes lead to where its Subnet's gateway was before. */
 export interface MovedGateway {
-  /** Host end of its interface. */
+  /** Host end of the interface. */
   readonly hostName: string;
-  readonly pod: Announcement;
+  /** What is announced now. */
+  readonly now: Announcement;
 }
 
-/** Pods of this node whose announced gateways are not those that their routes lead to. No child process, no I/O. */
-export function movedGateways({ ovs, pods }: Pick<PodContext, 'ovs' | 'pods'>): readonly MovedGateway[] {
-  return podInterfaces(ovs).flatMap((row) => {
+type Source = Pick<PodContext, 'ovs' | 'pods'> & { readonly containers: Pick<PodContext['containers'], 'objects'> };
+
+/** What is announced now of an interface that was attached; undefined when nothing is, or it cannot be read. */
+function announcedNow({ pods, containers }: Source, { external_ids: ids }: InterfaceRow): Announcement | undefined {
+  const object = ids.get('ip_object');
+  try {
+    if (object !== undefined) {
+      const record = containers.objects.get(object);
+      const found = record === undefined ? undefined : readContainer(record);
+      // ADD decided it.
+      return found && { ...found, defaultRoute: ids.get('default_route') !== 'false' };
+    }
+    const pod = pods.get(`${ids.get('pod_namespace') ?? ''}/${ids.get('pod_name') ?? ''}`);
+    return pod === undefined ? undefined : announcedPort(pod, ids.get('iface-id') ?? '');
+  } catch {
+    // What the controller writes next may be readable; an ADD would say what is wrong.
+    return undefined;
+  }
+}
+
+/** Interfaces of this node whose announced gateways are not those that their routes lead to. No I/O. */
+export function movedGateways(source: Source): readonly MovedGateway[] {
+  return podInterfaces(source.ovs).flatMap((row) => {
     const ids = row.external_ids;
-    const object = pods.get(`${ids.get('pod_namespace') ?? ''}/${ids.get('pod_name') ?? ''}`);
-    const pod = object === undefined ? undefined : readAnnouncement(object);
-    if (pod === undefined || pod.uid !== ids.get('iface-id-ver')) return [];
-    if (ids.get('iface-id') !== podPortName(pod.namespace, pod.name) || ids.get('gateways') === gatewaysOf(pod))
-      return [];
-    return [{ hostName: row.name, pod }];
+    const now = announcedNow(source, row);
+    if (now === undefined || now.uid !== ids.get('iface-id-ver') || now.portName !== ids.get('iface-id')) return [];
+    return ids.get('gateways') === gatewaysOf(now) ? [] : [{ hostName: row.name, now }];
   });
 }
 
 /**
- * Points a running pod's routes at its Subnet's present gateways, and records that it did. The gateway stays reachable
+ * Points a running container's routes at its Subnet's present gateways, and records that it did. The gateway stays reachable
  * under its old address until then only as far as the kernel still knows its MAC, so this is done at once.
- * @throws AgentError `invalid-netns` when the pod's namespace is gone, `try-again`
+ * @throws AgentError `invalid-netns` when the namespace is gone, `try-again`, `host-command`
  */
 export async function followGateway(
   context: PodContext,
-  { hostName, pod }: MovedGateway,
+  { hostName, now }: MovedGateway,
   signal: AbortSignal,
 ): Promise<void> {
   const { ovs, config, log } = context;
   const row = interfaceNamed(ovs, hostName);
   const attachment = row === undefined ? undefined : attachmentOf(row);
   if (row === undefined || attachment === undefined) return;
-  const plan = vethPlan(context, pod, attachment.containerId, attachment.ifname);
+  const plan = vethPlan(context, now, attachment.containerId, attachment.ifname);
   await using netns = await openNetns(attachment.netns, config.netnsDirs);
-  await run('nsenter', [`--net=${INHERITED_NETNS}`, 'ip', '-batch', '-'], {
-    input: replaceRoutes(plan),
-    fds: [netns.fd],
-    signal,
-  });
-  const gateways = gatewaysOf(pod);
+  await redirectRoutes(plan, netns);
+  const gateways = gatewaysOf(now);
   await commit(
     ovs,
     () => {
       const transaction = newTransaction();
       transaction.mutate('Interface', row._uuid, 'external_ids', 'delete', ['gateways']);
       transaction.mutate('Interface', row._uuid, 'external_ids', 'insert', new Map([['gateways', gateways]]));
-      return transaction.comment(`ovenbird: gateway of ${pod.namespace}/${pod.name}`);
+      return transaction.comment(`ovenbird: gateway of ${now.label}`);
     },
     signal,
   );
-  log.info({ pod: `${pod.namespace}/${pod.name}`, gateways }, 'default routes follow the gateway of the Subnet');
+  log.info({ what: now.label, gateways }, 'routes follow the gateway of the Subnet');
 }

@@ -1,8 +1,9 @@
 import { listLinks } from '../host/link.ts';
-import { run } from '../host/run.ts';
+import { setMtu } from '../netlink/route.ts';
+import { hostSocket, RouteSocket } from '../netlink/socket.ts';
 import type { PodContext } from './context.ts';
 import { type Attachment, attachmentOf, podInterfaces } from './interface-row.ts';
-import { INHERITED_NETNS, openNetns } from './netns.ts';
+import { openNetns } from './netns.ts';
 
 /** An interface whose MTU is not what its Subnet, or the underlay, says now. */
 export interface WrongMtu {
@@ -14,7 +15,7 @@ export interface WrongMtu {
 
 /** Interfaces of this node with another MTU than a new one would get. */
 export async function wrongMtus({ ovs, mtuOf }: Pick<PodContext, 'ovs' | 'mtuOf'>): Promise<readonly WrongMtu[]> {
-  const links = new Map((await listLinks('link')).map(({ ifname, mtu }) => [ifname, mtu]));
+  const links = new Map((await listLinks()).map(({ ifname, mtu }) => [ifname, mtu]));
   return podInterfaces(ovs).flatMap((row) => {
     const attachment = attachmentOf(row);
     const subnet = row.external_ids.get('subnet');
@@ -37,9 +38,11 @@ export async function followMtu(
 ): Promise<void> {
   await using netns = await openNetns(attachment.netns, config.netnsDirs);
   const { ifname } = attachment;
-  const inside = ['ip', 'link', 'set', 'dev', ifname, 'mtu', String(mtu)];
-  await run('nsenter', [`--net=${INHERITED_NETNS}`, ...inside], { fds: [netns.fd], signal });
+  using inside = new RouteSocket(netns.fd);
+  await inside.run([setMtu(await inside.indexOf(ifname), ifname, mtu)]);
+  signal.throwIfAborted();
   // What is looked at: only when this has changed too is it done.
-  await run('ip', ['link', 'set', 'dev', hostName, 'mtu', String(mtu)], { signal });
+  const host = hostSocket();
+  await host.run([setMtu(await host.indexOf(hostName), hostName, mtu)]);
   log.info({ hostName, netns: attachment.netns, mtu }, 'MTU of a running pod changed');
 }

@@ -9,12 +9,9 @@ const NSFS_MAGIC = 0x6e736673;
 export interface PodNetns extends AsyncDisposable {
   /** As the runtime named it. */
   readonly path: string;
-  /** To hand to a child process as descriptor 3, which then names it `/proc/self/fd/3`. */
+  /** Open descriptor of it. */
   readonly fd: number;
 }
-
-/** How a child process that inherits {@link PodNetns.fd} as its first extra descriptor names the namespace. */
-export const INHERITED_NETNS = '/proc/self/fd/3';
 
 /**
  * Whether a path is one where runtimes keep namespaces: a direct child of a listed directory, or `/proc/<pid>/ns/net`

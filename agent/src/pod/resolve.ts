@@ -1,4 +1,4 @@
-import { parseMac } from '@ovenbird/crds';
+import { type PodInterface, parseMac } from '@ovenbird/crds';
 import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
 import { type Announcement, readAnnouncement } from './announcement.ts';
@@ -49,14 +49,33 @@ export function interfaceOf(pod: Pod, request: CniRequest): Announcement | undef
       `interface ${found.name} of ${first.label} ${ipam ? 'is a port of OVN' : 'is made by another plugin'} (provider ${found.provider}), and the network configuration says otherwise`,
     );
   }
+  return furtherInterface(first, found, { addresses, mac, subnet });
+}
+
+/** What is announced of a further interface. */
+function furtherInterface(
+  first: Announcement,
+  { name, port = '', defaultRoute }: PodInterface,
+  { addresses, mac, subnet }: Required<Pick<PodInterface, 'addresses' | 'mac' | 'subnet'>>,
+): Announcement {
   return {
     ...first,
-    label: `interface ${found.name} of ${first.label}`,
-    portName: found.port ?? '',
-    defaultRoute: found.defaultRoute === true,
+    label: `interface ${name} of ${first.label}`,
+    portName: port,
+    defaultRoute: defaultRoute === true,
     subnet,
     mac: parseMac(mac),
     addresses,
     routes: [],
   };
+}
+
+/** What is announced now of the pod's interface that has this port. @throws Error when it cannot be read */
+export function announcedPort(pod: Pod, portName: string): Announcement | undefined {
+  const first = readAnnouncement(pod);
+  if (first === undefined || first.portName === portName) return first;
+  const found = readInterfaces(pod.metadata.annotations ?? {}).find(({ port }) => port === portName);
+  if (found?.addresses === undefined || found.mac === undefined || found.subnet === undefined) return undefined;
+  const { addresses, mac, subnet } = found;
+  return furtherInterface(first, found, { addresses, mac, subnet });
 }

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
 import type { NetlinkRequest } from '../netlink/message.ts';
-import { addAddress, addRoute, addVeth, getLink, linkIndex, nameAndRaise, raise } from '../netlink/route.ts';
+import { addAddress, addRoute, addVeth, nameAndRaise, raise, replaceRoute } from '../netlink/route.ts';
 import { failure, hostSocket, RouteSocket } from '../netlink/socket.ts';
 import type { PodNetns } from './netns.ts';
 
@@ -82,12 +82,13 @@ function routesOf({ addresses, routes, defaultRoute }: RoutePlan): VethPlan['rou
   return [...(defaultRoute ? addresses : []).map(({ gateway }) => ({ dst: 'default', gateway })), ...routes];
 }
 
-/** `ip -batch` lines that point a pod's routes at its present gateways. */
-export function replaceRoutes(plan: RoutePlan): string {
-  const lines = routesOf(plan).map(
-    ({ dst, gateway }) => `route replace ${dst} via ${gateway} dev ${plan.ifname} onlink`,
-  );
-  return `${lines.join('\n')}\n`;
+/** Points a running pod's routes at its present gateways. @throws AgentError `host-command` */
+export async function redirectRoutes(plan: RoutePlan, netns: PodNetns): Promise<void> {
+  const routes = routesOf(plan);
+  if (routes.length === 0) return;
+  using socket = new RouteSocket(netns.fd);
+  const link = await socket.indexOf(plan.ifname);
+  await socket.run(routes.map(({ dst, gateway }) => replaceRoute(link, plan.ifname, dst, gateway)));
 }
 
 /**
@@ -115,8 +116,6 @@ export async function createVeth(plan: VethPlan, netns: PodNetns): Promise<void>
 /** Gives the pod end its addresses, brings it up and sets the default routes. */
 export async function configurePodEnd(plan: VethPlan, netns: PodNetns): Promise<void> {
   using socket = new RouteSocket(netns.fd);
-  const [found] = await socket.run([getLink(plan.ifname)]);
-  if (found?.body === undefined) throw new AgentError('host-command', `${netns.path} does not show ${plan.ifname}`);
-  await socket.run(podRequests(plan, linkIndex(found.body)));
+  await socket.run(podRequests(plan, await socket.indexOf(plan.ifname)));
   if (plan.disableOffload) await socket.disableOffload(plan.ifname);
 }

@@ -12,6 +12,7 @@ const reviewed: readonly RegExp[] = [
   /^waiting for the API server: is it up, and the kubeconfig right\?/,
   /^cni: the CNI client went away before ADD was done: undone, the runtime asks again$/,
   /^(Failed to create pod sandbox: .*|cni: )cannot look up pod \S+ at the API server, the runtime asks again; .*\?/,
+  /^(Failed to create pod sandbox: .*|cni: )the MTU of the underlay is not known yet, the runtime asks again; (the agent has just started$|the Node \S+ has not been read yet: is the API server up, and does the Node exist\?$)/,
   // A pod that goes while it comes needs nothing.
   /pod faults\/\S+ was deleted while it waited for its address$/,
   // Whose turn it is, is said.
