@@ -304,6 +304,13 @@ export class Brain {
     this.#tick.schedule();
   }
 
+  /**
+   * What we announced on these pods, and nothing else, changed: nothing follows from that, unless somebody else edited it.
+   */
+  announced(pods: readonly Key[]): void {
+    for (const key of pods) this.#publication.again('Pod', key);
+  }
+
   /** Whether the rows of this incarnation of a pod or node are in the database: nothing is announced before. */
   isPublished(owner: string, uid: string): boolean {
     return this.#publication.has(owner, uid);

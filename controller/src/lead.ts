@@ -261,6 +261,7 @@ export async function lead(options: LeadOptions): Promise<void> {
     inferred: (change) => brain.engine.inferred(change),
     // Until everything is listed nothing may be decided.
     changed: (kind, keys) => loaded && brain.changed(kind, keys),
+    announced: (pods) => loaded && brain.announced(pods),
     seenSubnet: (object) => board.seenSubnet(object),
     seenVpc: (object) => board.seenVpc(object),
     seenIpPool: (object) => board.seenIpPool(object),

@@ -63,6 +63,15 @@ describe('operations', () => {
     ]);
   });
 
+  test('an unread answer is left alone, and one that is an error is not', async () => {
+    const pods = client.resource(PODS);
+    expect(await pods.create(pod, { unread: true })).toBeUndefined();
+    expect(await pods.patch(ref, { metadata: { labels: { app: 'y' } } }, { unread: true })).toBeUndefined();
+    expect(await pods.get(ref)).toMatchObject({ metadata: { labels: { app: 'y' } } });
+    const wrong = pods.patch(ref, { metadata: { uid: 'uid-0' } }, { unread: true });
+    expect(await caught(wrong)).toMatchObject({ code: 'conflict' });
+  });
+
   test('a DELETE with options leaves its connection open', async () => {
     for (let i = 0; i < 10; i += 1) {
       await client.resource(PODS).create(pod);

@@ -28,6 +28,8 @@ export interface KubeRequest {
   readonly timeoutMs?: number | undefined;
   /** For error messages; default: method and path. */
   readonly subject?: RequestSubject | undefined;
+  /** Nobody reads the answer: `request` resolves to undefined without parsing it. */
+  readonly unread?: boolean | undefined;
 }
 
 /** Settings of a client. */
@@ -99,6 +101,7 @@ export class KubeClient {
    */
   async request<T>(request: KubeRequest): Promise<T> {
     const text = await this.requestText(request);
+    if (request.unread === true) return undefined as T;
     if (text === '')
       throw new KubeError('protocol', 'the API server sent an empty answer', { subject: subjectOf(request) });
     try {

@@ -32,6 +32,11 @@ export interface WriteOptions extends CallOptions {
   readonly dryRun?: boolean | undefined;
 }
 
+/** The server answers a write with the whole object: whoever has a watch need not parse it a second time. */
+export interface Unread {
+  readonly unread: true;
+}
+
 /** How a patch is meant (Kubernetes: "Update API objects in place using kubectl patch"). */
 export type PatchType = 'json' | 'merge' | 'strategic' | 'apply';
 
@@ -132,7 +137,9 @@ export class Resource<T extends KubeObject> {
   }
 
   /** Creates an object; its namespace is `metadata.namespace`. apiVersion and kind may be left out. */
-  async create(object: T, options: WriteOptions = {}): Promise<T> {
+  async create(object: T, options: WriteOptions & Unread): Promise<undefined>;
+  async create(object: T, options?: WriteOptions): Promise<T>;
+  async create(object: T, options: WriteOptions & Partial<Unread> = {}): Promise<T | undefined> {
     const { metadata } = object;
     return await this.#client.request<T>({
       method: 'POST',
@@ -140,6 +147,7 @@ export class Resource<T extends KubeObject> {
       query: writeQuery(options),
       body: this.#typed(object),
       subject: this.#subject('create', metadata),
+      unread: options.unread,
       ...call(options),
     });
   }
@@ -158,7 +166,9 @@ export class Resource<T extends KubeObject> {
    * Patches an object. `{ metadata: { uid } }` in a merge patch is a precondition: another incarnation of the name is
    * a `conflict`.
    */
-  async patch(ref: ObjectRef, patch: unknown, options: PatchOptions = {}): Promise<T> {
+  async patch(ref: ObjectRef, patch: unknown, options: PatchOptions & Unread): Promise<undefined>;
+  async patch(ref: ObjectRef, patch: unknown, options?: PatchOptions): Promise<T>;
+  async patch(ref: ObjectRef, patch: unknown, options: PatchOptions & Partial<Unread> = {}): Promise<T | undefined> {
     return await this.#patch(ref, undefined, patch, options);
   }
 
@@ -215,7 +225,12 @@ export class Resource<T extends KubeObject> {
     });
   }
 
-  async #patch(ref: ObjectRef, subresource: 'status' | undefined, body: unknown, options: PatchOptions): Promise<T> {
+  async #patch(
+    ref: ObjectRef,
+    subresource: 'status' | undefined,
+    body: unknown,
+    options: PatchOptions & Partial<Unread>,
+  ): Promise<T> {
     const type = options.type ?? 'merge';
     return await this.#client.request<T>({
       method: 'PATCH',
@@ -224,6 +239,7 @@ export class Resource<T extends KubeObject> {
       body,
       contentType: patchContentTypes[type],
       subject: this.#subject(subresource === undefined ? 'patch' : 'patch status of', ref),
+      unread: options.unread,
       ...call(options),
     });
   }

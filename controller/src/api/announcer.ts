@@ -127,8 +127,8 @@ export class Announcer {
     const ref = 'namespace' in object ? { namespace: object.namespace, name: object.name } : { name: object.name };
     const patch = { metadata: { uid: object.uid, annotations: { ...annotations, ...further?.unguarded } } };
     try {
-      if (isPod) await this.#pods.patch(ref, patch, { signal });
-      else await this.#nodes.patch(ref, patch, { signal });
+      if (isPod) await this.#pods.patch(ref, patch, { signal, unread: true });
+      else await this.#nodes.patch(ref, patch, { signal, unread: true });
     } catch (error) {
       // Gone, or another incarnation of the name: the watch brings it.
       if (error instanceof KubeError && (error.code === 'not-found' || error.code === 'conflict')) return;

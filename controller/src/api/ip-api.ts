@@ -8,7 +8,7 @@ export function ipApi(client: Requester, signal: AbortSignal): IpApi {
   const ips = new Resource<IP>(client, IPS);
   return {
     async create(object) {
-      await ips.create(object, { signal });
+      await ips.create(object, { signal, unread: true });
     },
     async update(object) {
       const { name, labels, annotations } = object.metadata;
@@ -21,7 +21,7 @@ export function ipApi(client: Requester, signal: AbortSignal): IpApi {
         spec: object.spec,
         status: object.status,
       };
-      await ips.patch({ name }, patch, { signal });
+      await ips.patch({ name }, patch, { signal, unread: true });
     },
     async remove(name, uid) {
       try {

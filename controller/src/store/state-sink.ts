@@ -14,6 +14,8 @@ export interface StateSinkOptions<K extends Kind> {
   readonly inferred: (change: () => void) => void;
   /** Called with the keys of each batch after they are in the state. */
   readonly changed: (keys: readonly Key[]) => void;
+  /** Likewise with those on which only what we announced changed. */
+  readonly announced: (keys: readonly Key[]) => void;
 }
 
 /** Puts what a reflector sees into the controller's state. */
@@ -44,12 +46,16 @@ export class StateSink<K extends Kind> implements ReflectorSink<Projected<K>> {
   }
 
   apply(events: readonly ObjectEvent<Projected<K>>[]): void {
-    const { state, kind, changed } = this.#options;
+    const { state, kind, changed, announced } = this.#options;
     const keys: Key[] = [];
+    const echoes: Key[] = [];
     for (const { type, object } of events) {
       const key = objectKey(object);
-      if (type === 'DELETED' ? state.delete(kind, key) : state.set(kind, key, object.slim)) keys.push(key);
+      const what = type === 'DELETED' ? state.delete(kind, key) && 'changed' : state.put(kind, key, object.slim);
+      if (what === 'changed') keys.push(key);
+      else if (what === 'announced') echoes.push(key);
     }
     if (keys.length > 0) changed(keys);
+    if (echoes.length > 0) announced(echoes);
   }
 }

@@ -98,12 +98,17 @@ export class State implements Reader {
 
   /** Puts an object; nothing happens when it equals what is there. Returns whether something changed. */
   set<K extends Kind>(kind: K, key: Key, object: Tables[K]): boolean {
+    return this.put(kind, key, object) !== 'same';
+  }
+
+  /** {@link set}, which tells a pod on which only what we announced changed (`announced`) from other changes. */
+  put<K extends Kind>(kind: K, key: Key, object: Tables[K]): 'same' | 'announced' | 'changed' {
     const table = this.#table(kind);
     const old = table.objects.get(key) as Tables[K] | undefined;
-    if (old !== undefined && isDeepStrictEqual(old, object)) return false;
+    if (old !== undefined && isDeepStrictEqual(old, object)) return 'same';
     const silent = old !== undefined && kind === 'Pod' && isAnnouncementOnly(old as Pod, object as Pod);
     this.#replace(kind, key, old, object, silent);
-    return true;
+    return silent ? 'announced' : 'changed';
   }
 
   delete(kind: Kind, key: Key): boolean {

@@ -68,6 +68,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   readonly inferred: (change: () => void) => void;
   readonly changed: (kind: WatchedKind, keys: readonly Key[]) => void;
+  /** Of these pods only what we announced changed. */
+  readonly announced: (pods: readonly Key[]) => void;
   /** Raw objects with a status of ours, as they arrive. */
   readonly seenSubnet: (object: Subnet) => void;
   readonly seenVpc: (object: Vpc) => void;
@@ -162,8 +164,9 @@ async function watch<T extends KubeObject, K extends WatchedKind>(
   await begin(options, kind, resource, project).synced;
 }
 
-function sinkOf<K extends WatchedKind>({ state, inferred, changed }: WatchOptions, kind: K): StateSink<K> {
-  return new StateSink({ state, kind, inferred, changed: (keys) => changed(kind, keys) });
+function sinkOf<K extends WatchedKind>(options: WatchOptions, kind: K): StateSink<K> {
+  const { state, inferred, changed, announced } = options;
+  return new StateSink({ state, kind, inferred, announced, changed: (keys) => changed(kind, keys) });
 }
 
 function begin<T extends KubeObject, K extends WatchedKind>(

@@ -230,9 +230,9 @@ export class CrashCluster {
       reply: () => {
         now.news.get(kind)?.shift();
         const object = this.objects.get(kind, key);
-        if (object === undefined) now.state.delete(kind, key);
-        else now.state.set(kind, key, object);
-        now.brain.changed(kind, [key]);
+        const what = object === undefined ? now.state.delete(kind, key) : now.state.put(kind, key, object);
+        if (what === 'announced') now.brain.announced([key]);
+        else now.brain.changed(kind, [key]);
       },
     };
   }
