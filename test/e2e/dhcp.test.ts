@@ -184,6 +184,28 @@ describe('DHCP, router advertisements, multicast', () => {
     expect(Object.fromEntries(six)).toMatchObject({ reason: 'BOUND6', new_ip6_address: await ip('six', true) });
   });
 
+  it('a client that policies let talk to nobody gets its addresses all the same', async () => {
+    const policy = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { namespace: ns, name: 'closed' },
+      spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
+    };
+    await lab.apply(policy);
+    await lab.waitFor(
+      'nobody reaches anybody',
+      async () =>
+        ((failed) => failed.length === 1 || 'not yet')(
+          await lab.pingMatrix([`${ns}/dual`], [(await ip('own')) ?? ''], 500),
+        ),
+      20_000,
+    );
+    const [four, six] = await Promise.all([lease4('dual'), lease6('third')]);
+    expect(four.get('ip')).toBe(await ip('dual'));
+    expect(six.get('new_ip6_address')).toBe(await ip('third', true));
+    await lab.delete([policy]);
+  });
+
   it('the kernel of a pod learns its router, and an address where the subnet says so', async () => {
     const router = async (name: string): Promise<string> =>
       await lab

@@ -45,6 +45,29 @@ it('connections are tracked in all subnets while some policy drops packets', asy
   expect(tracking()).toEqual([]);
 });
 
+it('DHCP clients reach their server, whatever policies drop', async () => {
+  const world = World.standard();
+  const dhcp = { v4: '', v6: '' };
+  world.set('Subnet', makeSubnet('marina', '10.50.0.0/24,fd00:10:50::/112', { dhcp }));
+  world.set(
+    'NetworkPolicy',
+    projectNetworkPolicy({ metadata: { namespace: 'default', name: 'np' }, spec: { podSelector: {} } }),
+  );
+  await world.settle();
+  const rows = world.sink.rows('ACL').filter(({ key }) => key.startsWith('dhcp_'));
+  expect(rows.map(({ owner, columns: { direction, priority, match } }) => [owner, direction, priority, match])).toEqual(
+    [
+      [
+        'Subnet/marina',
+        'from-lport',
+        31_000,
+        'ip4.dst == {255.255.255.255, 10.50.0.1} && udp.src == 68 && udp.dst == 67',
+      ],
+      ['Subnet/marina', 'from-lport', 31_000, 'ip6.dst == ff02::1:2 && udp.src == 546 && udp.dst == 547'],
+    ],
+  );
+});
+
 it('a logged entry names itself and shares the limit of its subnet', async () => {
   const world = World.standard();
   const entry = { direction: 'to-lport', priority: 5, match: 'ip4', action: 'drop' } as const;

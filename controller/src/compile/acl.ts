@@ -1,12 +1,14 @@
 import { ipFamily } from '@ovenbird/crds';
 import { familiesOf } from '../store/families.ts';
 import type { SubnetAcl, UsableSubnet } from '../store/model.ts';
+import { aclColumns } from './acl-columns.ts';
 import { aclPriority, aclTier } from './bands.ts';
 import { logColumns } from './log-meter.ts';
 import { aclName } from './names.ts';
 
 /** An ACL row's columns, with the natural key that keeps its UUID over edits. */
 export interface CompiledAcl extends Omit<SubnetAcl, 'log'>, Partial<ReturnType<typeof logColumns>> {
+  readonly options?: ReadonlyMap<string, string>;
   readonly key: string;
   /** Where OVN has tiers. */
   readonly tier: number;
@@ -27,6 +29,23 @@ export const trackingAcl = (subnet: string): CompiledAcl => ({
   match: '0',
   action: 'allow-related',
 });
+
+/** What pods ask the subnet's DHCP server, in each family: of the server and of all servers (RFC 2131 §4.1, RFC 8415 §7.1). */
+export function dhcpAcls(subnet: UsableSubnet): readonly CompiledAcl[] {
+  if (subnet.dhcp === undefined) return [];
+  return familiesOf(subnet).map(([family, { gateway }]) => ({
+    key: `dhcp_ip${family}`,
+    name: aclName('subnet', subnet.name, `dhcp_ip${family}`),
+    ...aclColumns.egress,
+    tier: aclTier.node,
+    priority: aclPriority.dhcp,
+    match:
+      family === 4
+        ? `ip4.dst == {255.255.255.255, ${gateway}} && udp.src == 68 && udp.dst == 67`
+        : 'ip6.dst == ff02::1:2 && udp.src == 546 && udp.dst == 547',
+    action: 'allow-related',
+  }));
+}
 
 /**
  * The ACLs of a subnet: what the user wrote in `acls`, `allowEWTraffic`, and the isolation of `private`.

@@ -8,6 +8,8 @@ import { MAX_QOS_RULES } from '@ovenbird/crds';
 export const aclPriority = {
   /** A node reaches its own pods whatever a policy says: kubelet probes, host-network peers. */
   nodeToPod: 31_000,
+  /** Questions of DHCP clients, where OVN itself answers them: without an address there is nothing to keep policies for. */
+  dhcp: 31_000,
   /** Nodes reach a private subnet. */
   nodeToPrivate: 3000,
   /** A rule of a NetworkPolicy. Above `private`, as in Kube-OVN: for pods under a policy, the policy alone decides. */
@@ -26,7 +28,7 @@ export const aclPriority = {
 
 /** Values of ACL.tier where OVN has it (0 to 3). An ACL that allows or drops ends the way through the tiers. */
 export const aclTier = {
-  /** Nodes to their own pods. */
+  /** Nodes to their own pods, DHCP. */
   node: 0,
   admin: 1,
   /** NetworkPolicies, `acls` of Subnets, nodes to private subnets. */

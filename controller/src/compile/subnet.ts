@@ -1,6 +1,6 @@
 import { isIpamOnly } from '../attachment/provider.ts';
 import { familiesOf } from '../store/families.ts';
-import { subnetAcls, trackingAcl } from './acl.ts';
+import { dhcpAcls, subnetAcls, trackingAcl } from './acl.ts';
 import type { CompileContext } from './context.ts';
 import { dhcpRows, multicastConfig, routerAdvertisement } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
@@ -59,9 +59,8 @@ export function subnetUnit(context: CompileContext): UnitDefinition {
       }
       // Nodes live in the default VPC only, and the nodes' own network takes no isolation rules.
       const join = vpc === context.defaultVpc ? reader.get('UsableSubnet', context.joinSubnet) : undefined;
-      const isolated = reader.list('Isolation').length > 0;
-      const acls =
-        name === context.joinSubnet ? [] : [...subnetAcls(subnet, join), ...(isolated ? [trackingAcl(name)] : [])];
+      const isolated = reader.list('Isolation').length > 0 ? [trackingAcl(name), ...dhcpAcls(subnet)] : [];
+      const acls = name === context.joinSubnet ? [] : [...subnetAcls(subnet, join), ...isolated];
       for (const { key, tier, ...acl } of acls) {
         rows.member(logicalSwitch, 'acls', rows.row('ACL', key, { ...acl, ...context.tier(tier) }, { rule: key }).uuid);
       }
