@@ -31,6 +31,33 @@ describe.each([
     );
   }, 120_000);
 
+  it('lead, by a Pass of Baseline, to what a private subnet says', async () => {
+    const { world } = new ClusterBoth(tiers);
+    world.set('Subnet', makeSubnet('vault', '10.80.0.0/24', { private: true, namespaces: ['y'] }));
+    world.set('Pod', makePod('x', 'client', 'node-1', { labels: { app: 'web' } }));
+    world.set('Pod', makePod('y', 'gold', 'node-1'));
+    const everybody = { namespaces: {} };
+    const web = { pods: { podSelector: { matchLabels: { app: 'web' } } } };
+    const put = (...actions: readonly string[]): void => {
+      const ingress = actions.map((action) => ({ action, from: [action === 'Deny' ? everybody : web] }));
+      const spec = { tier: 'Baseline', priority: 1, subject: everybody, ingress };
+      const object = { metadata: { name: 'p' }, spec } as ClusterPolicyObject;
+      world.set('ClusterNetworkPolicy', projectClusterPolicy('ClusterNetworkPolicy', object));
+    };
+    const reaches = async (): Promise<boolean> => {
+      await world.settle();
+      const [source = '', destination = ''] = ['x/client', 'y/gold'].map(
+        (key) => world.state.get('PodAddress', key)?.v4 ?? '',
+      );
+      expect(destination).toMatch(/^10\.80\.0\./);
+      return new CompiledPolicies(world.sink).allows('client.x', 'gold.y', { source, destination });
+    };
+    put('Pass', 'Deny');
+    expect(await reaches()).toBe(false);
+    put('Accept', 'Deny');
+    expect(await reaches()).toBe(true);
+  });
+
   it('keep VPCs with the same addresses apart', async () => {
     const { world } = new ClusterBoth(tiers);
     world.set('Vpc', makeVpc('island'));

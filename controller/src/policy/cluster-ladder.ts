@@ -4,7 +4,12 @@ import type { PolicyTier } from './cluster-model.ts';
 /** Where rules of cluster policies stand among all ACLs. */
 export interface Ladder {
   /** OVN has ACL tiers, and the action `pass`. */
-  readonly canPass: boolean;
+  readonly tiers: boolean;
+  /**
+   * Whether rules of a tier are written with the action `pass`. Not those of Baseline: its tier is OVN's last, and holds `private`
+   * and SecurityGroups behind it, which `pass` would leave out.
+   */
+  canPass(tier: PolicyTier): boolean;
   /** Priority of an ACL; undefined when there is no place. @param level 0 = the first rules of the policies of a priority */
   priority(tier: PolicyTier, priority: number | undefined, level: number): number | undefined;
   /** In words, what of this tier has a place. */
@@ -18,7 +23,8 @@ export function ladderOf(tiers: boolean): Ladder {
   const stepOf = (tier: PolicyTier, priority: number | undefined): LadderStep =>
     priority === undefined ? stepsOf(tier).last : stepsOf(tier).step;
   return {
-    canPass: tiers,
+    tiers,
+    canPass: (tier) => tiers && tier === 'Admin',
     priority(tier, priority, level) {
       const { highest, levels } = stepOf(tier, priority);
       const { priorities } = stepsOf(tier);

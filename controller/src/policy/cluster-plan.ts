@@ -60,8 +60,8 @@ export function planClusterPolicies(input: PlanInput): readonly ClusterPlan[] {
   });
 }
 
-const unfit = ({ canPass }: Ladder, message: string): NonNullable<ClusterPlan['unfit']> => ({
-  reason: canPass ? 'DoesNotFit' : 'NeedsNewerOVN',
+const unfit = ({ tiers }: Ladder, message: string): NonNullable<ClusterPlan['unfit']> => ({
+  reason: tiers ? 'DoesNotFit' : 'NeedsNewerOVN',
   message,
 });
 
@@ -103,7 +103,7 @@ class TierPlanner {
       let level = this.#levels.get(place) ?? -1;
       let last: string | undefined;
       for (const [index, rule] of policy[direction].entries()) {
-        const removed = rule.action === 'Pass' && !ladder.canPass;
+        const removed = rule.action === 'Pass' && !ladder.canPass(tier);
         if (!removed && rule.action !== last) {
           last = rule.action;
           level += 1;
