@@ -27,6 +27,11 @@ import { type RowArrivals, watchRows } from './row-arrivals.ts';
 const nodes = 10;
 const count = 500;
 const rounds = 7;
+/**
+ * The controller's lease outlives its being stopped for so long, in milliseconds; after 10 s without renewing it the controller
+ * would end. Pods that take longer to create, because the machine does something else, are created again.
+ */
+const longestStop = 7_000;
 /** Not measured, of both sides: code is compiled, caches are filled. */
 const warmUp = 1;
 const namespace = 'bench-burst';
@@ -135,17 +140,28 @@ interface Comparison {
   wanted: readonly PodRows[];
 }
 
-/** Ovenbird's controller, with the pods waiting for it. */
-async function ours(bench: Bench, comparison: Comparison): Promise<Turn> {
-  const { lab, load, rows } = bench;
+/** Creates the pods while the controller is stopped. @returns whether it was back in time to keep its lease */
+async function createStopped({ lab, load }: Bench): Promise<boolean> {
+  const began = performance.now();
   await lab.killProcess('controller', 'SIGSTOP');
   try {
     await load.send(plan(lab));
     await all('pods in the API', load.done);
+    if (performance.now() - began < longestStop) return true;
   } catch (error) {
     await lab.killProcess('controller', 'SIGCONT');
     throw error;
   }
+  progress('creating the pods took too long: the controller is started anew, and they are created again');
+  await lab.killProcess('controller', 'SIGCONT');
+  await lab.restartProcess('controller');
+  return false;
+}
+
+/** Ovenbird's controller, with the pods waiting for it. */
+async function ours(bench: Bench, comparison: Comparison): Promise<Turn> {
+  const { lab, rows } = bench;
+  while (!(await createStopped(bench))) await clear(bench);
   const spent = stopwatch(lab);
   const began = performance.now();
   await lab.killProcess('controller', 'SIGCONT');
