@@ -7,8 +7,10 @@ import type { Clock } from '@ovenbird/kube';
 export interface Pace {
   /** So many units are sent at once. */
   readonly units: number;
-  /** Milliseconds from one transaction to the next while more than that wait. */
+  /** Milliseconds from one transaction to the next while more than that wait, */
   readonly ms: number;
+  /** unless nothing came for so long: the storm is over. */
+  readonly quietMs: number;
 }
 
 /** Says how long the next transaction waits for company. */
@@ -16,6 +18,8 @@ export class Pacer {
   readonly #clock: Clock;
   readonly #pace: Pace | undefined;
   #sentAt = -Infinity;
+  /** How many waited when it was looked at last. */
+  #seen = 0;
 
   constructor(clock: Clock, pace: Pace | undefined) {
     this.#clock = clock;
@@ -30,8 +34,12 @@ export class Pacer {
   rest(waiting: number, full: number): number {
     const now = this.#clock.monotonicMs();
     const rest = this.#pace === undefined ? 0 : this.#sentAt + this.#pace.ms - now;
-    if (this.#pace !== undefined && rest > 0 && waiting > this.#pace.units && waiting < full) return rest;
+    const grows = waiting !== this.#seen;
+    this.#seen = waiting;
+    if (this.#pace !== undefined && rest > 0 && waiting > this.#pace.units && waiting < full && grows)
+      return Math.min(rest, this.#pace.quietMs);
     this.#sentAt = now;
+    this.#seen = 0;
     return 0;
   }
 }
