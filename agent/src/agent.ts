@@ -1,10 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
-import { announcement, NODE_MTU, parseNetem, type Subnet } from '@ovenbird/crds';
+import { NODE_MTU, parseNetem, type Subnet } from '@ovenbird/crds';
 import { type Change, type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
-import { cniInstalled, installCni, removeStaleConflist, uninstallCni } from './cni-install.ts';
+import {
+  cniInstalled,
+  installCni,
+  removeStaleConflist,
+  uninstallCni,
+  watchConflist,
+  writeConflist,
+} from './cni-install.ts';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
@@ -31,6 +38,7 @@ import { SharedCommits } from './ovs/shared-commits.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
 import type { Containers } from './pod/containers.ts';
+import { gatewayMoved } from './pod/gateway.ts';
 import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
 import { type ReconcileLoop, startLoop } from './reconcile-loop.ts';
 import type { Watches } from './watches.ts';
@@ -62,14 +70,6 @@ export interface AgentParts {
 function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined): boolean {
   if (now === undefined || !now.external_ids.has('container_id')) return false;
   return now.error !== undefined || ((now.ifindex ?? 0) === 0 && (old?.ifindex ?? 0) > 0);
-}
-
-/** Whether gateways of a running pod were announced anew. */
-function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
-  return [announcement.gateway, announcement.interfaces].some((key) => {
-    const [before, after] = [old?.metadata.annotations?.[key], now?.metadata.annotations?.[key]];
-    return before !== undefined && after !== undefined && before !== after;
-  });
 }
 
 /** Whether a pod asks for other delay or loss than before. */
@@ -140,6 +140,7 @@ export class Agent {
       graceMs: config.outOfServiceAfter,
       install: () => installCni(config),
       uninstall: () => uninstallCni(config),
+      mend: () => writeConflist(config),
       again: () => this.#trigger('install'),
       onChange: (reason) => this.#onService(reason),
       log,
@@ -195,6 +196,9 @@ export class Agent {
     await this.attachments.collectOrphanLinks();
     this.#daemons.start();
     this.#trigger('bootstrap', 'forward', 'collect');
+    const unseen = (err: unknown): void =>
+      log.warn({ err }, 'changes of the CNI configuration go unseen until a restart');
+    await watchConflist(config, () => this.#trigger('install'), unseen, signal);
     const look = (): void => this.#trigger('nat', 'forward');
     const onLine = (line: string): void => {
       if (concernsUnderlay(line, this.#underlay)) this.#trigger('bootstrap');

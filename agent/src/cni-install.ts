@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import { chmod, copyFile, mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfig } from './config.ts';
@@ -38,16 +38,41 @@ export async function installCni(
     await chmod(temporary, 0o755);
     await rename(temporary, join(config.cniBinDir, 'ovenbird'));
   }
-  if (config.cniConfDir !== undefined) {
-    await mkdir(config.cniConfDir, { recursive: true });
-    const path = join(config.cniConfDir, CONFLIST_NAME);
-    const wanted = conflist(config.cniSocket, config.cniBinDir);
-    if ((await contentOf(path)) === wanted) return;
-    // Runtimes load every *.conflist in the directory: the temporary name must not end so.
-    const temporary = join(config.cniConfDir, `.${CONFLIST_NAME}.${process.pid}`);
-    await writeFile(temporary, wanted, { mode: 0o644 });
-    await rename(temporary, path);
-  }
+  await writeConflist(config);
+}
+
+/** Writes the configuration where it is not what it should be. @returns whether it was not */
+export async function writeConflist(
+  config: Pick<AgentConfig, 'cniBinDir' | 'cniConfDir' | 'cniSocket'>,
+): Promise<boolean> {
+  if (config.cniConfDir === undefined) return false;
+  await mkdir(config.cniConfDir, { recursive: true });
+  const path = join(config.cniConfDir, CONFLIST_NAME);
+  const wanted = conflist(config.cniSocket, config.cniBinDir);
+  if ((await contentOf(path)) === wanted) return false;
+  // Runtimes load every *.conflist in the directory: the temporary name must not end so.
+  const temporary = join(config.cniConfDir, `.${CONFLIST_NAME}.${process.pid}`);
+  await writeFile(temporary, wanted, { mode: 0o644 });
+  await rename(temporary, path);
+  return true;
+}
+
+/**
+ * Calls `changed` when somebody, this agent included, writes or removes the configuration (inotify(7)).
+ * @param failed called when it cannot be told any more
+ */
+export async function watchConflist(
+  { cniConfDir }: Pick<AgentConfig, 'cniConfDir'>,
+  changed: () => void,
+  failed: (error: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  if (cniConfDir === undefined) return;
+  await mkdir(cniConfDir, { recursive: true });
+  const watcher = watch(cniConfDir, { signal, persistent: false }, (_event, name) => {
+    if (name === CONFLIST_NAME) changed();
+  });
+  watcher.on('error', failed);
 }
 
 /** Whether a configuration of ours is where runtimes look. */

@@ -5,6 +5,7 @@ describe('whether a node is in service', () => {
   let now = 0;
   let problem: string | undefined;
   let did: string[] = [];
+  let changed = false;
   const make = (installed: boolean): Serving =>
     new Serving({
       installed,
@@ -12,9 +13,13 @@ describe('whether a node is in service', () => {
       graceMs: 1000,
       install: () => Promise.resolve(void did.push('install')),
       uninstall: () => Promise.resolve(void did.push('uninstall')),
+      mend: () => Promise.resolve(changed),
       again: () => {},
       onChange: (reason) => did.push(reason ?? 'serves'),
-      log: { info: () => {}, warn: () => {} },
+      log: {
+        info: () => {},
+        warn: (said: unknown) => void did.push(typeof said === 'string' ? said : 'out of service'),
+      },
       now: () => now,
     });
 
@@ -22,6 +27,7 @@ describe('whether a node is in service', () => {
     now = 0;
     problem = undefined;
     did = [];
+    changed = false;
   });
 
   test('is put into service once', async () => {
@@ -53,7 +59,25 @@ describe('whether a node is in service', () => {
     await serving.reconcile();
     problem = undefined;
     await serving.reconcile();
-    expect(did).toEqual(['uninstall', 'no vswitchd', 'no ovn-controller', 'install', 'serves']);
+    expect(did.filter((line) => !line.startsWith('out of service'))).toEqual([
+      'uninstall',
+      'no vswitchd',
+      'no ovn-controller',
+      'install',
+      'serves',
+    ]);
+  });
+
+  test('what somebody else changed is mended, while the node serves', async () => {
+    const serving = make(false);
+    changed = true;
+    await serving.reconcile();
+    expect(did).toEqual(['install', 'serves']);
+    await serving.reconcile();
+    expect(did.slice(2)).toEqual(['somebody changed or removed the CNI configuration: written anew']);
+    problem = 'no vswitchd';
+    await serving.reconcile();
+    expect(did).toHaveLength(3);
   });
 
   test('what an earlier agent installed stays for the grace time', async () => {
@@ -63,6 +87,6 @@ describe('whether a node is in service', () => {
     expect(serving.serves).toBeUndefined();
     now = 1000;
     await serving.reconcile();
-    expect(did).toEqual(['uninstall', 'the agent is starting']);
+    expect(did.filter((line) => !line.startsWith('out of service'))).toEqual(['uninstall', 'the agent is starting']);
   });
 });

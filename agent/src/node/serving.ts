@@ -11,6 +11,8 @@ export interface ServingOptions {
   /** Writes the configuration that makes the runtime take the node for ready. */
   readonly install: () => Promise<void>;
   readonly uninstall: () => Promise<void>;
+  /** Writes the configuration anew where somebody changed or removed it. @returns whether somebody had */
+  readonly mend: () => Promise<boolean>;
   /** Look again: the grace time has passed. */
   readonly again: () => void;
   /** The node serves, or (with the reason) serves no more. */
@@ -45,12 +47,15 @@ export class Serving {
 
   /** Compares and acts. */
   async reconcile(): Promise<void> {
-    const { problem, graceMs, install, uninstall, again, onChange, log, now } = this.#options;
+    const { problem, graceMs, install, uninstall, mend, again, onChange, log, now } = this.#options;
     clearTimeout(this.#timer);
     const reason = problem();
     if (reason === undefined) {
       this.#since = undefined;
-      if (this.#serves === true) return;
+      if (this.#serves === true) {
+        if (await mend()) log.warn('somebody changed or removed the CNI configuration: written anew');
+        return;
+      }
       await install();
       this.#installed = true;
       this.#serves = true;

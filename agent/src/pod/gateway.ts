@@ -1,3 +1,5 @@
+import { announcement } from '@ovenbird/crds';
+import type { Change, Pod } from '@ovenbird/kube';
 import type { InterfaceRow } from '../ovs/database.ts';
 import { commit, interfaceNamed, newTransaction } from '../ovs/database.ts';
 import type { Announcement } from './announcement.ts';
@@ -17,6 +19,14 @@ export interface MovedGateway {
 }
 
 type Source = Pick<PodContext, 'ovs' | 'pods'> & { readonly containers: Pick<PodContext['containers'], 'objects'> };
+
+/** Whether gateways of a running pod were announced anew. */
+export function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
+  return [announcement.gateway, announcement.interfaces].some((key) => {
+    const [before, after] = [old?.metadata.annotations?.[key], now?.metadata.annotations?.[key]];
+    return before !== undefined && after !== undefined && before !== after;
+  });
+}
 
 /** What is announced now of an interface that was attached; undefined when nothing is, or it cannot be read. */
 function announcedNow({ pods, containers }: Source, { external_ids: ids }: InterfaceRow): Announcement | undefined {
