@@ -54,6 +54,20 @@ describe('judgeSubnets', () => {
     ]);
   });
 
+  it.each([
+    ['VpcMissing', makeSubnet('a', '10.1.0.0/24', { vpc: 'gone' })],
+    ['Invalid', makeSubnet('a', 'nonsense', { vpc: 'gone' })],
+  ])('keeps what addresses are in use of, without giving more: %s', (reason, subnet) => {
+    const live = new Map([['a', { vpc: 'gone', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }]]);
+    const vpcs = new Map(reason === 'Invalid' ? [['gone', '2025-01-01T00:00:00Z']] : []);
+    expect(judge([subnet], { live, vpcs }).get('a')).toMatchObject({
+      ok: false,
+      reason,
+      usable: { vpc: 'gone', v4: { cidr: '10.1.0.0/24', gateway: '10.1.0.1' }, deleting: true },
+    });
+    expect(judge([subnet], { live, vpcs, inUse: () => false }).get('a')?.usable).toBeUndefined();
+  });
+
   it('keeps in force what is in force, whoever is older', () => {
     const live = new Map([
       ['young', { vpc: 'ovn-cluster', cidr: '10.1.0.0/24', gateway: '10.1.0.1' }],

@@ -200,30 +200,27 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
   }
 
   function judge(subnet: Subnet): SubnetVerdict {
-    if (!isIpamOnly(subnet.provider) && !input.vpcs.has(subnet.vpc)) {
-      return {
-        ok: false,
-        reason: 'VpcMissing',
-        message: `vpc "${subnet.vpc}" does not exist; create it, the subnet follows`,
-      };
-    }
+    const before = inForce.get(subnet.name);
+    const inUse = before !== undefined && input.inUse(subnet.name);
+    const { vpc, cidr } = input.live.get(subnet.name) ?? { vpc: '', cidr: '' };
+    // What somebody has an address of stays for those who have one, as it is.
+    const refused = (reason: SubnetVerdict['reason'], message: string): SubnetVerdict => ({
+      ...{ ok: false, reason, message },
+      ...(inUse ? { usable: { ...usable(subnet, before), vpc, deleting: true } } : {}),
+    });
+    if (!isIpamOnly(subnet.provider) && !input.vpcs.has(subnet.vpc))
+      return refused('VpcMissing', `vpc "${subnet.vpc}" does not exist; create it, the subnet follows`);
     const taken = nameConflict(subnet);
-    if (taken !== undefined) return { ok: false, reason: 'NameTaken', message: taken };
+    if (taken !== undefined) return refused('NameTaken', taken);
     let nets: Nets;
     try {
       nets = netsOf(subnet.cidrBlock, subnet.gateway);
     } catch (error) {
-      return { ok: false, reason: 'Invalid', message: error instanceof Error ? error.message : String(error) };
+      return refused('Invalid', error instanceof Error ? error.message : String(error));
     }
-    const before = inForce.get(subnet.name);
-    if (before !== undefined && input.inUse(subnet.name) && !follows(subnet, nets, before)) {
-      const { vpc, cidr } = input.live.get(subnet.name) ?? { vpc: '', cidr: '' };
-      return {
-        ok: false,
-        reason: 'InUse',
-        message: `pods still have addresses of an earlier subnet of this name (${cidr} in vpc "${vpc}"); this one follows when they are deleted`,
-        usable: { ...usable(subnet, before), vpc, deleting: true },
-      };
+    if (inUse && !follows(subnet, nets, before)) {
+      const message = `pods still have addresses of an earlier subnet of this name (${cidr} in vpc "${vpc}"); this one follows when they are deleted`;
+      return refused('InUse', message);
     }
     const gatewayHolder = [nets.v4, nets.v6]
       .filter((net) => net !== undefined)

@@ -1,5 +1,5 @@
 import { type DurablePort, ownerOfRecord } from '../alloc/load.ts';
-import type { ApiEffects } from '../api-effects.ts';
+import type { ApiEffects, Finalized } from '../api-effects.ts';
 import { Brain } from '../brain.ts';
 import type { Output } from '../northbound/rows.ts';
 import { isAnnounced, podAnnouncement } from '../pod/announcement.ts';
@@ -33,6 +33,8 @@ interface Process {
   readonly announcements: Set<Key>;
   readonly dueRecords: Set<string>;
   readonly busyRecords: Set<string>;
+  /** Objects, as `Kind/name`, whose finalizer is to be looked at. */
+  readonly finalizers: Set<string>;
   /** Calls to the API server that were made and not answered. */
   readonly calls: Step[];
   /** Changes that the watches have not shown yet, in order, by kind. */
@@ -87,6 +89,7 @@ export class CrashCluster {
     const announcements = new Set<Key>();
     const dueRecords = new Set<string>();
     const calls: Step[] = [];
+    const finalizers = new Set<string>();
     const api: ApiEffects = {
       announcePod: (key) => void announcements.add(key),
       announceNode: (name) => void dueRecords.add(`Node/${name}`),
@@ -97,7 +100,7 @@ export class CrashCluster {
       recordChanged: (name) => records.changed(name),
       event: ({ object }, reason, message) => void this.events.push(`${object.name} ${reason}: ${message}`),
       writeStatus: () => undefined,
-      writeFinalizer: () => undefined,
+      writeFinalizer: (kind, name) => void finalizers.add(`${kind}/${name}`),
     };
     const brain = new Brain({
       state,
@@ -176,6 +179,7 @@ export class CrashCluster {
       announcements,
       dueRecords,
       busyRecords,
+      finalizers,
       calls,
       news,
       oldPorts,
@@ -211,6 +215,7 @@ export class CrashCluster {
     if (now.dirty.size > 1) steps.push(this.#commit(now, 1));
     for (const key of now.announcements) steps.push(this.#announcement(now, key));
     for (const owner of now.dueRecords) if (!now.busyRecords.has(owner)) steps.push(this.#record(now, owner));
+    for (const finalized of now.finalizers) steps.push(this.#finalizer(now, finalized));
     for (const call of now.calls)
       steps.push({
         name: call.name,
@@ -278,6 +283,21 @@ export class CrashCluster {
         now.announcements.delete(key);
         now.dueRecords.add(`Pod/${key}`);
       },
+    };
+  }
+
+  /** With its finalizer an object that was deleted goes. */
+  #finalizer(now: Process, finalized: string): Step {
+    const slash = finalized.indexOf('/');
+    const kind = finalized.slice(0, slash) as Finalized;
+    const name = finalized.slice(slash + 1);
+    return {
+      name: `write the finalizer of ${finalized}`,
+      act: () => {
+        if (now.brain.isFinished(kind, name) && this.objects.get(kind, name)?.deleting === true)
+          this.remove(kind, name);
+      },
+      reply: () => void now.finalizers.delete(finalized),
     };
   }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Pod, Subnet } from '../store/model.ts';
+import type { Key, Pod, Subnet, Tables } from '../store/model.ts';
 import {
   makeIp,
   makeNamespace,
@@ -13,11 +13,19 @@ import {
   type World,
 } from './world.ts';
 
+/** Where changes are made. */
+export interface Target {
+  readonly state: Pick<World['state'], 'get'>;
+  readonly set: <K extends Watched>(kind: K, object: Tables[K]) => void;
+  readonly delete: (kind: Watched, key: Key) => void;
+}
+
 /** One random change of the cluster; it prints itself when a property fails. */
-export type Step = (world: World) => void;
+export type Step<T = World> = (world: T) => void;
 
 /** Gives a step the text that a failed property prints. */
-export const named = (text: string, apply: Step): Step => Object.assign(apply, { [fc.toStringMethod]: () => text });
+export const named = <T = World>(text: string, apply: Step<T>): Step<T> =>
+  Object.assign(apply, { [fc.toStringMethod]: () => text });
 
 const P = 'ovn.kubernetes.io/';
 const podName = fc.constantFrom('p0', 'p1', 'p2', 'p3', 'db-0', 'db-1', 'vm-a', 'vm-b');
@@ -88,30 +96,32 @@ const keeperOf = (name: string, space: string): Partial<Pod> =>
 const text = (value: unknown): string => JSON.stringify(value);
 
 /** Puts the object that is not there, or deletes the one that is. */
-const toggle = (world: World, kind: Watched, key: string, put: () => void): void => {
+const toggle = (world: Target, kind: Watched, key: string, put: () => void): void => {
   if (world.state.get(kind, key) === undefined) put();
   else world.delete(kind, key);
 };
 
 const podSteps = fc.oneof(
   fc.tuple(podName, namespace, nodeName, labels, request).map(([name, space, node, has, wishes]) =>
-    named(`pod ${space}/${name} on ${node} ${text(has)} ${text(wishes)}`, (world) => {
+    named(`pod ${space}/${name} on ${node} ${text(has)} ${text(wishes)}`, (world: Target) => {
       if (world.state.get('Pod', `${space}/${name}`) !== undefined) return;
       world.set('Pod', makePod(space, name, node, { annotations: wishes, labels: has, ...keeperOf(name, space) }));
     }),
   ),
   fc
     .tuple(podName, namespace)
-    .map(([name, space]) => named(`delete pod ${space}/${name}`, (world) => world.delete('Pod', `${space}/${name}`))),
+    .map(([name, space]) =>
+      named(`delete pod ${space}/${name}`, (world: Target) => world.delete('Pod', `${space}/${name}`)),
+    ),
   fc
     .tuple(podName, namespace, nodeName, request)
     .map(([name, space, node, wishes]) =>
-      named(`recreate pod ${space}/${name} on ${node} ${text(wishes)}`, (world) =>
+      named(`recreate pod ${space}/${name} on ${node} ${text(wishes)}`, (world: Target) =>
         world.set('Pod', makePod(space, name, node, { annotations: wishes, ...keeperOf(name, space) })),
       ),
     ),
   fc.tuple(podName, namespace, labels, fc.boolean()).map(([name, space, has, finished]) =>
-    named(`pod ${space}/${name} becomes ${text(has)} finished ${finished}`, (world) => {
+    named(`pod ${space}/${name} becomes ${text(has)} finished ${finished}`, (world: Target) => {
       const pod = world.state.get('Pod', `${space}/${name}`);
       if (pod !== undefined) world.set('Pod', { ...pod, labels: has, finished: pod.finished || finished });
     }),
@@ -120,7 +130,7 @@ const podSteps = fc.oneof(
 
 const subnetSteps = fc.oneof(
   fc.tuple(fc.constantFrom('red', 'blue', 'shore'), fc.nat(2), tunable).map(([name, cidr, more]) =>
-    named(`subnet ${name} ${cidr} ${text(more)}`, (world) => {
+    named(`subnet ${name} ${cidr} ${text(more)}`, (world: Target) => {
       const block = cidrs[name]?.[cidr % (cidrs[name]?.length ?? 1)] ?? '';
       const old = world.state.get('Subnet', name);
       if (old === undefined)
@@ -129,26 +139,26 @@ const subnetSteps = fc.oneof(
     }),
   ),
   fc.constant(
-    named('subnet red grows', (world) => {
+    named('subnet red grows', (world: Target) => {
       const red = world.state.get('Subnet', 'red');
       const [small, large = ''] = cidrs['red'] ?? [];
       if (red !== undefined && red.cidrBlock === small) world.set('Subnet', { ...red, cidrBlock: large });
     }),
   ),
   fc.constantFrom('red', 'blue', 'shore').map((name) =>
-    named(`delete subnet ${name}`, (world) => {
+    named(`delete subnet ${name}`, (world: Target) => {
       const subnet = world.state.get('Subnet', name);
       if (subnet !== undefined) world.set('Subnet', { ...subnet, deleting: true });
     }),
   ),
   fc.constantFrom<string[]>([], ['default'], ['other']).map((namespaces) =>
-    named(`vpc island ${namespaces.join()}`, (world) => {
+    named(`vpc island ${namespaces.join()}`, (world: Target) => {
       const vpc = world.state.get('Vpc', 'island');
       world.set('Vpc', vpc === undefined ? makeVpc('island', { namespaces }) : { ...vpc, namespaces });
     }),
   ),
   fc.constant(
-    named('delete vpc island', (world) => {
+    named('delete vpc island', (world: Target) => {
       const vpc = world.state.get('Vpc', 'island');
       if (vpc !== undefined) world.set('Vpc', { ...vpc, deleting: true });
     }),
@@ -159,7 +169,7 @@ const addressSteps = fc.oneof(
   fc
     .tuple(fc.constantFrom('red', 'blue'), fc.boolean(), fc.constantFrom<string[]>([], ['default']))
     .map(([subnet, addressSet, namespaces]) =>
-      named(`toggle pool spare of ${subnet} ${addressSet} ${namespaces.join()}`, (world) =>
+      named(`toggle pool spare of ${subnet} ${addressSet} ${namespaces.join()}`, (world: Target) =>
         toggle(world, 'IPPool', 'spare', () =>
           world.set(
             'IPPool',
@@ -169,7 +179,7 @@ const addressSteps = fc.oneof(
       ),
     ),
   fc.constantFrom<string[]>(['10.50.0.4'], ['10.50.0.3..10.50.0.6', 'fd00:10:50::4']).map((ips) =>
-    named(`pool spare is ${ips.join()}`, (world) => {
+    named(`pool spare is ${ips.join()}`, (world: Target) => {
       const pool = world.state.get('IPPool', 'spare');
       if (pool !== undefined) world.set('IPPool', { ...pool, ips });
     }),
@@ -183,7 +193,7 @@ const addressSteps = fc.oneof(
       fc.boolean(),
     )
     .map(([name, subnet, space, v4, selects]) =>
-      named(`toggle vip ${name} in ${subnet} of ${space} ${v4} ${selects}`, (world) =>
+      named(`toggle vip ${name} in ${subnet} of ${space} ${v4} ${selects}`, (world: Target) =>
         toggle(world, 'Vip', name, () =>
           world.set(
             'Vip',
@@ -198,21 +208,21 @@ const addressSteps = fc.oneof(
   fc
     .tuple(fc.constantFrom('mine', 'theirs'), fc.constantFrom('10.50.0.2', '10.50.0.3', '10.50.0.200'))
     .map(([name, v4]) =>
-      named(`toggle reservation ${name} of ${v4}`, (world) =>
+      named(`toggle reservation ${name} of ${v4}`, (world: Target) =>
         toggle(world, 'IpRecord', name, () => world.set('IpRecord', makeIp(name, 'red', { v4 }))),
       ),
     ),
   fc
     .tuple(namespace, fc.constantFrom('red', 'blue'))
     .map(([space, subnet]) =>
-      named(`toggle set ${space}/db in ${subnet}`, (world) =>
+      named(`toggle set ${space}/db in ${subnet}`, (world: Target) =>
         toggle(world, 'StatefulSet', `${space}/db`, () =>
           world.set('StatefulSet', makeStatefulSet(space, 'db', { template: { [`${P}logical_switch`]: subnet } })),
         ),
       ),
     ),
   namespace.map((space) =>
-    named(`toggle machine ${space}/vm`, (world) =>
+    named(`toggle machine ${space}/vm`, (world: Target) =>
       toggle(world, 'VirtualMachine', `${space}/vm`, () =>
         world.set('VirtualMachine', {
           ...{ name: 'vm', namespace: space, uid: makeNamespace('').uid, created: '', deleting: false },
@@ -231,7 +241,7 @@ const clusterSteps = fc.oneof(
       fc.constantFrom<Record<string, string>>({}, { team: 'a' }, { 'ovenbird.io/allow-unsafe-ports': 'true' }),
     )
     .map(([name, subnet, has]) =>
-      named(`namespace ${name} ${subnet} ${text(has)}`, (world) =>
+      named(`namespace ${name} ${subnet} ${text(has)}`, (world: Target) =>
         world.set('Namespace', {
           ...(world.state.get('Namespace', name) ?? makeNamespace(name)),
           labels: has,
@@ -240,7 +250,7 @@ const clusterSteps = fc.oneof(
       ),
     ),
   fc.tuple(nodeName, labels, fc.constantFrom('172.30.1.9', '10.60.0.1')).map(([name, has, address]) =>
-    named(`node ${name} ${text(has)} ${address}`, (world) => {
+    named(`node ${name} ${text(has)} ${address}`, (world: Target) => {
       const node = world.state.get('Node', name);
       if (node !== undefined) world.set('Node', { ...node, labels: has, addresses: [address] });
     }),
@@ -248,7 +258,7 @@ const clusterSteps = fc.oneof(
 );
 
 /** A change of pods, subnets, and of whatever holds addresses. */
-export const randomStep: fc.Arbitrary<Step> = fc.oneof(
+export const randomStep: fc.Arbitrary<Step<Target>> = fc.oneof(
   { weight: 5, arbitrary: podSteps },
   { weight: 3, arbitrary: subnetSteps },
   { weight: 3, arbitrary: addressSteps },

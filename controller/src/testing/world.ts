@@ -180,6 +180,13 @@ export const makeIp = (name: string, subnet: string, more: Partial<IpRecord> = {
   ...more,
 });
 
+/** The key that an object is stored under. */
+export function keyOf<K extends Watched>(kind: K, object: Tables[K]): Key {
+  return 'namespace' in object && kind !== 'IpRecord' && kind !== 'Vip'
+    ? `${object.namespace}/${object.name}`
+    : object.name;
+}
+
 /** A brain on a memory sink, with what it tells the API recorded, and IP objects kept as in production. */
 export class World {
   readonly state: State = new State();
@@ -238,10 +245,7 @@ export class World {
   }
 
   set<K extends Watched>(kind: K, object: Tables[K]): void {
-    const key =
-      'namespace' in object && kind !== 'IpRecord' && kind !== 'Vip'
-        ? `${object.namespace}/${object.name}`
-        : object.name;
+    const key = keyOf(kind, object);
     this.state.set(kind, key, object);
     this.brain.changed(kind, [key]);
   }
