@@ -100,47 +100,49 @@ const specRules: readonly Rule<IPSpec>[] = [
   },
 ];
 
-const spec = withRules(
-  z
-    .strictObject({
-      subnet: resourceName('Name of the Subnet.'),
-      ipAddress: withRules(
-        text('v4, v6 or v4,v6: the same as v4IpAddress and v6IpAddress together.', 64),
-        csvRule,
-      ).exactOptional(),
-      v4IpAddress: withRules(text('IPv4 address.', 15), addressRule(4, '10.16.0.5')).exactOptional(),
-      v6IpAddress: withRules(text('IPv6 address.', 39), addressRule(6, 'fd00:10:16::5')).exactOptional(),
-      macAddress: withRules(
-        text('MAC address of the port; made by the controller when absent.', 17),
-        macRule,
-      ).exactOptional(),
-      podName: text('Pod that has or shall have the address.', 253).exactOptional(),
-      namespace: text('Namespace of that pod.', 63).exactOptional(),
-      podType: text('Kind of the owner of the pod, such as StatefulSet.', 64).exactOptional(),
-      containerID: text('Container that uses the address.', 128).exactOptional(),
-      nodeName: text('Node of the pod.', 253).exactOptional(),
-      ownerUID: text('UID of the Pod or Node that holds the address; absent on a reservation.', 64).exactOptional(),
-      attachment: z
-        .strictObject({
-          interface: text('Name of the interface inside the container, such as net1.', 15).min(1),
-          network: text('Provider of a further interface of a pod, or name of the CNI network.', 253).min(1),
-        })
-        .meta({
-          description:
-            "Interface beside the pods' first ones: a further one of a pod (written by the controller), or one of a container outside of Kubernetes (written by the agent of its node).",
-        })
-        .exactOptional(),
-      attachSubnets: notBuilt.list('spec.attachSubnets', 'Subnets of further interfaces.', anyText()).exactOptional(),
-      attachIps: notBuilt.list('spec.attachIps', 'Addresses of further interfaces.', anyText()).exactOptional(),
-      attachMacs: notBuilt.list('spec.attachMacs', 'MACs of further interfaces.', anyText()).exactOptional(),
-    })
-    .meta({ description: 'Which address it is, and whose.' }),
-  ...specRules,
-);
+const spec = () =>
+  withRules(
+    z
+      .strictObject({
+        subnet: resourceName('Name of the Subnet.'),
+        ipAddress: withRules(
+          text('v4, v6 or v4,v6: the same as v4IpAddress and v6IpAddress together.', 64),
+          csvRule,
+        ).exactOptional(),
+        v4IpAddress: withRules(text('IPv4 address.', 15), addressRule(4, '10.16.0.5')).exactOptional(),
+        v6IpAddress: withRules(text('IPv6 address.', 39), addressRule(6, 'fd00:10:16::5')).exactOptional(),
+        macAddress: withRules(
+          text('MAC address of the port; made by the controller when absent.', 17),
+          macRule,
+        ).exactOptional(),
+        podName: text('Pod that has or shall have the address.', 253).exactOptional(),
+        namespace: text('Namespace of that pod.', 63).exactOptional(),
+        podType: text('Kind of the owner of the pod, such as StatefulSet.', 64).exactOptional(),
+        containerID: text('Container that uses the address.', 128).exactOptional(),
+        nodeName: text('Node of the pod.', 253).exactOptional(),
+        ownerUID: text('UID of the Pod or Node that holds the address; absent on a reservation.', 64).exactOptional(),
+        attachment: z
+          .strictObject({
+            interface: text('Name of the interface inside the container, such as net1.', 15).min(1),
+            network: text('Provider of a further interface of a pod, or name of the CNI network.', 253).min(1),
+          })
+          .meta({
+            description:
+              "Interface beside the pods' first ones: a further one of a pod (written by the controller), or one of a container outside of Kubernetes (written by the agent of its node).",
+          })
+          .exactOptional(),
+        attachSubnets: notBuilt.list('spec.attachSubnets', 'Subnets of further interfaces.', anyText()).exactOptional(),
+        attachIps: notBuilt.list('spec.attachIps', 'Addresses of further interfaces.', anyText()).exactOptional(),
+        attachMacs: notBuilt.list('spec.attachMacs', 'MACs of further interfaces.', anyText()).exactOptional(),
+      })
+      .meta({ description: 'Which address it is, and whose.' }),
+    ...specRules,
+  );
 
-const status = z
-  .strictObject({ conditions: conditions().exactOptional() })
-  .meta({ description: 'Who has the address now, and whether a reservation holds; written by the controller.' });
+const status = () =>
+  z
+    .strictObject({ conditions: conditions().exactOptional() })
+    .meta({ description: 'Who has the address now, and whether a reservation holds; written by the controller.' });
 
 /** The kind IP. */
 export const IPS: Kind<IP> = defineKind<IPSpec, IPStatus>({

@@ -79,40 +79,42 @@ const noAddressName: Rule<{ metadata: { name: string } }> = {
   holds: (value) => !isIp(value.metadata.name),
 };
 
-const spec = z
-  .strictObject({
-    subnet: withTransitions(resourceName('Name of the Subnet. Cannot change.'), {
-      rule: 'self == oldSelf',
-      message: 'spec.subnet cannot change; make a new IPPool',
-      allows: (value, old) => value === old,
-    }),
-    ips: list(
-      'Addresses, ranges first..last, and CIDRs of the subnet. Pods that do not use the pool get none of them.',
-      withRules(z.string().max(80), ...entryRules),
-      100,
-    ).min(1),
-    namespaces: list(
-      'Namespaces whose pods get their addresses here and nowhere else; empty for a pool that pods name.',
-      labelName('Name of a namespace.'),
-      1024,
-    ).exactOptional(),
-    enableAddressSet: flag('Keep an OVN address set with the addresses of the pool.', false).exactOptional(),
-  })
-  .meta({ description: 'Which addresses, and for whom.' });
+const spec = () =>
+  z
+    .strictObject({
+      subnet: withTransitions(resourceName('Name of the Subnet. Cannot change.'), {
+        rule: 'self == oldSelf',
+        message: 'spec.subnet cannot change; make a new IPPool',
+        allows: (value, old) => value === old,
+      }),
+      ips: list(
+        'Addresses, ranges first..last, and CIDRs of the subnet. Pods that do not use the pool get none of them.',
+        withRules(z.string().max(80), ...entryRules),
+        100,
+      ).min(1),
+      namespaces: list(
+        'Namespaces whose pods get their addresses here and nowhere else; empty for a pool that pods name.',
+        labelName('Name of a namespace.'),
+        1024,
+      ).exactOptional(),
+      enableAddressSet: flag('Keep an OVN address set with the addresses of the pool.', false).exactOptional(),
+    })
+    .meta({ description: 'Which addresses, and for whom.' });
 
-const status = z
-  .strictObject({
-    conditions: conditions().exactOptional(),
-    v4AvailableIPs: addressCount('Free IPv4 addresses.'),
-    v4AvailableIPRange: addressRanges('Free IPv4 addresses, as ranges.'),
-    v4UsingIPs: addressCount('IPv4 addresses in use.'),
-    v4UsingIPRange: addressRanges('IPv4 addresses in use, as ranges.'),
-    v6AvailableIPs: addressCount('Free IPv6 addresses.'),
-    v6AvailableIPRange: addressRanges('Free IPv6 addresses, as ranges.'),
-    v6UsingIPs: addressCount('IPv6 addresses in use.'),
-    v6UsingIPRange: addressRanges('IPv6 addresses in use, as ranges.'),
-  })
-  .meta({ description: 'What the pool has left; written by the controller.' });
+const status = () =>
+  z
+    .strictObject({
+      conditions: conditions().exactOptional(),
+      v4AvailableIPs: addressCount('Free IPv4 addresses.'),
+      v4AvailableIPRange: addressRanges('Free IPv4 addresses, as ranges.'),
+      v4UsingIPs: addressCount('IPv4 addresses in use.'),
+      v4UsingIPRange: addressRanges('IPv4 addresses in use, as ranges.'),
+      v6AvailableIPs: addressCount('Free IPv6 addresses.'),
+      v6AvailableIPRange: addressRanges('Free IPv6 addresses, as ranges.'),
+      v6UsingIPs: addressCount('IPv6 addresses in use.'),
+      v6UsingIPRange: addressRanges('IPv6 addresses in use, as ranges.'),
+    })
+    .meta({ description: 'What the pool has left; written by the controller.' });
 
 /** The kind IPPool. */
 export const IPPOOLS: Kind<IPPool> = defineKind<IPPoolSpec, IPPoolStatus>({

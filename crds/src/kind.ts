@@ -22,8 +22,9 @@ export interface KindDefinition<Spec, Status> {
   readonly shortNames: readonly string[];
   readonly description: string;
   readonly columns: readonly PrinterColumn[];
-  readonly spec: z.ZodType<Spec>;
-  readonly status: z.ZodType<Status>;
+  /** Makes the schema of the spec. Only who validates needs one: on a node nobody does, and schemas take memory. */
+  readonly spec: () => z.ZodType<Spec>;
+  readonly status: () => z.ZodType<Status>;
   /** False: the status is written with the rest of the object, so that one request makes both. */
   readonly statusSubresource?: false;
   /** Rules of the whole object, beside those in the schemas. */
@@ -104,14 +105,7 @@ const VERSION = 'v1';
 export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status>): Kind<CustomResource<Spec, Status>> {
   const { kind, plural, shortNames } = definition;
   const base = `/apis/${GROUP}/${VERSION}/${plural}`;
-  const checked = withRules(
-    z.object({
-      metadata: z.object({ name: z.string() }),
-      spec: withFallback(definition.spec),
-      status: definition.status.exactOptional(),
-    }),
-    ...((definition.rules ?? []) as readonly Rule<unknown>[]),
-  );
+  let checked: ReturnType<typeof checkedObject<Spec, Status>> | undefined;
   return Object.freeze({
     group: GROUP,
     version: VERSION,
@@ -122,6 +116,7 @@ export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status
     ...(definition.statusSubresource === false ? { statusSubresource: false as const } : {}),
     path: (name?: string): string => (name === undefined ? base : `${base}/${encodeURIComponent(name)}`),
     problems(object: unknown, old?: CustomResource<Spec, Status>): readonly FieldProblem[] {
+      checked ??= checkedObject(definition);
       const { error, data } = checked.safeParse(object);
       if (error !== undefined) return error.issues.map(({ path, message }) => ({ field: fieldPath(path), message }));
       if (old === undefined) return [];
@@ -131,6 +126,22 @@ export function defineKind<Spec, Status>(definition: KindDefinition<Spec, Status
     },
     crd: () => crd(definition),
   });
+}
+
+/** The schema of a whole object. */
+function checkedObject<Spec, Status>({
+  spec,
+  status,
+  rules,
+}: KindDefinition<Spec, Status>): z.ZodType<{ metadata: { name: string }; spec: Spec; status?: Status }> {
+  return withRules(
+    z.object({
+      metadata: z.object({ name: z.string() }),
+      spec: withFallback(spec()),
+      status: status().exactOptional(),
+    }),
+    ...((rules ?? []) as readonly Rule<unknown>[]),
+  );
 }
 
 /** A spec that the API server fills in when it is left out. */
@@ -184,7 +195,7 @@ function crd<Spec, Status>(definition: KindDefinition<Spec, Status>): CustomReso
 }
 
 function objectSchema<Spec, Status>(definition: KindDefinition<Spec, Status>, description: string): StructuralSchema {
-  const spec = structuralSchema(definition.spec);
+  const spec = structuralSchema(definition.spec());
   const rules = (definition.rules ?? []).map(({ rule, message }) => ({ rule, message }));
   return {
     type: 'object',
@@ -196,7 +207,7 @@ function objectSchema<Spec, Status>(definition: KindDefinition<Spec, Status>, de
       kind: { type: 'string', description: definition.kind },
       metadata: { type: 'object' },
       spec,
-      status: structuralSchema(definition.status),
+      status: structuralSchema(definition.status()),
     },
     ...(rules.length > 0 ? { 'x-kubernetes-validations': rules } : {}),
   };

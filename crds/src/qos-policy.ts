@@ -86,14 +86,12 @@ const bitsText = (description: string, example: string): z.ZodString =>
   withRules(z.string().max(16).meta({ description }), bitsRule(example));
 
 const port = (description: string): z.ZodInt => z.int().min(1).max(65_535).meta({ description });
-const portRange = withRules(
-  z.strictObject({ port: port('The port.'), endPort: port('The last port of a range.').exactOptional() }),
-  {
+const portRange = () =>
+  withRules(z.strictObject({ port: port('The port.'), endPort: port('The last port of a range.').exactOptional() }), {
     rule: '!has(self.endPort) || self.endPort >= self.port',
     message: 'endPort is the last port of the range, not less than port',
     holds: (value) => value.endPort === undefined || value.endPort >= value.port,
-  },
-);
+  });
 const cidrRule: Rule<string> = {
   rule: 'isCIDR(self) && string(cidr(self).masked()) == self',
   message: 'write a CIDR without host bits such as 10.16.0.0/16, 192.0.2.7/32 or fd00:10:16::/112',
@@ -118,30 +116,31 @@ const ruleRules: readonly Rule<QoSRule>[] = [
       (localPorts === undefined && remotePorts === undefined) || (protocol !== undefined && protocol !== 'icmp'),
   },
 ];
-const rule = withRules(
-  z.strictObject({
-    rate: bitsText('Bits per second: a whole number with k, M or G (powers of 1000).', '20M').exactOptional(),
-    burst: bitsText('Bits that may pass at once; half a second of the rate when absent.', '10M').exactOptional(),
-    dscp: z
-      .int()
-      .min(0)
-      .max(63)
-      .meta({ description: 'Differentiated services code point that matching packets get.' })
-      .exactOptional(),
-    cidrs: list(
-      'Addresses of the other side; all when absent.',
-      withRules(z.string().max(43), cidrRule),
-      64,
-    ).exactOptional(),
-    protocol: z
-      .enum(['tcp', 'udp', 'sctp', 'icmp'])
-      .meta({ description: 'Protocol; icmp is that of both families. All when absent.' })
-      .exactOptional(),
-    localPorts: list('Ports of the pod; all when absent.', portRange, 16).exactOptional(),
-    remotePorts: list('Ports of the other side; all when absent.', portRange, 16).exactOptional(),
-  }),
-  ...ruleRules,
-);
+const rule = () =>
+  withRules(
+    z.strictObject({
+      rate: bitsText('Bits per second: a whole number with k, M or G (powers of 1000).', '20M').exactOptional(),
+      burst: bitsText('Bits that may pass at once; half a second of the rate when absent.', '10M').exactOptional(),
+      dscp: z
+        .int()
+        .min(0)
+        .max(63)
+        .meta({ description: 'Differentiated services code point that matching packets get.' })
+        .exactOptional(),
+      cidrs: list(
+        'Addresses of the other side; all when absent.',
+        withRules(z.string().max(43), cidrRule),
+        64,
+      ).exactOptional(),
+      protocol: z
+        .enum(['tcp', 'udp', 'sctp', 'icmp'])
+        .meta({ description: 'Protocol; icmp is that of both families. All when absent.' })
+        .exactOptional(),
+      localPorts: list('Ports of the pod; all when absent.', portRange(), 16).exactOptional(),
+      remotePorts: list('Ports of the other side; all when absent.', portRange(), 16).exactOptional(),
+    }),
+    ...ruleRules,
+  );
 
 const selectorRule: Rule<NamespaceSelector> = {
   rule: `!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator == 'In' || e.operator == 'NotIn') ? has(e.values) && e.values.size() > 0 : !has(e.values) || e.values.size() == 0)`,
@@ -154,82 +153,85 @@ const selectorRule: Rule<NamespaceSelector> = {
 const selector = (description: string): z.ZodType<NamespaceSelector> =>
   withRules((labelSelector() as z.ZodType<NamespaceSelector>).meta({ description }), selectorRule);
 
-const target = withRules(
-  z.strictObject({
-    namespaces: list('Names of namespaces.', labelName('Name of a namespace.'), 256).min(1).exactOptional(),
-    namespaceSelector: selector('Namespaces by label; {} is every namespace.').exactOptional(),
-    podSelector: selector('Pods by label; {} is every pod.').exactOptional(),
-    subnets: list('Subnets in which the pods have their addresses.', resourceName('Name of a Subnet.'), 64)
-      .min(1)
-      .exactOptional(),
-  }),
-  {
-    rule: 'has(self.namespaces) || has(self.namespaceSelector) || has(self.podSelector) || has(self.subnets)',
-    message: 'say which pods: namespaces, namespaceSelector, podSelector or subnets; podSelector: {} is every pod',
-    holds: (value) => Object.keys(value).length > 0,
-  },
-  {
-    rule: '!(has(self.namespaces) && has(self.namespaceSelector))',
-    message: 'write namespaces or namespaceSelector, not both; for either, make two entries',
-    holds: ({ namespaces, namespaceSelector }) => namespaces === undefined || namespaceSelector === undefined,
-  },
-);
+const target = () =>
+  withRules(
+    z.strictObject({
+      namespaces: list('Names of namespaces.', labelName('Name of a namespace.'), 256).min(1).exactOptional(),
+      namespaceSelector: selector('Namespaces by label; {} is every namespace.').exactOptional(),
+      podSelector: selector('Pods by label; {} is every pod.').exactOptional(),
+      subnets: list('Subnets in which the pods have their addresses.', resourceName('Name of a Subnet.'), 64)
+        .min(1)
+        .exactOptional(),
+    }),
+    {
+      rule: 'has(self.namespaces) || has(self.namespaceSelector) || has(self.podSelector) || has(self.subnets)',
+      message: 'say which pods: namespaces, namespaceSelector, podSelector or subnets; podSelector: {} is every pod',
+      holds: (value) => Object.keys(value).length > 0,
+    },
+    {
+      rule: '!(has(self.namespaces) && has(self.namespaceSelector))',
+      message: 'write namespaces or namespaceSelector, not both; for either, make two entries',
+      holds: ({ namespaces, namespaceSelector }) => namespaces === undefined || namespaceSelector === undefined,
+    },
+  );
 
 /** Rules of one direction; their places in the list are priorities in OVN. */
 export const MAX_QOS_RULES = 16;
 
-const spec = withRules(
+const spec = () =>
+  withRules(
+    z
+      .strictObject({
+        priority: z
+          .int()
+          .min(0)
+          .max(1000)
+          .meta({
+            description: 'Of several policies of a pod the one of highest priority decides; of equal ones the older.',
+            default: 100,
+          })
+          .exactOptional(),
+        shared: flag(
+          'The pods of the policy that are on one node share each limit; otherwise every pod has its own.',
+          false,
+        ).exactOptional(),
+        appliesTo: list('Pods that have the policy: those that match one entry.', target(), 32).exactOptional(),
+        allowedNamespaces: list(
+          'Namespaces whose pods may name the policy in the annotation ovenbird.io/qos-policy; "*" is all.',
+          withRules(z.string().min(1).max(63), {
+            rule: `self == '*' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,
+            message: 'write the name of a namespace, or "*" for all of them',
+            holds: (value) => value === '*' || /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(value),
+          }),
+          256,
+        ).exactOptional(),
+        ingress: list(
+          'Traffic to the pods. The first matching rule with a rate limits, the first with dscp marks.',
+          rule(),
+          MAX_QOS_RULES,
+        ).exactOptional(),
+        egress: list('Traffic from the pods, in the same way.', rule(), MAX_QOS_RULES).exactOptional(),
+      })
+      .meta({ description: 'Which traffic of which pods, and what to do with it.' }),
+    {
+      rule: '(has(self.ingress) && self.ingress.size() > 0) || (has(self.egress) && self.egress.size() > 0)',
+      message: 'a policy needs a rule: write ingress, egress or both, such as egress: [{rate: 20M}]',
+      holds: ({ ingress = [], egress = [] }) => ingress.length + egress.length > 0,
+    },
+    {
+      rule: '(has(self.appliesTo) && self.appliesTo.size() > 0) || (has(self.allowedNamespaces) && self.allowedNamespaces.size() > 0)',
+      message: 'say whose policy it is: write appliesTo, or allowedNamespaces for pods that name it',
+      holds: ({ appliesTo = [], allowedNamespaces = [] }) => appliesTo.length + allowedNamespaces.length > 0,
+    },
+  );
+
+const status = () =>
   z
     .strictObject({
-      priority: z
-        .int()
-        .min(0)
-        .max(1000)
-        .meta({
-          description: 'Of several policies of a pod the one of highest priority decides; of equal ones the older.',
-          default: 100,
-        })
-        .exactOptional(),
-      shared: flag(
-        'The pods of the policy that are on one node share each limit; otherwise every pod has its own.',
-        false,
-      ).exactOptional(),
-      appliesTo: list('Pods that have the policy: those that match one entry.', target, 32).exactOptional(),
-      allowedNamespaces: list(
-        'Namespaces whose pods may name the policy in the annotation ovenbird.io/qos-policy; "*" is all.',
-        withRules(z.string().min(1).max(63), {
-          rule: `self == '*' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,
-          message: 'write the name of a namespace, or "*" for all of them',
-          holds: (value) => value === '*' || /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(value),
-        }),
-        256,
-      ).exactOptional(),
-      ingress: list(
-        'Traffic to the pods. The first matching rule with a rate limits, the first with dscp marks.',
-        rule,
-        MAX_QOS_RULES,
-      ).exactOptional(),
-      egress: list('Traffic from the pods, in the same way.', rule, MAX_QOS_RULES).exactOptional(),
+      conditions: conditions().exactOptional(),
+      pods: z.int().min(0).meta({ description: 'How many pods have it.' }).exactOptional(),
     })
-    .meta({ description: 'Which traffic of which pods, and what to do with it.' }),
-  {
-    rule: '(has(self.ingress) && self.ingress.size() > 0) || (has(self.egress) && self.egress.size() > 0)',
-    message: 'a policy needs a rule: write ingress, egress or both, such as egress: [{rate: 20M}]',
-    holds: ({ ingress = [], egress = [] }) => ingress.length + egress.length > 0,
-  },
-  {
-    rule: '(has(self.appliesTo) && self.appliesTo.size() > 0) || (has(self.allowedNamespaces) && self.allowedNamespaces.size() > 0)',
-    message: 'say whose policy it is: write appliesTo, or allowedNamespaces for pods that name it',
-    holds: ({ appliesTo = [], allowedNamespaces = [] }) => appliesTo.length + allowedNamespaces.length > 0,
-  },
-);
-
-const status = z
-  .strictObject({
-    conditions: conditions().exactOptional(),
-    pods: z.int().min(0).meta({ description: 'How many pods have it.' }).exactOptional(),
-  })
-  .meta({ description: 'What became of the policy; written by the controller.' });
+    .meta({ description: 'What became of the policy; written by the controller.' });
 
 /** The kind QoSPolicy. */
 export const QOSPOLICIES: Kind<QoSPolicy> = defineKind<QoSPolicySpec, QoSPolicyStatus>({

@@ -80,89 +80,92 @@ export type SecurityGroup = CustomResource<SecurityGroupSpec, SecurityGroupStatu
 
 const port = (description: string): z.ZodInt => z.int().min(1).max(65_535).meta({ description });
 
-const rule = withRules(
-  z.strictObject({
-    ipVersion: z.enum(['ipv4', 'ipv6']).meta({ description: 'Family of the packets.' }),
-    protocol: z.enum(['all', 'icmp', 'tcp', 'udp', 'sctp']).meta({ description: 'What the packets carry.' }),
-    priority: z
-      .int()
-      .min(1)
-      .max(16_384)
-      .meta({ description: 'The lowest matching priority decides. Two of one priority have no order.' }),
-    remoteType: z
-      .enum(['address', 'securityGroup'])
-      .meta({ description: 'Whether the other side is told by remoteAddress or by remoteSecurityGroup.' }),
-    remoteAddress: text('Address or CIDR of the other side.', 64).exactOptional(),
-    remoteSecurityGroup: text('The other side is a pod of this SecurityGroup.', 63).exactOptional(),
-    portRangeMin: port('First destination port, for tcp, udp and sctp; all ports when absent.').exactOptional(),
-    portRangeMax: port('Last destination port.').exactOptional(),
-    localAddress: text('Address or CIDR of the pod; all of its addresses when absent.', 64).exactOptional(),
-    sourcePortRangeMin: port('First source port; all ports when absent.').exactOptional(),
-    sourcePortRangeMax: port('Last source port.').exactOptional(),
-    policy: z
-      .enum(['allow', 'drop', 'pass'])
-      .meta({ description: 'allow lets the answers through as well; pass leaves the packet to the next tier.' }),
-    log: flag('Have matching packets logged.', false).exactOptional(),
-  }),
-  ...ruleRules,
-) as z.ZodType<SecurityGroupRule>;
+const rule = () =>
+  withRules(
+    z.strictObject({
+      ipVersion: z.enum(['ipv4', 'ipv6']).meta({ description: 'Family of the packets.' }),
+      protocol: z.enum(['all', 'icmp', 'tcp', 'udp', 'sctp']).meta({ description: 'What the packets carry.' }),
+      priority: z
+        .int()
+        .min(1)
+        .max(16_384)
+        .meta({ description: 'The lowest matching priority decides. Two of one priority have no order.' }),
+      remoteType: z
+        .enum(['address', 'securityGroup'])
+        .meta({ description: 'Whether the other side is told by remoteAddress or by remoteSecurityGroup.' }),
+      remoteAddress: text('Address or CIDR of the other side.', 64).exactOptional(),
+      remoteSecurityGroup: text('The other side is a pod of this SecurityGroup.', 63).exactOptional(),
+      portRangeMin: port('First destination port, for tcp, udp and sctp; all ports when absent.').exactOptional(),
+      portRangeMax: port('Last destination port.').exactOptional(),
+      localAddress: text('Address or CIDR of the pod; all of its addresses when absent.', 64).exactOptional(),
+      sourcePortRangeMin: port('First source port; all ports when absent.').exactOptional(),
+      sourcePortRangeMax: port('Last source port.').exactOptional(),
+      policy: z
+        .enum(['allow', 'drop', 'pass'])
+        .meta({ description: 'allow lets the answers through as well; pass leaves the packet to the next tier.' }),
+      log: flag('Have matching packets logged.', false).exactOptional(),
+    }),
+    ...ruleRules,
+  ) as z.ZodType<SecurityGroupRule>;
 
 const labels = (description: string): z.ZodType<SecurityGroupLabels> =>
   withRules(labelSelector() as z.ZodType<SecurityGroupLabels>, ...selectorRules).meta({ description });
 
-const spec = withRules(
-  withTransitions(
-    z
-      .strictObject({
-        vpc: resourceName('The Vpc of its pods; the default Vpc when absent. Cannot change.').exactOptional(),
-        ingressRules: list('What the pods may receive.', rule, 200).exactOptional(),
-        egressRules: list('What the pods may send.', rule, 200).exactOptional(),
-        allowSameGroupTraffic: flag('Pods of the group may talk to each other.', false).exactOptional(),
-        tier: z
-          .int()
-          .min(0)
-          .max(1)
-          .meta({
-            description: '0: looked at before network policies. 1: behind them and everything else.',
-            default: 0,
-          })
-          .exactOptional(),
-        namespaces: list(
-          'Namespaces whose pods may be in the group; all when namespaceSelectors is empty as well.',
-          labelName('Name of a namespace.'),
-          1024,
-        ).exactOptional(),
-        namespaceSelectors: list(
-          'The same by label; one matching selector is enough.',
-          labels('Labels of namespaces.'),
-          64,
-        ).exactOptional(),
-        selectors: list(
-          'Pods that are in the group without naming it; one matching entry is enough.',
-          z
-            .strictObject({
-              namespaceSelector: labels('Labels of their namespace; any when absent.').exactOptional(),
-              podSelector: labels('Labels of the pods; any when absent.').exactOptional(),
+const spec = () =>
+  withRules(
+    withTransitions(
+      z
+        .strictObject({
+          vpc: resourceName('The Vpc of its pods; the default Vpc when absent. Cannot change.').exactOptional(),
+          ingressRules: list('What the pods may receive.', rule(), 200).exactOptional(),
+          egressRules: list('What the pods may send.', rule(), 200).exactOptional(),
+          allowSameGroupTraffic: flag('Pods of the group may talk to each other.', false).exactOptional(),
+          tier: z
+            .int()
+            .min(0)
+            .max(1)
+            .meta({
+              description: '0: looked at before network policies. 1: behind them and everything else.',
+              default: 0,
             })
-            .meta({ description: 'Pods that both selectors choose.' }) as z.ZodType<SecurityGroupSelector>,
-          64,
-        ).exactOptional(),
-        logDropped: flag('Have packets logged that no rule lets through.', false).exactOptional(),
-        logRate: logRate().exactOptional(),
-      })
-      .meta({ description: 'Whom the group is for, and what they may do.', default: {} }),
-    vpcTransition,
-  ),
-  ...groupRules,
-) as z.ZodType<SecurityGroupSpec>;
+            .exactOptional(),
+          namespaces: list(
+            'Namespaces whose pods may be in the group; all when namespaceSelectors is empty as well.',
+            labelName('Name of a namespace.'),
+            1024,
+          ).exactOptional(),
+          namespaceSelectors: list(
+            'The same by label; one matching selector is enough.',
+            labels('Labels of namespaces.'),
+            64,
+          ).exactOptional(),
+          selectors: list(
+            'Pods that are in the group without naming it; one matching entry is enough.',
+            z
+              .strictObject({
+                namespaceSelector: labels('Labels of their namespace; any when absent.').exactOptional(),
+                podSelector: labels('Labels of the pods; any when absent.').exactOptional(),
+              })
+              .meta({ description: 'Pods that both selectors choose.' }) as z.ZodType<SecurityGroupSelector>,
+            64,
+          ).exactOptional(),
+          logDropped: flag('Have packets logged that no rule lets through.', false).exactOptional(),
+          logRate: logRate().exactOptional(),
+        })
+        .meta({ description: 'Whom the group is for, and what they may do.', default: {} }),
+      vpcTransition,
+    ),
+    ...groupRules,
+  ) as z.ZodType<SecurityGroupSpec>;
 
-const status = z
-  .strictObject({
-    conditions: conditions().exactOptional(),
-    portGroup: z.string().meta({ description: 'Name of the port group in OVN.' }).exactOptional(),
-    vpc: z.string().meta({ description: 'The Vpc it is for, the default filled in.' }).exactOptional(),
-  })
-  .meta({ description: 'What became of the group; written by the controller.' });
+const status = () =>
+  z
+    .strictObject({
+      conditions: conditions().exactOptional(),
+      portGroup: z.string().meta({ description: 'Name of the port group in OVN.' }).exactOptional(),
+      vpc: z.string().meta({ description: 'The Vpc it is for, the default filled in.' }).exactOptional(),
+    })
+    .meta({ description: 'What became of the group; written by the controller.' });
 
 /** The kind SecurityGroup. */
 export const SECURITYGROUPS: Kind<SecurityGroup> = defineKind<SecurityGroupSpec, SecurityGroupStatus>({

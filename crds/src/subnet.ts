@@ -138,21 +138,22 @@ export const MAX_COUNT: number = Number.MAX_SAFE_INTEGER;
 /** A count as a status shows it: cut off at {@link MAX_COUNT}. */
 export const statusCount = (count: bigint): number => (count > BigInt(MAX_COUNT) ? MAX_COUNT : Number(count));
 
-const acl = z.strictObject({
-  direction: z
-    .enum(['from-lport', 'to-lport'])
-    .meta({ description: 'from-lport is traffic from pods, to-lport traffic to pods.' }),
-  priority: z.int().min(0).max(32_767).meta({ description: 'The highest matching priority decides.' }),
-  match: z
-    .string()
-    .min(1)
-    .max(2048)
-    .meta({ description: 'OVN match expression, such as "ip4.dst == 10.0.0.5 && tcp.dst == 80".' }),
-  action: z
-    .enum(['allow', 'allow-related', 'allow-stateless', 'drop', 'reject'])
-    .meta({ description: 'What happens to matching traffic; allow-related also lets the answers through.' }),
-  log: flag('Have matching packets logged.', false).exactOptional(),
-});
+const acl = () =>
+  z.strictObject({
+    direction: z
+      .enum(['from-lport', 'to-lport'])
+      .meta({ description: 'from-lport is traffic from pods, to-lport traffic to pods.' }),
+    priority: z.int().min(0).max(32_767).meta({ description: 'The highest matching priority decides.' }),
+    match: z
+      .string()
+      .min(1)
+      .max(2048)
+      .meta({ description: 'OVN match expression, such as "ip4.dst == 10.0.0.5 && tcp.dst == 80".' }),
+    action: z
+      .enum(['allow', 'allow-related', 'allow-stateless', 'drop', 'reject'])
+      .meta({ description: 'What happens to matching traffic; allow-related also lets the answers through.' }),
+    log: flag('Have matching packets logged.', false).exactOptional(),
+  });
 
 const selectorRules: readonly Rule<NamespaceSelector>[] = [
   {
@@ -184,7 +185,7 @@ const providerRule: Rule<string> = {
   holds: (value) => new RegExp(providerPattern).test(value),
 };
 
-const built = {
+const built = () => ({
   default: flag(
     'Make this the default subnet, instead of the one the controller configuration names. Of several the oldest is it.',
     false,
@@ -226,7 +227,7 @@ const built = {
     withRules(z.string().max(64), allowSubnetRule),
     256,
   ).exactOptional(),
-  acls: list('Rules on the logical switch, as OVN has them.', acl, 256).exactOptional(),
+  acls: list('Rules on the logical switch, as OVN has them.', acl(), 256).exactOptional(),
   aclLogRate: logRate().exactOptional(),
   allowEWTraffic: flag(
     'Let packets within the subnet pass whatever acls with priorities below 1900 and private say.',
@@ -257,13 +258,13 @@ const built = {
     }),
     providerRule,
   ).exactOptional(),
-};
+});
 
 const optionsText = (of: OptionsOf, description: string): z.ZodString =>
   withRules(text(description, 1024), optionsRule(of));
 
 /** DHCP, router advertisements and multicast. */
-const services = {
+const services = () => ({
   enableDHCP: flag(
     'Answer DHCP for pods that ask: DHCPv4, and DHCPv6 where there is an IPv6 CIDR.',
     false,
@@ -285,10 +286,10 @@ const services = {
     'Send multicast only where it was joined (IGMP and MLD snooping), and query for members.',
     false,
   ).exactOptional(),
-};
+});
 
 /** Fields that Kube-OVN has and that are not built yet. */
-const unbuilt = {
+const unbuilt = () => ({
   gatewayNode: notBuilt.text('spec.gatewayNode', 'Nodes of a centralized gateway.').exactOptional(),
   gatewayNodeSelectors: notBuilt
     .list('spec.gatewayNodeSelectors', 'Nodes of a centralized gateway, by label.', labelSelector())
@@ -338,42 +339,44 @@ const unbuilt = {
     .exactOptional(),
   routeTable: notBuilt.text('spec.routeTable', 'Routing table of the router port.').exactOptional(),
   nodeNetwork: notBuilt.text('spec.nodeNetwork', 'Node network that carries the tunnels.').exactOptional(),
-};
+});
 
-const spec = withTransitions(
-  withRules(
-    z.strictObject({ ...built, ...services, ...unbuilt }).meta({ description: 'What the subnet should be.' }),
-    ...subnetSpecRules,
-  ),
-  ...subnetTransitions,
-);
+const spec = () =>
+  withTransitions(
+    withRules(
+      z.strictObject({ ...built(), ...services(), ...unbuilt() }).meta({ description: 'What the subnet should be.' }),
+      ...subnetSpecRules,
+    ),
+    ...subnetTransitions,
+  );
 
-const status = z
-  .strictObject({
-    conditions: conditions().exactOptional(),
-    vpc: z.string().meta({ description: 'The Vpc it is in, the default filled in.' }).exactOptional(),
-    protocol: z.enum(['IPv4', 'IPv6', 'Dual']).meta({ description: 'The families it has.' }).exactOptional(),
-    gateway: z.string().meta({ description: 'The gateway in use, the default filled in.' }).exactOptional(),
-    v4availableIPs: addressCount('Free IPv4 addresses.'),
-    v4usingIPs: addressCount('IPv4 addresses in use.'),
-    v6availableIPs: addressCount('Free IPv6 addresses.'),
-    v6usingIPs: addressCount('IPv6 addresses in use.'),
-    v4availableIPrange: addressRanges('Free IPv4 addresses, as ranges.'),
-    v4usingIPrange: addressRanges('IPv4 addresses in use, as ranges.'),
-    v6availableIPrange: addressRanges('Free IPv6 addresses, as ranges.'),
-    v6usingIPrange: addressRanges('IPv6 addresses in use, as ranges.'),
-    nodes: z
-      .array(
-        z.strictObject({
-          name: z.string().meta({ description: 'Name of the Node.' }),
-          addresses: z.array(z.string()).meta({ description: 'InternalIP addresses of the Node.' }),
-          join: z.array(z.string()).meta({ description: 'Its addresses on this subnet, IPv4 first.' }),
-        }),
-      )
-      .meta({ description: 'Of the join subnet only: the nodes, by name.' })
-      .exactOptional(),
-  })
-  .meta({ description: 'What the subnet is; written by the controller.' });
+const status = () =>
+  z
+    .strictObject({
+      conditions: conditions().exactOptional(),
+      vpc: z.string().meta({ description: 'The Vpc it is in, the default filled in.' }).exactOptional(),
+      protocol: z.enum(['IPv4', 'IPv6', 'Dual']).meta({ description: 'The families it has.' }).exactOptional(),
+      gateway: z.string().meta({ description: 'The gateway in use, the default filled in.' }).exactOptional(),
+      v4availableIPs: addressCount('Free IPv4 addresses.'),
+      v4usingIPs: addressCount('IPv4 addresses in use.'),
+      v6availableIPs: addressCount('Free IPv6 addresses.'),
+      v6usingIPs: addressCount('IPv6 addresses in use.'),
+      v4availableIPrange: addressRanges('Free IPv4 addresses, as ranges.'),
+      v4usingIPrange: addressRanges('IPv4 addresses in use, as ranges.'),
+      v6availableIPrange: addressRanges('Free IPv6 addresses, as ranges.'),
+      v6usingIPrange: addressRanges('IPv6 addresses in use, as ranges.'),
+      nodes: z
+        .array(
+          z.strictObject({
+            name: z.string().meta({ description: 'Name of the Node.' }),
+            addresses: z.array(z.string()).meta({ description: 'InternalIP addresses of the Node.' }),
+            join: z.array(z.string()).meta({ description: 'Its addresses on this subnet, IPv4 first.' }),
+          }),
+        )
+        .meta({ description: 'Of the join subnet only: the nodes, by name.' })
+        .exactOptional(),
+    })
+    .meta({ description: 'What the subnet is; written by the controller.' });
 
 /** The kind Subnet. */
 export const SUBNETS: Kind<Subnet> = defineKind<SubnetSpec, SubnetStatus>({

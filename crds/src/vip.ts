@@ -44,38 +44,43 @@ const fixed = (field: string): { rule: string; message: string; allows: (value: 
   allows: (value, old) => value === old,
 });
 
-const spec = z
-  .strictObject({
-    subnet: withTransitions(resourceName('Name of the Subnet. Cannot change.'), fixed('subnet')),
-    namespace: withTransitions(
-      labelName('Namespace of the pods that may have the address. Cannot change.'),
-      fixed('namespace'),
-    ),
-    v4ip: withRules(text('IPv4 address; a free one when absent.', 15), addressRule(4, '10.16.0.5')).exactOptional(),
-    v6ip: withRules(text('IPv6 address; a free one when absent.', 39), addressRule(6, 'fd00:10:16::5')).exactOptional(),
-    macAddress: withRules(text('MAC address; made by the controller when absent.', 17), macRule).exactOptional(),
-    selector: list(
-      'Labels key:value that a pod needs, all of them, to share the address.',
-      withRules(z.string().max(320), selectorRule),
-      16,
-    ).exactOptional(),
-    type: notBuilt.text('spec.type', 'switch_lb_vip or kube_host_vm_vip.').exactOptional(),
-    attachSubnets: notBuilt.list('spec.attachSubnets', 'Further subnets.', anyText()).exactOptional(),
-  })
-  .meta({ description: 'Which address, and for whom.' });
+const spec = () =>
+  z
+    .strictObject({
+      subnet: withTransitions(resourceName('Name of the Subnet. Cannot change.'), fixed('subnet')),
+      namespace: withTransitions(
+        labelName('Namespace of the pods that may have the address. Cannot change.'),
+        fixed('namespace'),
+      ),
+      v4ip: withRules(text('IPv4 address; a free one when absent.', 15), addressRule(4, '10.16.0.5')).exactOptional(),
+      v6ip: withRules(
+        text('IPv6 address; a free one when absent.', 39),
+        addressRule(6, 'fd00:10:16::5'),
+      ).exactOptional(),
+      macAddress: withRules(text('MAC address; made by the controller when absent.', 17), macRule).exactOptional(),
+      selector: list(
+        'Labels key:value that a pod needs, all of them, to share the address.',
+        withRules(z.string().max(320), selectorRule),
+        16,
+      ).exactOptional(),
+      type: notBuilt.text('spec.type', 'switch_lb_vip or kube_host_vm_vip.').exactOptional(),
+      attachSubnets: notBuilt.list('spec.attachSubnets', 'Further subnets.', anyText()).exactOptional(),
+    })
+    .meta({ description: 'Which address, and for whom.' });
 
-const status = z
-  .strictObject({
-    conditions: conditions().exactOptional(),
-    v4ip: z.string().meta({ description: 'IPv4 address.' }).exactOptional(),
-    v6ip: z.string().meta({ description: 'IPv6 address.' }).exactOptional(),
-    mac: z.string().meta({ description: 'MAC address that is set aside with it.' }).exactOptional(),
-    pods: z
-      .array(z.string())
-      .meta({ description: 'Pods that may have the address now, as namespace/name, sorted.' })
-      .exactOptional(),
-  })
-  .meta({ description: 'What the Vip got; written by the controller.' });
+const status = () =>
+  z
+    .strictObject({
+      conditions: conditions().exactOptional(),
+      v4ip: z.string().meta({ description: 'IPv4 address.' }).exactOptional(),
+      v6ip: z.string().meta({ description: 'IPv6 address.' }).exactOptional(),
+      mac: z.string().meta({ description: 'MAC address that is set aside with it.' }).exactOptional(),
+      pods: z
+        .array(z.string())
+        .meta({ description: 'Pods that may have the address now, as namespace/name, sorted.' })
+        .exactOptional(),
+    })
+    .meta({ description: 'What the Vip got; written by the controller.' });
 
 /** The kind Vip. */
 export const VIPS: Kind<Vip> = defineKind<VipSpec, VipStatus>({

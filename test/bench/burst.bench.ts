@@ -12,6 +12,7 @@
  * reads no API, decides nothing and compares nothing. kubelet and ovn-northd do not run, for neither side; the controller
  * is stopped while the reference works. The two take turns, and who is first alternates.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { run, waitFor } from '@ovenbird/deploy';
 import { KubeClient, NAMESPACES } from '@ovenbird/kube';
 import { openLab, type TestLab } from '../src/lab.ts';
@@ -60,6 +61,20 @@ async function all(what: string, times: ReadonlyMap<string, number>): Promise<nu
 
 const first = (times: ReadonlyMap<string, number>): number => Math.min(...times.values());
 const rate = (from: number, to: number): number => (count / (to - from)) * 1000;
+
+/** Waits until the lab's processes have done what its start, or a part, left them to do. */
+async function atRest(lab: TestLab): Promise<void> {
+  await waitFor(
+    'the lab is at rest',
+    async () => {
+      const spent = stopwatch(lab);
+      await pause(1000);
+      const seconds = [...spent().values()].reduce((sum, one) => sum + one, 0);
+      return seconds < 0.4 || `${seconds.toFixed(1)} s of processor time in a second`;
+    },
+    { deadline: 60_000, interval: 0 },
+  );
+}
 
 interface Bench {
   readonly lab: TestLab;
@@ -243,7 +258,9 @@ async function main(wanted: readonly string[], signal: AbortSignal): Promise<voi
   const bench: Bench = { lab, client, load, rows };
   try {
     for (const [name, part] of Object.entries(parts)) {
-      if (wanted.length === 0 || wanted.includes(name)) await part(bench, until);
+      if (wanted.length > 0 && !wanted.includes(name)) continue;
+      await atRest(lab);
+      await part(bench, until);
     }
   } finally {
     watch.abort();
