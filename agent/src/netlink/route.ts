@@ -4,7 +4,7 @@ import { attribute, type NetlinkRequest, text, u32 } from './message.ts';
 
 /** Requests of rtnetlink(7) about links, addresses and routes: as many of their parts as pods need. */
 
-const TYPE = { newLink: 16, delLink: 17, getLink: 18, newAddress: 20, newRoute: 24 } as const;
+const TYPE = { newLink: 16, delLink: 17, getLink: 18, newAddress: 20, delAddress: 21, newRoute: 24 } as const;
 const CREATE = { replace: 0x100, exclusive: 0x200, create: 0x400 } as const;
 const AF = { unspec: 0, inet: 2, inet6: 10 } as const;
 const IFF_UP = 1;
@@ -108,6 +108,21 @@ export const linkIndex = (body: Buffer): number => body.readInt32LE(4);
 
 /** `ip address add ADDRESS/PREFIX dev NAME`; of IPv6 without duplicate detection. @param link index */
 export function addAddress(link: number, name: string, address: string, prefix: number): NetlinkRequest {
+  return {
+    type: TYPE.newAddress,
+    flags: CREATE.create | CREATE.exclusive,
+    body: addressBody(link, address, prefix),
+    what: `ip address add ${address}/${prefix} dev ${name}${isIPv6(address) ? ' nodad' : ''}`,
+  };
+}
+
+/** `ip address delete ADDRESS/PREFIX dev NAME`. @param link index */
+export function deleteAddress(link: number, name: string, address: string, prefix: number): NetlinkRequest {
+  const body = addressBody(link, address, prefix);
+  return { type: TYPE.delAddress, body, what: `ip address delete ${address}/${prefix} dev ${name}` };
+}
+
+function addressBody(link: number, address: string, prefix: number): Buffer {
   const v6 = isIPv6(address);
   // struct ifaddrmsg
   const head = Buffer.alloc(8);
@@ -116,12 +131,7 @@ export function addAddress(link: number, name: string, address: string, prefix: 
   head.writeUInt8(v6 ? IFA_F_NODAD : 0, 2);
   head.writeUInt32LE(link, 4);
   const bytes = ipBytes(address);
-  return {
-    type: TYPE.newAddress,
-    flags: CREATE.create | CREATE.exclusive,
-    body: Buffer.concat([head, attribute(IFA.local, bytes), attribute(IFA.address, bytes)]),
-    what: `ip address add ${address}/${prefix} dev ${name}${v6 ? ' nodad' : ''}`,
-  };
+  return Buffer.concat([head, attribute(IFA.local, bytes), attribute(IFA.address, bytes)]);
 }
 
 /** `ip route add DESTINATION via GATEWAY dev NAME onlink`. @param destination CIDR or `default` @param link index */

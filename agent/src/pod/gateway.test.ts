@@ -48,18 +48,20 @@ function moved(annotations: Readonly<Record<string, string>>, rows: readonly unk
 
 test('first and further interfaces follow, each the gateway of its own Subnet', () => {
   const rows = [
-    row('h1', { ...ofPod, 'iface-id': 'a.default', gateways: '10.16.0.1' }),
-    row('h2', { ...ofPod, 'iface-id': 'nic_a.default_net1', gateways: '10.20.0.1' }),
+    row('h1', { ...ofPod, 'iface-id': 'a.default', gateways: '10.16.0.1/16' }),
+    row('h2', { ...ofPod, 'iface-id': 'nic_a.default_net1', gateways: '10.20.0.1/24' }),
   ];
   const both = (first: string, second: string): Readonly<Record<string, string>> =>
     announced(first, { [announcement.interfaces]: JSON.stringify([further(second)]) });
   expect(moved(both('10.16.0.1', '10.20.0.1'), rows)).toEqual([]);
   expect(moved(both('10.16.0.9', '10.20.0.1'), rows)).toEqual(['h1 -']);
   expect(moved(both('10.16.0.1', '10.20.0.9'), rows)).toEqual(['h2 10.20.0.9']);
+  // The Subnet has grown.
+  expect(moved({ ...both('10.16.0.1', '10.20.0.1'), [announcement.cidr]: '10.16.0.0/15' }, rows)).toEqual(['h1 -']);
 });
 
 test('containers outside of Kubernetes too, through the interface that ADD gave the default routes', () => {
-  const ids = { ip_object: 'attach-1', 'iface-id': 'attached_n_attach-1', gateways: '10.16.0.1' };
+  const ids = { ip_object: 'attach-1', 'iface-id': 'attached_n_attach-1', gateways: '10.16.0.1/16' };
   const annotations = announced('10.16.0.9', { 'ovn.kubernetes.io/port_name': 'attached_n_attach-1' });
   expect(moved(annotations, [row('h3', ids), row('h4', { ...ids, default_route: 'false' })])).toEqual([
     'h3 10.16.0.9',
@@ -68,7 +70,7 @@ test('containers outside of Kubernetes too, through the interface that ADD gave 
 });
 
 test('what belongs to an earlier pod, or cannot be read, is left alone', () => {
-  const ids = { ...ofPod, 'iface-id': 'a.default', gateways: '10.16.0.1' };
+  const ids = { ...ofPod, 'iface-id': 'a.default', gateways: '10.16.0.1/16' };
   expect(moved(announced('10.16.0.9'), [row('h1', { ...ids, 'iface-id-ver': 'before' })])).toEqual([]);
   expect(moved(announced('nonsense'), [row('h1', ids)])).toEqual([]);
   expect(moved({}, [row('h1', ids)])).toEqual([]);

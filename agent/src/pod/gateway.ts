@@ -8,9 +8,9 @@ import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf, gatewaysOf, podInterfaces } from './interface-row.ts';
 import { openNetns } from './netns.ts';
 import { announcedPort } from './resolve.ts';
-import { redirectRoutes } from './veth.ts';
+import { followSubnet } from './veth.ts';
 
-/** An interface whose routes lead to where its Subnet's gateway was before. */
+/** An interface whose routes lead to where its Subnet's gateway was before, or whose Subnet has grown. */
 export interface MovedGateway {
   /** Host end of the interface. */
   readonly hostName: string;
@@ -20,9 +20,9 @@ export interface MovedGateway {
 
 type Source = Pick<PodContext, 'ovs' | 'pods'> & { readonly containers: Pick<PodContext['containers'], 'objects'> };
 
-/** Whether gateways of a running pod were announced anew. */
+/** Whether gateways of a running pod, or the CIDRs of its Subnets, were announced anew. */
 export function gatewayMoved({ old, new: now }: Change<Pod>): boolean {
-  return [announcement.gateway, announcement.interfaces].some((key) => {
+  return [announcement.gateway, announcement.cidr, announcement.interfaces].some((key) => {
     const [before, after] = [old?.metadata.annotations?.[key], now?.metadata.annotations?.[key]];
     return before !== undefined && after !== undefined && before !== after;
   });
@@ -46,7 +46,7 @@ function announcedNow({ pods, containers }: Source, { external_ids: ids }: Inter
   }
 }
 
-/** Interfaces of this node whose announced gateways are not those that their routes lead to. No I/O. */
+/** Interfaces of this node whose announced gateways and prefixes are not those that they have. No I/O. */
 export function movedGateways(source: Source): readonly MovedGateway[] {
   return podInterfaces(source.ovs).flatMap((row) => {
     const ids = row.external_ids;
@@ -57,7 +57,8 @@ export function movedGateways(source: Source): readonly MovedGateway[] {
 }
 
 /**
- * Points a running container's routes at its Subnet's present gateways, and records that it did. The gateway stays reachable
+ * Gives a running container's addresses the present prefixes of its Subnet, points its routes at the gateways, and records
+ * that it did. The gateway stays reachable
  * under its old address until then only as far as the kernel still knows its MAC, so this is done at once.
  * @throws AgentError `invalid-netns` when the namespace is gone, `try-again`, `host-command`
  */
@@ -72,7 +73,7 @@ export async function followGateway(
   if (row === undefined || attachment === undefined) return;
   const plan = vethPlan(context, now, attachment.containerId, attachment.ifname);
   await using netns = await openNetns(attachment.netns, config.netnsDirs);
-  await redirectRoutes(plan, netns);
+  await followSubnet(plan, netns);
   const gateways = gatewaysOf(now);
   await commit(
     ovs,
@@ -84,5 +85,5 @@ export async function followGateway(
     },
     signal,
   );
-  log.info({ what: now.label, gateways }, 'routes follow the gateway of the Subnet');
+  log.info({ what: now.label, gateways }, 'routes and prefixes follow the Subnet');
 }

@@ -38,9 +38,9 @@ export function attachmentOf(row: InterfaceRow): Attachment | undefined {
   };
 }
 
-/** The gateways of a pod's routes, as its Interface row records them. */
+/** The gateways of a pod's routes with the prefixes of its addresses, as its Interface row records them. */
 export function gatewaysOf(pod: Pick<Announcement, 'addresses'>): string {
-  return pod.addresses.map(({ gateway }) => gateway).join(',');
+  return pod.addresses.map(({ gateway, prefix }) => `${gateway}/${prefix}`).join(',');
 }
 
 /**

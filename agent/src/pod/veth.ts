@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
 import type { NetlinkRequest } from '../netlink/message.ts';
-import { addAddress, addRoute, addVeth, nameAndRaise, raise, replaceRoute } from '../netlink/route.ts';
+import { addAddress, addRoute, addVeth, deleteAddress, nameAndRaise, raise, replaceRoute } from '../netlink/route.ts';
 import { failure, hostSocket, RouteSocket } from '../netlink/socket.ts';
+import { type LinkAddress, readLink } from '../netlink/state.ts';
 import type { PodNetns } from './netns.ts';
 
 /** One address of a pod. */
@@ -82,13 +84,36 @@ function routesOf({ addresses, routes, defaultRoute }: RoutePlan): VethPlan['rou
   return [...(defaultRoute ? addresses : []).map(({ gateway }) => ({ dst: 'default', gateway })), ...routes];
 }
 
-/** Points a running pod's routes at its present gateways. @throws AgentError `host-command` */
-export async function redirectRoutes(plan: RoutePlan, netns: PodNetns): Promise<void> {
-  const routes = routesOf(plan);
-  if (routes.length === 0) return;
+/**
+ * Gives the addresses of a running pod the prefixes of its Subnet, which may have grown (what was the broadcast address may
+ * be somebody's now), and points its routes at the present gateways. @throws AgentError `host-command`
+ */
+export async function followSubnet(plan: RoutePlan, netns: PodNetns): Promise<void> {
   using socket = new RouteSocket(netns.fd);
   const link = await socket.indexOf(plan.ifname);
-  await socket.run(routes.map(({ dst, gateway }) => replaceRoute(link, plan.ifname, dst, gateway)));
+  const present = (await readLink(socket, plan.ifname))?.addresses ?? [];
+  const routes = routesOf(plan).map(({ dst, gateway }) => replaceRoute(link, plan.ifname, dst, gateway));
+  const requests = [...prefixRequests(link, plan, present), ...routes];
+  if (requests.length > 0) await socket.run(requests);
+}
+
+/**
+ * Requests that change prefixes: IPv4 has an address twice for a moment, IPv6 knows it once whatever its prefix. An address
+ * that is not there at all stays away: who removed it had a reason.
+ * @param link index @param present addresses of the link
+ */
+export function prefixRequests(
+  link: number,
+  { ifname, addresses }: Pick<RoutePlan, 'ifname' | 'addresses'>,
+  present: readonly LinkAddress[],
+): readonly NetlinkRequest[] {
+  return addresses.flatMap(({ address, prefix }) => {
+    const own = present.filter(({ local }) => local === address).map(({ prefixlen }) => prefixlen);
+    const old = own.filter((length) => length !== prefix).map((length) => deleteAddress(link, ifname, address, length));
+    if (old.length === 0) return [];
+    const add = own.includes(prefix) ? [] : [addAddress(link, ifname, address, prefix)];
+    return isIPv6(address) ? [...old, ...add] : [...add, ...old];
+  });
 }
 
 /**
