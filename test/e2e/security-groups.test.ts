@@ -157,12 +157,42 @@ describe('security groups', () => {
     await expectReach(['groups/stranger', 'groups/db', 8080, true], ['groups/web', 'groups/db', 8080, true]);
   });
 
+  it('what a group passes is left to NetworkPolicies, past all groups of the pod', async () => {
+    const [v4 = '', v6 = ''] = addresses.get('groups/stranger') ?? [];
+    const pass = [
+      ...rules({ policy: 'pass', ...port(8080), remoteAddress: `${v4}/32` }).slice(0, 1),
+      ...rules({ policy: 'pass', ...port(8080), remoteAddress: `${v6}/128` }).slice(1),
+    ];
+    await lab.apply(group('groups-edge', { ingressRules: pass }));
+    const others = [
+      ['groups/web', 'groups/db', 8080, true],
+      ['groups/db-other', 'groups/db', 8080, false],
+      ['groups-thief/free', 'groups/db', 8080, false],
+    ] as const;
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    const policy = (ingress: readonly object[]): Manifest => ({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { namespace: 'groups', name: 'db' },
+      spec: { podSelector: { matchLabels: { app: 'db' } }, policyTypes: ['Ingress'], ingress },
+    });
+    await lab.apply(policy([]));
+    await expectReach(['groups/stranger', 'groups/db', 8080, false], ...others);
+    await lab.apply(policy([{ ports: [{ protocol: 'TCP', port: 8080 }] }]));
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    await lab.delete([policy([])]);
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    await lab.apply(group('groups-edge', { ingressRules: [] }));
+    await expectReach(['groups/stranger', 'groups/db', 8080, false], ...others);
+  });
+
   it('what does not fit this OVN is said, and lets nothing through', async () => {
-    await lab.apply(group('groups-edge', { ingressRules: [...rules(port(8080)), ...rules({ policy: 'pass' })] }));
+    const unfit = rules({ policy: 'pass', remoteSecurityGroup: 'groups-web' });
+    await lab.apply(group('groups-edge', { ingressRules: [...rules(port(8080)), ...unfit] }));
     await expectReach(['groups/stranger', 'groups/db', 8080, false]);
     const ready = (await conditions('groups-edge')).find(({ type }) => type === 'Ready');
     expect(ready).toMatchObject({ status: 'False', reason: 'NeedsNewerOVN' });
-    expect(ready?.message).toContain('ingressRules[2]: pass needs OVN 23.06 or later');
+    expect(ready?.message).toContain('ingressRules[2]: pass by remoteSecurityGroup needs OVN 23.06 or later');
     await lab.apply(group('groups-edge', { ingressRules: rules({ remoteSecurityGroup: 'groups-nobody' }) }));
     const honoured = await lab.waitFor(
       'the missing remote is told',

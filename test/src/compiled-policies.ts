@@ -18,6 +18,7 @@ export class CompiledPolicies {
   /** Reads rows and memberships once. */
   constructor(sink: PolicyRows) {
     const ports = new Map(sink.rows('Logical_Switch_Port').map((row) => [row.uuid, text(row, 'name')]));
+    const hosts = new Map(sink.rows('Logical_Switch_Port').map((row) => [row.uuid, addressesOf(row)]));
     const members = new Map<string, string[]>();
     for (const member of sink.members()) {
       const [, uuid = '', , value = ''] = member.split(' ');
@@ -35,7 +36,10 @@ export class CompiledPolicies {
       }),
     );
     this.#names = {
-      addressSets: new Map(sink.rows('Address_Set').map((row) => [text(row, 'name'), members.get(row.uuid) ?? []])),
+      addressSets: new Map([
+        ...sink.rows('Address_Set').map((row) => [text(row, 'name'), members.get(row.uuid) ?? []] as const),
+        ...sink.rows('Port_Group').flatMap((row) => derivedSets(text(row, 'name'), members.get(row.uuid) ?? [], hosts)),
+      ]),
       portGroups: new Map(
         sink
           .rows('Port_Group')
@@ -100,4 +104,23 @@ export class CompiledPolicies {
 function text({ columns }: Pick<DesiredRow, 'columns'>, column: string): string {
   const value = columns[column];
   return typeof value === 'string' ? value : '';
+}
+
+/** The IP addresses of a port: its column holds `MAC IP ...`. */
+function addressesOf({ columns }: Pick<DesiredRow, 'columns'>): readonly string[] {
+  const { addresses } = columns;
+  return Array.isArray(addresses) ? addresses.flatMap((entry) => String(entry).split(' ').slice(1)) : [];
+}
+
+/** The Address_Sets that northd derives from a Port_Group (ovn-nb(5), Address_Set). */
+function derivedSets(
+  name: string,
+  members: readonly string[],
+  hosts: ReadonlyMap<string, readonly string[]>,
+): readonly (readonly [name: string, addresses: readonly string[]])[] {
+  const all = members.flatMap((uuid) => hosts.get(uuid) ?? []);
+  return ([4, 6] as const).map((family) => [
+    `${name}_ip${family}`,
+    all.filter((address) => address.includes(':') === (family === 6)),
+  ]);
 }

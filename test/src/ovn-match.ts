@@ -8,9 +8,11 @@ export interface Packet {
   readonly source: string;
   readonly destination: string;
   /** Without one it is ICMP. */
-  readonly protocol?: 'tcp' | 'udp' | 'sctp';
+  readonly protocol?: 'tcp' | 'udp' | 'sctp' | 'gre';
   /** Destination port. */
   readonly port?: number;
+  /** 40000 when absent. */
+  readonly sourcePort?: number;
 }
 
 /** Where names in a match lead to. A name that leads nowhere makes ovn-controller drop the whole match: an error here. */
@@ -125,6 +127,9 @@ class Evaluation {
     if (name === 'ip4') return !v6;
     if (name === 'ip6') return v6;
     if (name === 'tcp' || name === 'udp' || name === 'sctp') return this.#packet.protocol === name;
+    if (name === 'icmp4' || name === 'icmp6') return this.#packet.protocol === undefined && v6 === (name === 'icmp6');
+    // No packet here is one of neighbour discovery.
+    if (name === 'nd' || name === 'nd_rs' || name === 'nd_ra') return false;
     throw this.#error(`unknown predicate ${name}`);
   }
 
@@ -184,14 +189,15 @@ class Evaluation {
   #protocol(): number {
     const { protocol, source } = this.#packet;
     if (protocol === undefined) return source.includes(':') ? 58 : 1;
-    return { tcp: 6, udp: 17, sctp: 132 }[protocol];
+    return { tcp: 6, udp: 17, sctp: 132, gre: 47 }[protocol];
   }
 
   #number(field: string): number | undefined {
     const [protocol, part] = field.split('.');
-    if (part !== 'dst' || (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp'))
+    if ((part !== 'dst' && part !== 'src') || (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp'))
       throw this.#error(`unknown field ${field}`);
-    return this.#packet.protocol === protocol ? this.#packet.port : undefined;
+    if (this.#packet.protocol !== protocol) return undefined;
+    return part === 'dst' ? this.#packet.port : (this.#packet.sourcePort ?? 40_000);
   }
 
   #named<T>(all: ReadonlyMap<string, T>, name: string): T {

@@ -4,6 +4,7 @@ import { MemoryStore, northboundSchema } from '../../controller/src/northbound/t
 import type { World } from '../../controller/src/testing/world.ts';
 import { ClusterBoth, type ClusterChange, clusterChange } from './random-cluster-policies.ts';
 import { Both, change } from './random-policies.ts';
+import { GroupsBoth, groupChange } from './random-security-groups.ts';
 import { SmallTransactions, verdicts } from './small-transactions.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
@@ -100,6 +101,22 @@ describe(`no transaction opens or closes what the states before and after a chan
           check(new ClusterBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
         ),
         { seed, numRuns: 6 },
+      );
+    },
+    120_000,
+  );
+
+  it.each([
+    ['priority bands', '23.03', false],
+    ['ACL tiers', '25.03', true],
+  ] as const)(
+    'of SecurityGroups in %s',
+    async (_name, release, tiers) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(groupChange, { minLength: 10, maxLength: 30 }), (changes) =>
+          check(new GroupsBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
+        ),
+        { seed, numRuns: 5 },
       );
     },
     120_000,

@@ -20,10 +20,17 @@ export function securityGroupStatus(
       return problem === undefined ? [] : [`${direction}Rules[${index}]: ${problem}; the rule matches nothing`];
     }),
   );
+  const crowded = groups.tooManyParts(group);
+  const all = [...problems, ...crowded].slice(0, 5).join('. ');
   const honoured: WantedCondition =
-    problems.length === 0
+    all === ''
       ? { type: 'RulesHonoured', status: 'True', reason: 'Complete', message: 'every rule is in force' }
-      : { type: 'RulesHonoured', status: 'False', reason: 'RemoteMissing', message: problems.slice(0, 5).join('. ') };
+      : {
+          type: 'RulesHonoured',
+          status: 'False',
+          reason: problems.length > 0 ? 'RemoteMissing' : 'TooManyParts',
+          message: all,
+        };
   return { fields, conditions: [ready(group, groups, held), honoured] };
 }
 

@@ -28,9 +28,11 @@ export const aclPriority = {
 
 /** Values of ACL.tier where OVN has it (0 to 3). An ACL that allows or drops ends the way through the tiers. */
 export const aclTier = {
-  /** Nodes to their own pods, DHCP. */
+  /** Nodes to their own pods, DHCP: above tier Admin. */
   node: 0,
-  admin: 1,
+  admin: 0,
+  /** SecurityGroups of tier 0: what they pass is for NetworkPolicies and `acls` to decide. */
+  groups: 1,
   /** NetworkPolicies, `acls` of Subnets, nodes to private subnets. */
   network: 2,
   /** Baseline, and below it `private`. */
@@ -50,13 +52,18 @@ export interface BandLadder {
   readonly last: LadderStep;
 }
 
+const adminSteps: BandLadder = {
+  priorities: 1001,
+  step: { highest: 30_999, levels: 25 },
+  last: { highest: 30_999, levels: 0 },
+};
 /**
  * Tier Admin: priorities 0 to 1000. Rules that follow each other with one action share a level, so the 25 rules of a
- * ClusterNetworkPolicy always have room.
+ * ClusterNetworkPolicy always have room. The same numbers in bands and in tiers, below those of nodes.
  */
 export const adminLadder: { readonly bands: BandLadder; readonly tiers: BandLadder } = {
-  bands: { priorities: 1001, step: { highest: 30_999, levels: 27 }, last: { highest: 30_999, levels: 0 } },
-  tiers: { priorities: 1001, step: { highest: 32_767, levels: 31 }, last: { highest: 32_767, levels: 0 } },
+  bands: adminSteps,
+  tiers: adminSteps,
 };
 
 /** Tier Baseline; a BaselineAdminNetworkPolicy comes last. In bands there is room between `allowEWTraffic` and `private`. */
@@ -82,7 +89,7 @@ export interface GroupBand {
 const groupBands = {
   /** Between tier Admin and what nodes, Subnets and namespaces say; with tiers at Kube-OVN's numbers. */
   0: {
-    bands: { base: 3972, first: 3971, last: 960, sameGroup: 3004, drop: 3002 },
+    bands: { base: 5974, first: 5973, last: 2960, sameGroup: 3004, drop: 3002 },
     tiers: { base: 18_484, first: 18_483, last: 16_384, sameGroup: 2004, drop: 2002 },
   },
   /** Behind everything else. */

@@ -1,9 +1,11 @@
 import type { NodeSet } from '../policy/cluster-model.ts';
 import type { NodeBlock, PodSet } from '../policy/model.ts';
 import { closedPods } from '../security-group/closed-pods.ts';
+import type { GroupClass } from '../security-group/model.ts';
 import {
   balancerGroupName,
   closedGroupName,
+  groupClassName,
   internalSetName,
   nodeBlockName,
   nodePortGroupName,
@@ -100,6 +102,10 @@ export class CompileContext {
 
   securityGroup(name: string): RowRef {
     return rowRef(this.clusterUid, 'Port_Group', securityGroupName(name), ownerOf('SecurityGroup', name));
+  }
+
+  groupClass(of: GroupClass): RowRef {
+    return rowRef(this.clusterUid, 'Port_Group', groupClassName(of), ownerOf('SecurityGroup', of.group));
   }
 
   /** The Port_Group of pods that name a group in vain. */

@@ -1,11 +1,10 @@
 import type { FurtherInterface } from '../pod/interface.ts';
-import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
-import { groupsNamedFor } from '../security-group/members.ts';
+import { groupsOf } from '../security-group/members.ts';
 import type { Key, Namespace, Pod, UsableSubnet } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import type { CompileContext } from './context.ts';
 import { bandwidthRows, policyRows } from './qos.ts';
-import type { RowBuilder, RowRef } from './rows-builder.ts';
+import type { RowBuilder } from './rows-builder.ts';
 
 /** An interface of a pod whose port is among the rows. */
 export interface CompiledInterface {
@@ -26,18 +25,18 @@ export function joinSecurityGroups(
   context: CompileContext,
   rows: RowBuilder,
   reader: Reader,
-  { pod, namespace, port, subnet, further }: CompiledInterface,
+  { key, pod, namespace, port, subnet: { vpc }, further }: CompiledInterface,
 ): void {
-  const groups = new Map<string, RowRef>();
-  const join = (group: RowRef): unknown => groups.set(group.uuid, group);
-  for (const bucket of namespace === undefined ? ownBuckets(pod) : allBuckets(pod, namespace))
-    for (const set of reader.index('PodSet', 'ports', bucket))
-      if (set.holds === 'group' && isMember(set, pod, namespace, context.customVpc(subnet.vpc)))
-        join(context.podSetGroup(set));
-  const { groups: named, inVain } = groupsNamedFor(pod, subnet.vpc, reader, further);
-  for (const { name } of named) join(context.securityGroup(name));
-  if (inVain) join(context.closedGroup());
-  for (const group of groups.values()) rows.member(group, 'ports', port);
+  const customVpc = context.customVpc(vpc);
+  const own = { pod, namespace, vpc, customVpc, ...(further === undefined ? {} : { further }) };
+  const { groups, inVain } = groupsOf(own, reader);
+  const classes = groups.size < 2 ? undefined : reader.get('PodClasses', key)?.classes;
+  for (const name of groups) {
+    const narrowed = classes?.[name];
+    const group = narrowed === undefined ? context.securityGroup(name) : context.groupClass(narrowed);
+    rows.member(group, 'ports', port);
+  }
+  if (inVain) rows.member(context.closedGroup(), 'ports', port);
 }
 
 /** What limits and marks the traffic of an interface: annotations, and QoSPolicies that are not shared. */

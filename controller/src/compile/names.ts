@@ -66,6 +66,23 @@ export const nodeBlockName = (id: string, family: 4 | 6): string => `nodes_${id}
 
 /** The pods of a SecurityGroup. northd derives the address sets `<name>_ip4` and `<name>_ip6`. */
 export const securityGroupName = (group: string): string => `sg_${identifier(group)}`;
+/**
+ * The pods of a SecurityGroup that are in other ones as well, whose passes its rules leave out: they are not in
+ * {@link securityGroupName}. The name is a hash, because those may be many; external_ids name them.
+ */
+export function groupClassName({
+  group,
+  with: others,
+}: {
+  readonly group: string;
+  readonly with: readonly string[];
+}): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([group, ...others]))
+    .digest('hex')
+    .slice(0, 16);
+  return `sgpass_${hash}`;
+}
 /** The pods that name a SecurityGroup in vain. */
 export const closedGroupName = 'closed_group';
 /** The limit of log entries of an object: `kind` as kubectl abbreviates it. */

@@ -1,19 +1,22 @@
-import type { GroupRule } from '../security-group/model.ts';
+import { type Box, boxOf, boxProtocols, everyPort, wholeBox } from '../security-group/box.ts';
+import type { GroupRule, Ports, SecurityGroup } from '../security-group/model.ts';
+import { isPassing, Passes, passingAmong } from '../security-group/passes.ts';
 import { remoteProblem } from '../security-group/remote.ts';
 import { unfitGroup } from '../security-group/unfit.ts';
+import type { Reader } from '../store/state.ts';
 import { aclColumns } from './acl-columns.ts';
 import { aclTier, type GroupBand, groupBand } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { logColumns, logMeter } from './log-meter.ts';
-import { aclName, closedGroupName, securityGroupName } from './names.ts';
-import { sides } from './policy-match.ts';
+import { aclName, closedGroupName, groupClassName, securityGroupName } from './names.ts';
+import { anyOf, oneOf, sides } from './policy-match.ts';
 import type { RowBuilder, RowRef } from './rows-builder.ts';
 
 const directions = ['ingress', 'egress'] as const;
 type Direction = (typeof directions)[number];
 
-const tierOf = (tier: 0 | 1): number => (tier === 0 ? aclTier.network : aclTier.baseline);
+const tierOf = (tier: 0 | 1): number => (tier === 0 ? aclTier.groups : aclTier.baseline);
 
 /**
  * What a pod needs to be on the network. ARP is never matched by rules about IP. Neighbour discovery northd lets through by
@@ -24,40 +27,39 @@ const base: Readonly<Record<Direction, string>> = {
   egress: 'nd || nd_rs || (udp.src == 68 && udp.dst == 67) || (udp.src == 546 && udp.dst == 547) || ip.proto == 112',
 };
 
+/** An ACL that is to be emitted, as one or, for what is passed before it, as several that match the rest. */
+interface Rule extends Omit<Acl, 'match'> {
+  /** Name of the rule, behind its direction. */
+  readonly name: string;
+  readonly boxes: readonly Box[];
+  /** When nothing is taken out of the boxes. */
+  readonly match: (portGroup: string) => string;
+  /** What passes has a lower one. */
+  readonly place: number;
+}
+
 /** Emits a Port_Group and its ACLs. */
 class GroupRows {
   readonly portGroup: string;
   readonly #rows: RowBuilder;
   readonly #row: RowRef;
-  readonly #columns: Readonly<Record<string, number>>;
-  readonly #nameOf: (rule: string) => string;
-  readonly #ids: Readonly<Record<string, string>>;
+  readonly #options: GroupRowsOptions;
 
-  constructor(
-    rows: RowBuilder,
-    portGroup: string,
-    options: {
-      /** Of every ACL. */
-      readonly columns: Readonly<Record<string, number>>;
-      readonly nameOf: (rule: string) => string;
-      readonly ids: Readonly<Record<string, string>>;
-    },
-  ) {
+  constructor(rows: RowBuilder, portGroup: string, options: GroupRowsOptions) {
     this.portGroup = portGroup;
     this.#rows = rows;
-    this.#columns = options.columns;
-    this.#nameOf = options.nameOf;
-    this.#ids = options.ids;
-    this.#row = rows.row('Port_Group', portGroup, { name: portGroup }, this.#ids);
+    this.#options = options;
+    this.#row = rows.row('Port_Group', portGroup, { name: portGroup }, { ...options.ids, ...options.groupIds });
   }
 
-  acl(direction: Direction, suffix: string, columns: Acl): void {
-    const rule = `${direction}/${suffix}`;
+  acl(direction: Direction, name: string, columns: Acl, part = ''): void {
+    const { suffix = '', columns: own, ids, nameOf } = this.#options;
+    const rule = `${direction}/${name}`;
     const row = this.#rows.row(
       'ACL',
-      `${direction}_${suffix}`,
-      { name: this.#nameOf(rule), ...aclColumns[direction], ...this.#columns, ...columns },
-      { ...this.#ids, rule },
+      `${direction}_${name}${part}${suffix}`,
+      { name: nameOf(rule), ...aclColumns[direction], ...own, ...columns },
+      { ...ids, rule },
     );
     this.#rows.member(this.#row, 'acls', row.uuid);
   }
@@ -67,9 +69,46 @@ class GroupRows {
     for (const direction of directions) {
       const port = `${sides[direction].port} == @${this.portGroup}`;
       this.acl(direction, 'base', { priority, match: `${port} && (${base[direction]})`, action: 'allow-related' });
-      this.acl(direction, 'drop', { priority: drop, match: `${port} && ip`, action: 'drop', ...dropColumns });
+      this.rule(direction, {
+        ...{ name: 'drop', priority: drop, action: 'drop', ...dropColumns },
+        ...{ place: Infinity, boxes: [wholeBox(4), wholeBox(6)] },
+        match: (group) => `${sides[direction].port} == @${group} && ip`,
+      });
     }
   }
+
+  rule(direction: Direction, { name, boxes, match, place, ...columns }: Rule): void {
+    const { passes, remotes = [] } = this.#options;
+    const left = passes === undefined ? boxes : passes.remainder(direction, boxes, place);
+    if (left === boxes) this.acl(direction, name, { ...columns, match: match(this.portGroup) });
+    // Too many parts: a rule that lets through lets nothing through, one that drops drops all.
+    else if (left === undefined && columns.action !== 'allow-related')
+      this.acl(direction, name, { ...columns, match: match(this.portGroup) });
+    else
+      for (const [part, box] of (left ?? []).entries())
+        this.acl(direction, name, { ...columns, match: boxMatch(direction, this.portGroup, box, remotes) }, `_${part}`);
+  }
+}
+
+interface GroupRowsOptions {
+  /** Of every ACL. */
+  readonly columns: Readonly<Record<string, number>>;
+  readonly nameOf: (rule: string) => string;
+  readonly ids: Readonly<Record<string, string>>;
+  /** Of the Port_Group alone. */
+  readonly groupIds?: Readonly<Record<string, string>>;
+  /** Of keys of ACLs. */
+  readonly suffix?: string;
+  /** What is taken out of the rules. */
+  readonly passes?: Passes;
+  /** Port_Groups that stand for each group in `Box.group`. */
+  readonly remotes?: readonly RemoteGroups[];
+}
+
+/** The Port_Groups that hold the pods of a group. */
+interface RemoteGroups {
+  readonly group: string;
+  readonly portGroups: readonly string[];
 }
 
 /** Pods that name a group in vain → a Port_Group that is closed. */
@@ -81,9 +120,10 @@ export function closedPodsUnit(context: CompileContext): UnitDefinition {
     compile(key, reader) {
       if (reader.get('ClosedPods', key) === undefined) return [];
       const rows = context.builder('ClosedPods', key);
-      const columns = context.tier(tierOf(0));
+      // Behind what groups pass on: whoever names one in vain is closed for that too.
+      const columns = context.tier(aclTier.network);
       const group = new GroupRows(rows, closedGroupName, { columns, nameOf: (rule) => `closed/${rule}`, ids: {} });
-      group.close(groupBand(0, context.tiers));
+      group.close(groupBand(0, false));
       return rows.outputs;
     },
   };
@@ -91,7 +131,8 @@ export function closedPodsUnit(context: CompileContext): UnitDefinition {
 
 /**
  * SecurityGroup → one Port_Group and an ACL for each rule; which pods are in it are memberships, emitted by the pods. All that
- * a group does is in rows of its own, so that each change of it is one transaction.
+ * a group does is in rows of its own, so that each change of it is one transaction. Pods that are in another group as well,
+ * whose passes have to be taken out of these rules, are in a Port_Group of their own instead, with the same rules narrowed.
  */
 export function securityGroupUnit(context: CompileContext): UnitDefinition {
   return {
@@ -102,33 +143,37 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
       const group = reader.get('SecurityGroup', name);
       if (group === undefined || reader.get('GroupBinding', name) === undefined) return [];
       const rows = context.builder('SecurityGroup', name);
-      const out = new GroupRows(rows, securityGroupName(name), {
+      const remotes = [...remotesOf(group)].map((remote) => ({
+        group: remote,
+        portGroups: [
+          securityGroupName(remote),
+          ...reader.index('GroupClass', 'group', remote).map((one) => groupClassName(one)),
+        ],
+      }));
+      const shared = {
         columns: context.tier(tierOf(group.tier)),
-        nameOf: (rule) => aclName('sg', name, rule),
+        nameOf: (rule: string) => aclName('sg', name, rule),
         ids: { security_group: name },
-      });
-      const band = groupBand(group.tier, context.tiers);
-      const logged = (log: boolean): Partial<Acl> => (log ? logColumns('sg', name) : {});
-      out.close(band, logged(group.logDropped));
-      // Nothing of it rather than some.
-      const fits = unfitGroup(group, context.tiers) === undefined;
-      for (const direction of fits ? directions : []) {
-        for (const [index, rule] of group[direction].entries()) {
-          const { remote, priority, policy, log } = rule;
-          if ('group' in remote && remoteProblem(group, remote.group, reader) !== undefined) continue;
-          out.acl(direction, String(index), {
-            priority: band.first - (priority - 1),
-            match: groupRuleMatch(direction, out.portGroup, rule),
-            action: actions[policy],
-            ...logged(log),
-          });
-        }
-        if (group.sameGroup) {
-          const { port, peer } = sides[direction];
-          const terms = ([4, 6] as const).map((family) => `ip${family}.${peer} == $${out.portGroup}_ip${family}`);
-          const match = `${port} == @${out.portGroup} && (${terms.join(' || ')})`;
-          out.acl(direction, 'same-group', { priority: band.sameGroup, match, action: 'allow-related' });
-        }
+        remotes,
+      };
+      const own = isPassing(group, context.tiers) ? [group] : [];
+      const passes = own.length === 0 ? {} : { passes: new Passes(own) };
+      emitRules(
+        context,
+        reader,
+        group,
+        new GroupRows(rows, securityGroupName(name), { ...shared, ...passes }),
+        remotes,
+      );
+      for (const one of reader.index('GroupClass', 'group', name)) {
+        const portGroup = groupClassName(one);
+        const out = new GroupRows(rows, portGroup, {
+          ...shared,
+          groupIds: { 'ovenbird/with': one.with.join(',') },
+          suffix: `@${portGroup}`,
+          passes: new Passes([...own, ...passingAmong(one.with, reader)]),
+        });
+        emitRules(context, reader, group, out, remotes);
       }
       if (group.logDropped || [...group.ingress, ...group.egress].some(({ log }) => log))
         logMeter(rows, 'sg', name, group.logRate);
@@ -136,6 +181,46 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
     },
   };
 }
+
+function emitRules(
+  context: CompileContext,
+  reader: Reader,
+  group: SecurityGroup,
+  out: GroupRows,
+  remotes: readonly RemoteGroups[],
+): void {
+  const band = groupBand(group.tier, context.tiers);
+  const logged = (log: boolean): Partial<Acl> => (log ? logColumns('sg', group.name) : {});
+  out.close(band, logged(group.logDropped));
+  // Nothing of it rather than some.
+  const fits = unfitGroup(group, context.tiers) === undefined;
+  for (const direction of fits ? directions : []) {
+    for (const [index, rule] of group[direction].entries()) {
+      const { remote, priority, policy, log } = rule;
+      if ('group' in remote && remoteProblem(group, remote.group, reader) !== undefined) continue;
+      // Where OVN cannot pass, it is the rules behind that are narrowed.
+      if (policy === 'pass' && !context.tiers) continue;
+      out.rule(direction, {
+        ...{ name: String(index), priority: band.first - (priority - 1), action: actions[policy], ...logged(log) },
+        ...{ place: priority, boxes: [boxOf(rule)] },
+        match: (portGroup) => groupRuleMatch(direction, portGroup, rule, remotes),
+      });
+    }
+    if (group.sameGroup)
+      out.rule(direction, {
+        ...{ name: 'same-group', priority: band.sameGroup, action: 'allow-related' },
+        ...{ place: Infinity, boxes: ([4, 6] as const).map((family) => ({ ...wholeBox(family), group: group.name })) },
+        match: (portGroup) => sameGroupMatch(direction, portGroup, group.name, remotes),
+      });
+  }
+}
+
+/** Groups whose addresses a group's rules name. */
+const remotesOf = ({ name, sameGroup, ingress, egress }: SecurityGroup): ReadonlySet<string> =>
+  new Set([
+    ...(sameGroup ? [name] : []),
+    ...[...ingress, ...egress].flatMap(({ remote }) => ('group' in remote ? [remote.group] : [])),
+  ]);
 
 interface Acl extends Partial<ReturnType<typeof logColumns>> {
   readonly priority: number;
@@ -145,26 +230,90 @@ interface Acl extends Partial<ReturnType<typeof logColumns>> {
 
 const actions = { allow: 'allow-related', drop: 'drop', pass: 'pass' } as const;
 
+/** That a field is an address of a group. */
+const inGroup = (field: string, family: 4 | 6, group: string, remotes: readonly RemoteGroups[]): readonly string[] =>
+  // Each set is a comparison of its own: see policy-match.ts.
+  (remotes.find((remote) => remote.group === group)?.portGroups ?? [securityGroupName(group)]).map(
+    (portGroup) => `${field} == $${portGroup}_ip${family}`,
+  );
+
+function sameGroupMatch(
+  direction: Direction,
+  portGroup: string,
+  group: string,
+  remotes: readonly RemoteGroups[],
+): string {
+  const { port, peer } = sides[direction];
+  const terms = ([4, 6] as const).flatMap((family) => inGroup(`ip${family}.${peer}`, family, group, remotes));
+  return `${port} == @${portGroup} && (${terms.join(' || ')})`;
+}
+
 /**
  * The match of a rule, in the language of ovn-sb(5).
  * @param group name of the Port_Group of the rule's pods
  */
-export function groupRuleMatch(direction: Direction, group: string, rule: GroupRule): string {
+export function groupRuleMatch(
+  direction: Direction,
+  group: string,
+  rule: GroupRule,
+  remotes: readonly RemoteGroups[],
+): string {
   const { port, peer } = sides[direction];
   const { family, protocol, remote, local, ports, sourcePorts } = rule;
   const ip = `ip${family}`;
   const parts = [`${port} == @${group}`];
-  if ('group' in remote) parts.push(`${ip}.${peer} == $${securityGroupName(remote.group)}_${ip}`);
+  if ('group' in remote) parts.push(anyOf(inGroup(`${ip}.${peer}`, family, remote.group, remotes)));
   // A prefix of no bits is no comparison to OVN.
   else parts.push(remote.cidr.endsWith('/0') ? ip : `${ip}.${peer} == ${remote.cidr}`);
-  if (local !== undefined && !local.endsWith('/0')) parts.push(`${ip}.${peer === 'src' ? 'dst' : 'src'} == ${local}`);
+  if (local !== undefined && !local.endsWith('/0')) parts.push(`${ip}.${otherSide(peer)} == ${local}`);
   if (protocol === 'icmp') parts.push(`icmp${family}`);
   else if (protocol !== 'all') {
-    const compare = (side: 'dst' | 'src', { from, to }: { from: number; to: number }): string =>
-      from === to ? `${protocol}.${side} == ${from}` : `${from} <= ${protocol}.${side} <= ${to}`;
-    if (ports !== undefined) parts.push(compare('dst', ports));
-    if (sourcePorts !== undefined) parts.push(compare('src', sourcePorts));
+    if (ports !== undefined) parts.push(compare(`${protocol}.dst`, ports));
+    if (sourcePorts !== undefined) parts.push(compare(`${protocol}.src`, sourcePorts));
     if (ports === undefined && sourcePorts === undefined) parts.push(protocol);
   }
   return parts.join(' && ');
 }
+
+const otherSide = (side: 'src' | 'dst'): 'src' | 'dst' => (side === 'src' ? 'dst' : 'src');
+
+const compare = (field: string, { from, to }: Ports): string =>
+  from === to ? `${field} == ${from}` : `${from} <= ${field} <= ${to}`;
+
+/** The match of a part of a rule. */
+function boxMatch(direction: Direction, portGroup: string, box: Box, remotes: readonly RemoteGroups[]): string {
+  const { port, peer } = sides[direction];
+  const { family, remote, group, local, protocols, ports, sourcePorts } = box;
+  const ip = `ip${family}`;
+  const isAll = (cidrs: readonly string[]): boolean => cidrs.some((cidr) => cidr.endsWith('/0'));
+  const parts = [`${port} == @${portGroup}`];
+  if (group !== undefined) parts.push(anyOf(inGroup(`${ip}.${peer}`, family, group, remotes)));
+  if (!isAll(remote)) parts.push(`${ip}.${peer} == ${oneOf(remote)}`);
+  if (!isAll(local)) parts.push(`${ip}.${otherSide(peer)} == ${oneOf(local)}`);
+  if (parts.length === 1) parts.push(ip);
+  if (protocols.length < boxProtocols.length)
+    parts.push(anyOf(protocols.map((protocol) => protocolMatch(protocol, family, ports, sourcePorts))));
+  return parts.join(' && ');
+}
+
+function protocolMatch(protocol: Box['protocols'][number], family: 4 | 6, ports: Ports, sourcePorts: Ports): string {
+  if (protocol === 'icmp') return `icmp${family}`;
+  if (protocol === 'others') return `ip.proto == {${otherProtocols[family].join(', ')}}`;
+  const parts = [
+    ...(isEveryPort(ports) ? [] : [compare(`${protocol}.dst`, ports)]),
+    ...(isEveryPort(sourcePorts) ? [] : [compare(`${protocol}.src`, sourcePorts)]),
+  ];
+  return parts.length === 0 ? protocol : parts.length === 1 ? (parts[0] ?? '') : `(${parts.join(' && ')})`;
+}
+
+const isEveryPort = ({ from, to }: Ports): boolean => from === everyPort.from && to === everyPort.to;
+
+/**
+ * Protocols that have neither ports nor are the family's ICMP. OVN can only ask whether a protocol is one of a list (ovn-sb(5),
+ * nominal fields), and a list that is not whole would open a closed pod for the rest.
+ */
+const otherProtocols = ((): Readonly<Record<4 | 6, readonly number[]>> => {
+  const without = (icmp: number): readonly number[] =>
+    Array.from({ length: 256 }, (_, protocol) => protocol).filter((protocol) => ![6, 17, 132, icmp].includes(protocol));
+  return { 4: without(1), 6: without(58) };
+})();

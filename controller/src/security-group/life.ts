@@ -3,9 +3,11 @@ import { Counter } from '../policy/counter.ts';
 import type { Isolation } from '../policy/model.ts';
 import type { Key, Kind } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { GroupClasses } from './classes.ts';
 import { closedPods } from './closed-pods.ts';
 import { namedGroups, podSetsOf, podsNaming } from './members.ts';
 import type { ClosedPods, SecurityGroup } from './model.ts';
+import { tooManyParts } from './passes.ts';
 import { type Unfit, unfitGroup } from './unfit.ts';
 
 /** Kinds with which the last user of a group may come or go. */
@@ -38,6 +40,7 @@ export class SecurityGroupLife {
   /** Whether there are groups at all: nodes are exempt from them. */
   readonly #isolation: Counter<Isolation>;
   readonly #closed: Counter<ClosedPods>;
+  readonly #classes: GroupClasses | undefined;
 
   /** @param options `tiers`: OVN has ACL tiers */
   constructor(state: State, options: { defaultVpc: string; tiers: boolean }, effects: SecurityGroupEffects) {
@@ -53,9 +56,12 @@ export class SecurityGroupLife {
       (key, closed) => state.set('ClosedPods', key, closed),
       (key) => state.delete('ClosedPods', key),
     );
+    if (!this.#tiers) this.#classes = new GroupClasses(state, this.#defaultVpc, (name) => effects.statusChanged(name));
     state.onTouch((kind, key) => {
       if (kind === 'SecurityGroup') this.#dirty.add(key);
       else if (kind === 'Pod') this.#podTouched(key);
+      if (kind === 'Pod' || kind === 'PodAddress' || kind === 'AttachmentAddress' || kind === 'Namespace')
+        this.#classes?.touched(kind, key);
       // Any of them may have been the last user, or what made it one.
       if (lastUsers.has(kind)) for (const name of this.#deleting) this.#dirty.add(name);
     });
@@ -65,6 +71,7 @@ export class SecurityGroupLife {
   run(): void {
     for (const name of this.#dirty) this.#reconcile(name);
     this.#dirty.clear();
+    this.#classes?.run();
   }
 
   /** Who keeps a deleted group, in words: pods that name it, and rules of other groups. */
@@ -85,6 +92,11 @@ export class SecurityGroupLife {
     return unfitGroup(group, this.#tiers);
   }
 
+  /** Rules that what is passed before them splits too much, in words. */
+  tooManyParts(group: SecurityGroup): readonly string[] {
+    return this.#tiers || group.tier === 1 ? [] : tooManyParts(group, this.#state);
+  }
+
   #reconcile(name: Key): void {
     const group = this.#state.get('SecurityGroup', name);
     const known = this.#state.get('GroupBinding', name) !== undefined;
@@ -97,7 +109,7 @@ export class SecurityGroupLife {
     } else this.#state.delete('GroupBinding', name);
     this.#isolates(`group/${name}`, inForce);
     this.#select(name, inForce && !group.deleting ? group : undefined);
-    this.#effects.statusChanged(name);
+    for (const one of [name, ...(this.#classes?.groupChanged(name) ?? [])]) this.#effects.statusChanged(one);
     this.#tell(group);
     // Rules of others name it, in vain or no longer so.
     if (known !== inForce)

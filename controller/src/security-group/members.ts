@@ -2,6 +2,7 @@ import { request } from '@ovenbird/crds';
 import { isIpamOnly } from '../attachment/provider.ts';
 import { askedAnywhere, askedOf, type FurtherInterface, listOf } from '../pod/interface.ts';
 import type { PodSet } from '../policy/model.ts';
+import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
 import { type Selector, selects } from '../policy/selector.ts';
 import type { Namespace, Pod } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
@@ -66,23 +67,35 @@ function whyNotFor(group: GroupBinding, pod: Pod, vpc: string | undefined, reade
   return undefined;
 }
 
+/** An interface of a pod, as far as its groups depend on it. */
+export interface GroupedInterface {
+  readonly pod: Pod;
+  readonly namespace: Namespace | undefined;
+  /** VPC of its subnet, and the same where that is not the default one. */
+  readonly vpc: string;
+  readonly customVpc: string | undefined;
+  /** Absent for the pod's first interface. */
+  readonly further?: FurtherInterface;
+}
+
 /**
- * The groups that an interface of a pod is in because it is named for them.
- * @param vpc VPC of the interface
+ * Names of the groups that an interface of a pod is in: those that select the pod, and those that are named for it.
  * @returns `inVain`: it names others too, which it may not have
  */
-export function groupsNamedFor(
-  pod: Pod,
-  vpc: string,
+export function groupsOf(
+  { pod, namespace, vpc, customVpc, further }: GroupedInterface,
   reader: Reader,
-  further?: FurtherInterface,
-): { readonly groups: readonly GroupBinding[]; readonly inVain: boolean } {
-  const { names } = groupsAsked(pod, further);
-  const groups = names
-    .filter((name) => groupProblem(pod, name, vpc, reader) === undefined)
-    .map((name) => reader.get('GroupBinding', name))
-    .filter((binding) => binding !== undefined);
-  return { groups, inVain: groups.length < names.length };
+): { readonly groups: ReadonlySet<string>; readonly inVain: boolean } {
+  const groups = new Set<string>();
+  for (const bucket of namespace === undefined ? ownBuckets(pod) : allBuckets(pod, namespace))
+    for (const set of reader.index('PodSet', 'ports', bucket))
+      if (set.holds === 'group' && isMember(set, pod, namespace, customVpc)) groups.add(groupOfSet(set));
+  let inVain = false;
+  for (const name of groupsAsked(pod, further).names) {
+    if (groupProblem(pod, name, vpc, reader) === undefined) groups.add(name);
+    else inVain = true;
+  }
+  return { groups, inVain };
 }
 
 /** Pods with a port that name a group which is for it, sorted. */
@@ -111,6 +124,10 @@ export function podsNaming(group: SecurityGroup, reader: Reader): readonly Pod[]
     .toSorted((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1));
 }
 
+const setId = (group: string, index: number, way: number): string => `group/${group}/${index}/${way}`;
+/** The group whose pods a set has: names of groups hold no `/`. */
+const groupOfSet = ({ id }: PodSet): string => id.split('/')[1] ?? '';
+
 /**
  * The pods that a group selects, as sets whose members the pods emit: one for each selector and way to be for a namespace.
  * @param vpc undefined in the default VPC
@@ -134,7 +151,7 @@ export function podSetsOf(
   return group.selectors.flatMap((selector, index) =>
     scopes.map(
       (scope, way): PodSet => ({
-        id: `group/${group.name}/${index}/${way}`,
+        id: setId(group.name, index, way),
         holds: 'group',
         group: portGroup,
         namespaces: [...selector.namespaces, ...scope],

@@ -63,3 +63,18 @@ export interface GroupBinding {
 export interface ClosedPods {
   readonly reason: 'group';
 }
+
+/**
+ * Pods of a group that are in other groups as well which pass packets, where OVN cannot pass: what these pass is taken out of
+ * the group's rules for them. Derived: it is there while there are such pods.
+ */
+export interface GroupClass {
+  readonly group: string;
+  /** The other groups, sorted. */
+  readonly with: readonly string[];
+}
+
+/** Which classes an interface of a pod is in, by group; keys as in PodQos. Derived; there is none for one in no class. */
+export interface PodClasses {
+  readonly classes: Readonly<Record<string, GroupClass>>;
+}

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { securityGroupStatus } from '../api/security-group-status.ts';
 import { parseSelector } from '../policy/selector.ts';
 import { makeGroup, makeNamespace, makePod, makeSubnet, makeVpc, World } from '../testing/world.ts';
 import type { GroupRule, SecurityGroup } from './model.ts';
@@ -29,7 +30,8 @@ function portGroups(world: World): Record<string, string[]> {
   for (const member of world.sink.members()) {
     const [table = '', uuid = '', column = '', value = ''] = member.split(' ');
     const name = groups.get(uuid);
-    if (table !== 'Port_Group' || column !== 'ports' || name === undefined || !/^(sg|closed)_/.test(name)) continue;
+    if (table !== 'Port_Group' || column !== 'ports' || name === undefined || !/^(sg|sgpass|closed)_/.test(name))
+      continue;
     found[name] = [...(found[name] ?? []), names.get(value) ?? value].sort();
   }
   return found;
@@ -157,15 +159,15 @@ describe('SecurityGroups', () => {
     );
     await world.settle();
     expect(acls(world, 'SecurityGroup/db')).toEqual([
-      '3971 to-lport outport == @sg_db && ip4.src == $sg_web_ip4 && 5432 <= tcp.dst <= 5440 allow-related',
-      '3012 to-lport outport == @sg_db && ip4 drop',
+      '5973 to-lport outport == @sg_db && ip4.src == $sg_web_ip4 && 5432 <= tcp.dst <= 5440 allow-related',
+      '5014 to-lport outport == @sg_db && ip4 drop',
       '3004 to-lport outport == @sg_db && (ip4.src == $sg_db_ip4 || ip6.src == $sg_db_ip6) allow-related',
-      '3971 from-lport inport == @sg_db && ip6 && ip6.src == fd00::/64 && icmp6 allow-related',
-      '3971 from-lport inport == @sg_db && ip4.dst == 10.0.0.1/32 && udp.dst == 80 && udp.src == 53 allow-related',
+      '5973 from-lport inport == @sg_db && ip6 && ip6.src == fd00::/64 && icmp6 allow-related',
+      '5973 from-lport inport == @sg_db && ip4.dst == 10.0.0.1/32 && udp.dst == 80 && udp.src == 53 allow-related',
       '3004 from-lport inport == @sg_db && (ip4.dst == $sg_db_ip4 || ip6.dst == $sg_db_ip6) allow-related',
     ]);
     const all = allOf(world, 'SecurityGroup/db');
-    expect(all.get('ingress_base')).toMatch(/^3972 to-lport outport == @sg_db && \(nd \|\| nd_ra/);
+    expect(all.get('ingress_base')).toMatch(/^5974 to-lport outport == @sg_db && \(nd \|\| nd_ra/);
     expect(all.get('ingress_drop')).toBe('3002 to-lport outport == @sg_db && ip drop');
     expect(all.get('egress_drop')).toBe('3002 from-lport inport == @sg_db && ip drop');
     const logged = world.sink.rows('ACL').filter(({ columns }) => columns['log'] === true);
@@ -184,24 +186,70 @@ describe('SecurityGroups', () => {
       const world = World.standard(tiers);
       world.set(
         'SecurityGroup',
-        makeGroup('a', { ingress: [rule(), rule({ priority: 961 })], selectors: [{ namespaces: [], pods: [] }] }),
+        makeGroup('a', { ingress: [rule(), rule({ priority: 2961 })], selectors: [{ namespaces: [], pods: [] }] }),
       );
-      world.set('SecurityGroup', makeGroup('b', { egress: [rule({ policy: 'pass' })] }));
+      world.set('SecurityGroup', makeGroup('b', { egress: [rule({ policy: 'pass', remote: { group: 'a' } })] }));
       world.set('Pod', makePod('default', 'p', 'node-1'));
       await world.settle();
       expect(portGroups(world)).toEqual({ sg_a: ['p.default'] });
       const [a, b] = ['a', 'b'].map((name) => world.brain.groups.unfit(has(world, name))?.message);
       if (tiers) {
         expect([a, b]).toEqual([undefined, undefined]);
-        expect(acls(world, 'SecurityGroup/a').map((text) => text.slice(0, 5))).toEqual(['18483', '17523']);
+        expect(acls(world, 'SecurityGroup/a').map((text) => text.slice(0, 5))).toEqual(['18483', '15523']);
         expect(acls(world, 'SecurityGroup/b')[0]).toMatch(/ pass$/);
       } else {
-        expect(a).toContain('ingressRules[1]: priorities above 960 need OVN 23.06 or later');
-        expect(b).toContain('egressRules[0]: pass needs OVN 23.06 or later');
+        expect(a).toContain('ingressRules[1]: priorities above 2960 need OVN 23.06 or later');
+        expect(b).toContain(
+          'egressRules[0]: pass by remoteSecurityGroup needs OVN 23.06 or later; until then the group lets nothing through. Write remoteAddress',
+        );
         expect(world.events).toEqual([`a NeedsNewerOVN: ${a}`, `b NeedsNewerOVN: ${b}`]);
         expect([...acls(world, 'SecurityGroup/a'), ...acls(world, 'SecurityGroup/b')]).toEqual([]);
       }
     }
+  });
+
+  it('pass without OVN by what the rules behind leave out, also those of other groups of the pod', async () => {
+    const world = World.standard();
+    const pass = rule({ policy: 'pass', remote: { cidr: '10.16.0.8/29' }, priority: 5 });
+    world.set('SecurityGroup', makeGroup('p', { ingress: [rule({ remote: { cidr: '10.16.0.9/32' } }), pass] }));
+    world.set('SecurityGroup', makeGroup('q', { ingress: [rule({ priority: 9, ports: { from: 80, to: 81 } })] }));
+    world.set('SecurityGroup', makeGroup('r', { ingress: [rule({ remote: { group: 'q' } })] }));
+    world.set('Pod', makePod('default', 'a', 'node-1', asks('p')));
+    world.set('Pod', makePod('default', 'b', 'node-1', asks('q')));
+    world.set('Pod', makePod('default', 'c', 'node-1', asks('p,q')));
+    await world.settle();
+    const name = Object.keys(portGroups(world)).find((key) => key.startsWith('sgpass_')) ?? '';
+    // Nothing of q is passed to p.
+    expect(portGroups(world)).toEqual({ sg_p: ['a.default', 'c.default'], sg_q: ['b.default'], [name]: ['c.default'] });
+    expect(acls(world, 'SecurityGroup/q').filter((text) => text.startsWith('5965'))).toEqual([
+      '5965 to-lport outport == @sg_q && ip4.src == 10.16.0.0/16 && 80 <= tcp.dst <= 81 allow-related',
+      `5965 to-lport outport == @${name} && ip4.src == {10.16.0.0/29, 10.16.0.16/28, 10.16.0.32/27, 10.16.0.64/26, 10.16.0.128/25, 10.16.1.0/24, 10.16.2.0/23, 10.16.4.0/22, 10.16.8.0/21, 10.16.16.0/20, 10.16.32.0/19, 10.16.64.0/18, 10.16.128.0/17} && 80 <= tcp.dst <= 81 allow-related`,
+      `5965 to-lport outport == @${name} && ip4.src == 10.16.0.8/29 && tcp.dst == 81 allow-related`,
+    ]);
+    expect(acls(world, 'SecurityGroup/p').some((text) => text.endsWith('pass'))).toBe(false);
+    expect(acls(world, 'SecurityGroup/r')).toEqual([
+      `5973 to-lport outport == @sg_r && (ip4.src == $sg_q_ip4 || ip4.src == $${name}_ip4) && tcp.dst == 80 allow-related`,
+    ]);
+    const row = world.sink.rows('Port_Group').find(({ columns }) => columns['name'] === name);
+    expect(row?.columns['external_ids']).toContainEqual(['ovenbird/with', 'p']);
+    world.set('SecurityGroup', { ...has(world, 'p'), ingress: [] });
+    await world.settle();
+    expect(portGroups(world)).toEqual({ sg_p: ['a.default', 'c.default'], sg_q: ['b.default', 'c.default'] });
+    expect([...world.state.keys('PodClasses')]).toEqual([]);
+  });
+
+  it('say when passes split a rule too much, which then passes nothing', async () => {
+    const world = World.standard();
+    const ingress = Array.from({ length: 70 }, (_, index) =>
+      rule({ policy: 'pass', remote: { cidr: '0.0.0.0/0' }, ports: { from: 2 * index + 1, to: 2 * index + 1 } }),
+    );
+    world.set('SecurityGroup', makeGroup('many', { ingress }));
+    await world.settle();
+    const { conditions } = securityGroupStatus(has(world, 'many'), world.brain.groups, world.state, () => undefined);
+    expect(conditions.map(({ reason, message }) => `${reason} ${message}`).join('\n')).toContain(
+      'TooManyParts the end of ingressRules falls into more than 64 parts',
+    );
+    expect(allOf(world, 'SecurityGroup/many').get('ingress_drop')).toBe('3002 to-lport outport == @sg_many && ip drop');
   });
 
   it('stay while pods or rules of others name them, and go with the last', async () => {

@@ -15,18 +15,16 @@ export function unfitGroup({ tier, ingress, egress }: SecurityGroup, tiers: bool
     ['ingressRules', ingress],
     ['egressRules', egress],
   ] as const) {
-    for (const [index, { priority, policy }] of rules.entries()) {
+    for (const [index, { priority, policy, remote }] of rules.entries()) {
       const where = `${field}[${index}]`;
-      if (policy === 'pass')
-        return {
-          reason: 'NeedsNewerOVN',
-          message: `${where}: pass needs OVN 23.06 or later; until then the group lets nothing through. Write allow or drop`,
-        };
-      if (priority > last)
-        return {
-          reason: 'NeedsNewerOVN',
-          message: `${where}: priorities above ${last} need OVN 23.06 or later; until then the group lets nothing through. Write 1 to ${last}`,
-        };
+      const because = (what: string, instead: string): Unfit => ({
+        reason: 'NeedsNewerOVN',
+        message: `${where}: ${what} OVN 23.06 or later; until then the group lets nothing through. ${instead}`,
+      });
+      // What is not in a set of addresses cannot be written positively, and the set changes with each pod.
+      if (policy === 'pass' && 'group' in remote)
+        return because('pass by remoteSecurityGroup needs', 'Write remoteAddress, or allow or drop');
+      if (priority > last) return because(`priorities above ${last} need`, `Write 1 to ${last}`);
     }
   }
   return undefined;

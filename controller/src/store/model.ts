@@ -17,7 +17,7 @@ import type {
 } from '../policy/model.ts';
 import type { Selector } from '../policy/selector.ts';
 import type { PodBandwidth, PodQos, QosPolicy, QosUse } from '../qos/model.ts';
-import type { ClosedPods, GroupBinding, SecurityGroup } from '../security-group/model.ts';
+import type { ClosedPods, GroupBinding, GroupClass, PodClasses, SecurityGroup } from '../security-group/model.ts';
 import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
@@ -275,6 +275,8 @@ export interface Tables {
   SecurityGroup: SecurityGroup;
   GroupBinding: GroupBinding;
   ClosedPods: ClosedPods;
+  GroupClass: GroupClass;
+  PodClasses: PodClasses;
 }
 export type Kind = keyof Tables;
 
@@ -298,7 +300,9 @@ export type DerivedKind =
   | 'QosUse'
   | 'PodBandwidth'
   | 'GroupBinding'
-  | 'ClosedPods';
+  | 'ClosedPods'
+  | 'GroupClass'
+  | 'PodClasses';
 /** Kinds that come from the API server. */
 export type WatchedKind = Exclude<Kind, DerivedKind>;
 

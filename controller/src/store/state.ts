@@ -76,6 +76,7 @@ const indexFunctions: IndexFunctions = {
       ...new Set([...ingress, ...egress].flatMap(({ remote }) => ('group' in remote ? [remote.group] : []))),
     ],
   },
+  GroupClass: { group: ({ group }) => [group] },
   NetworkPolicy: { namespace: (policy) => [policy.namespace] },
   NamespaceVpc: { namespace: ({ namespace }) => [namespace] },
 };

@@ -84,9 +84,9 @@ describe('ACLs of policies on a real ovsdb-server', () => {
     expect(writer.store.hasColumn('ACL', 'tier')).toBe(true);
     expect(acls()).toEqual(
       [
-        'ClusterNetworkPolicy/guard 1 32612 pass',
-        'ClusterNetworkPolicy/guard 1 32611 drop',
-        'AdminNetworkPolicy/open 1 32550 allow-related',
+        'ClusterNetworkPolicy/guard 0 30874 pass',
+        'ClusterNetworkPolicy/guard 0 30873 drop',
+        'AdminNetworkPolicy/open 0 30824 allow-related',
         'BaselineAdminNetworkPolicy/default 3 1736 drop',
         'NetworkPolicy/x/np 2 2000 drop',
         ...[1, 2, 3].map((node) => `Node/node-${node} 0 31000 allow-related`),
@@ -105,8 +105,8 @@ describe('ACLs of policies on a real ovsdb-server', () => {
     expect(writer.store.hasColumn('ACL', 'tier')).toBe(false);
     expect(acls()).toEqual(
       [
-        'ClusterNetworkPolicy/guard - 30864 drop',
-        'AdminNetworkPolicy/open - 30810 allow-related',
+        'ClusterNetworkPolicy/guard - 30874 drop',
+        'AdminNetworkPolicy/open - 30824 allow-related',
         'BaselineAdminNetworkPolicy/default - 1029 drop',
         'NetworkPolicy/x/np - 2000 drop',
         ...[1, 2, 3].map((node) => `Node/node-${node} - 31000 allow-related`),
