@@ -21,10 +21,10 @@ import { benchLine, infoLine, median, percentile, type Target } from './report.t
 const rounds = 5;
 const burst = 500;
 /**
- * Bursts of a freshly started process, which runs uncompiled code for its first thousand pods or so: told apart, because a
- * controller leads for weeks. Both sides get them.
+ * Bursts of a freshly started process, which runs unoptimized code for its first two thousand pods or so (the processor time of
+ * one falls until then): told apart, because a controller leads for weeks. Both sides get them.
  */
-const coldBursts = 2;
+const coldBursts = 5;
 const rate = { perSecond: 40, pods: 200 } as const;
 const costPods = 120;
 const wholeWay = 120;
