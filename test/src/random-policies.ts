@@ -3,7 +3,7 @@ import { podPortName } from '../../controller/src/compile/names.ts';
 import type { NamedContainerPort } from '../../controller/src/policy/model.ts';
 import type { Labels } from '../../controller/src/policy/selector.ts';
 import { projectNetworkPolicy } from '../../controller/src/store/projections.ts';
-import { makeNamespace, makeNode, makePod, World } from '../../controller/src/testing/world.ts';
+import { makeNamespace, makeNode, makePod, makeSubnet, makeVpc, World } from '../../controller/src/testing/world.ts';
 import type { PolicyObject } from '../conformance/network-policy/case.ts';
 import { allowed, type OraclePod, type OracleState } from '../conformance/network-policy/oracle.ts';
 import { CompiledPolicies } from './compiled-policies.ts';
@@ -98,6 +98,8 @@ export type Change =
       readonly finished: boolean;
       /** That it asks for, so that addresses pass from pod to pod. */
       readonly address: string;
+      /** Of namespace z: in a VPC of its own, with the same addresses. */
+      readonly island: boolean;
     }
   | { readonly type: 'node'; readonly name: string; readonly addresses: readonly string[] }
   | { readonly type: 'no node'; readonly name: string }
@@ -118,6 +120,7 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
     node: fc.constantFrom(...nodes),
     hostNetwork: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
     finished: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+    island: fc.boolean(),
     address: fc.constantFrom('', '', '10.16.0.5,fd00:10:16::5', '10.16.0.6,fd00:10:16::6'),
   }),
   fc.record({
@@ -145,6 +148,9 @@ export class Both {
 
   constructor() {
     for (const name of namespaces) this.world.set('Namespace', makeNamespace(name));
+    this.world.set('Vpc', makeVpc('island'));
+    const beach = { vpc: 'island', namespaces: ['z'] };
+    this.world.set('Subnet', makeSubnet('beach', '10.16.0.0/16,fd00:10:16::/112', beach));
   }
 
   apply(item: Change): void {
@@ -164,7 +170,10 @@ export class Both {
             namedPorts,
             hostNetwork: item.hostNetwork,
             finished: item.finished,
-            annotations: item.address === '' ? {} : { 'ovn.kubernetes.io/ip_address': item.address },
+            annotations: {
+              'ovn.kubernetes.io/logical_switch': item.island && item.namespace === 'z' ? 'beach' : 'ovn-default',
+              ...(item.address === '' ? {} : { 'ovn.kubernetes.io/ip_address': item.address }),
+            },
           }),
         );
         break;
@@ -232,7 +241,7 @@ export class Both {
       const state = this.oracle(family);
       for (const from of state.pods) {
         for (const to of state.pods) {
-          if (from === to) continue;
+          if (from === to || vpcOf(world, from) !== vpcOf(world, to)) continue;
           for (const kind of ['TCP', 'UDP', 'SCTP'] as const) {
             for (const number of [80, 81]) {
               const expected = allowed(state, from, to, kind, number);
@@ -256,6 +265,8 @@ export class Both {
         }
       }
       for (const to of state.pods) {
+        // Nodes reach the default VPC only.
+        if (vpcOf(world, to) === 'island') continue;
         const own = world.state.get('Pod', `${to.namespace}/${to.name}`)?.node;
         for (const node of world.state.list('Node')) {
           // A node's packets come from its address on the join subnet; policies speak of the one that it has as a node.
@@ -279,4 +290,12 @@ export class Both {
     }
     return wrong;
   }
+}
+
+/** VPC of a pod that has an address. */
+function vpcOf(
+  { state }: World,
+  { namespace: space, name }: Pick<OraclePod, 'namespace' | 'name'>,
+): string | undefined {
+  return state.get('UsableSubnet', state.get('PodAddress', `${space}/${name}`)?.subnet ?? '')?.vpc;
 }

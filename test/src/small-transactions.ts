@@ -87,17 +87,26 @@ export function verdicts(controller: SmallTransactions): ReadonlyMap<string, boo
   const compiled = new CompiledPolicies(new StoredRows(controller.store));
   const { state } = controller.world;
   const found = new Map<string, boolean>();
-  const pods = state.list('PodAddress').flatMap(({ owner, v4, v6, uid }) => {
+  const pods = state.list('PodAddress').flatMap(({ owner, v4, v6, uid, subnet }) => {
     const key = owner.slice('Pod/'.length);
     const [namespace = '', name = ''] = key.split('/');
     return [v4, v6].flatMap((address) =>
-      address === undefined ? [] : [{ key: `${key} ${uid}`, port: podPortName(namespace, name), address }],
+      address === undefined
+        ? []
+        : [
+            {
+              key: `${key} ${uid}`,
+              port: podPortName(namespace, name),
+              address,
+              vpc: state.get('UsableSubnet', subnet)?.vpc,
+            },
+          ],
     );
   });
   const ports = new Set([...controller.store.rows('Logical_Switch_Port')].map(([, row]) => row['name']));
   for (const from of pods.filter(({ port }) => ports.has(port)))
     for (const to of pods.filter(({ port }) => ports.has(port)))
-      if (from.key !== to.key && from.address.includes(':') === to.address.includes(':'))
+      if (from.key !== to.key && from.vpc === to.vpc && from.address.includes(':') === to.address.includes(':'))
         for (const protocol of ['tcp', 'udp'] as const)
           for (const port of [80, 81]) {
             const packet = { source: from.address, destination: to.address, protocol, port };

@@ -25,8 +25,8 @@ export interface CommitterOptions {
   readonly cache: MembershipCache;
   readonly store: NbStore;
   readonly fence: Fence;
-  /** Whether a unit outside the batch may join it because another needs its row. */
-  readonly pull: (unit: Unit) => boolean;
+  /** A unit outside the batch of which another needs a row, and those that go with it; nothing when it may not join. */
+  readonly pull: (unit: Unit) => readonly Unit[];
 }
 
 /** Sends one batch, and takes a refused one apart until the unit at fault stands alone. */

@@ -391,16 +391,17 @@ export class Northbound {
     this.#wake();
   }
 
-  /** Whether a unit that provides what another needs may join its transaction. */
-  #pull(unit: Unit): boolean {
+  /** A unit that provides what another needs, and those that go with it; nothing when it may not join the transaction. */
+  #pull(unit: Unit): readonly Unit[] {
     // The safety catch has not seen it in this batch.
-    if (unit.inferred) return false;
-    if (this.#queue.remove(unit)) return true;
+    if (unit.inferred) return [];
+    if (this.#queue.remove(unit))
+      return unit.joint ? [unit, ...this.#queue.takeJoint(({ inferred }) => !inferred)] : [unit];
     const held = this.#holds.get(unit);
     // Two units that wait for each other get nowhere unless they are tried together.
-    if (held?.error.code !== 'waiting') return false;
+    if (held?.error.code !== 'waiting') return [];
     this.#holds.release(unit);
-    return this.#queue.remove(unit);
+    return this.#queue.remove(unit) ? [unit] : [];
   }
 
   #observe(changes: readonly NbChange[]): void {

@@ -131,7 +131,10 @@ describe('planner', () => {
     desired.set('A', toAtoms([a, acl, member(b, 'acls', acl.uuid, 'A')]));
     desired.set('B', toAtoms([b, member(a, 'addresses', '10.0.0.1', 'B')]));
     const pulled: string[] = [];
-    const pull = ({ name }: Unit): boolean => pulled.push(name) > 0;
+    const pull = (provider: Unit): readonly Unit[] => {
+      pulled.push(provider.name);
+      return [provider];
+    };
     const plan = makePlan({ units: [unit(desired, 'A')], desired, reader: store, cache: new MembershipCache(), pull });
     expect(pulled).toEqual(['B']);
     store.commit(plan.ops);

@@ -25,10 +25,10 @@ export interface PlanInput {
   readonly reader: NbReader;
   readonly cache: MembershipCache;
   /**
-   * Asked for the unit that emits a missing row, when it is not part of the batch: true makes it part. Left out while a
-   * refused batch is taken apart.
+   * Asked for the unit that emits a missing row, when it is not part of the batch: what it returns becomes part. Left out while
+   * a refused batch is taken apart.
    */
-  readonly pull?: (provider: Unit) => boolean;
+  readonly pull?: (provider: Unit) => readonly Unit[];
 }
 
 /** Works out one transaction. Pure but for `pull`. */
@@ -67,9 +67,8 @@ function compare(
     for (const [uuid, table] of difference.needs) {
       const provider = desired.row(uuid)?.unit;
       // A Set iterates over what is added while iterating, so a provider's own needs are looked at too.
-      if (provider !== undefined && !seen.has(provider) && reader.get(table, uuid) === undefined && pull(provider)) {
-        seen.add(provider);
-      }
+      if (provider === undefined || seen.has(provider) || reader.get(table, uuid) !== undefined) continue;
+      for (const joining of pull(provider)) seen.add(joining);
     }
   }
   return differences;

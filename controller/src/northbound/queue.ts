@@ -84,13 +84,15 @@ export class UnitQueue {
       }
     }
     for (const unit of batch) this.remove(unit);
-    if (batch.some(({ joint }) => joint)) {
-      for (const unit of [...this.#joint].slice(0, JOINT_UNITS)) {
-        batch.push(unit);
-        this.remove(unit);
-      }
-    }
+    if (batch.some(({ joint }) => joint)) batch.push(...this.takeJoint());
     return batch;
+  }
+
+  /** Takes the joint units that are left, for which `wanted` holds. */
+  takeJoint(wanted: (unit: Unit) => boolean = () => true): readonly Unit[] {
+    const units = [...this.#joint].filter(wanted).slice(0, JOINT_UNITS);
+    for (const unit of units) this.remove(unit);
+    return units;
   }
 
   #count(lane: QueueLane): number {
