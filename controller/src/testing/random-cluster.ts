@@ -3,6 +3,7 @@ import type { Key, Pod, Subnet, Tables } from '../store/model.ts';
 import {
   makeIp,
   makeNamespace,
+  makeNode,
   makePod,
   makePool,
   makeStatefulSet,
@@ -234,6 +235,11 @@ const addressSteps = fc.oneof(
 );
 
 const clusterSteps = fc.oneof(
+  nodeName.map((name) =>
+    named(`toggle node ${name}`, (world: Target) =>
+      toggle(world, 'Node', name, () => world.set('Node', makeNode(name, ['172.30.1.7']))),
+    ),
+  ),
   fc
     .tuple(
       namespace,

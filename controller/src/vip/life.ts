@@ -48,9 +48,7 @@ export class VipLife {
     const owner = ownerOf('Vip', name);
     if (vip === undefined) {
       this.#waiting.delete(name);
-      if (address === undefined) return;
-      this.#state.delete('VipAddress', name);
-      this.#effects.committed(owner, () => this.portGone(name));
+      if (address !== undefined) this.#drop(name);
       return;
     }
     if (address?.uid === vip.uid && isWanted(vip, address)) return;
@@ -75,6 +73,8 @@ export class VipLife {
       this.#has(name, decided, before);
     } catch (error) {
       if (!(error instanceof AllocError)) throw error;
+      // What a predecessor of the same name had is not this one's.
+      if (address !== undefined && address.uid !== vip.uid) this.#drop(name);
       const known = this.#waiting.get(name);
       this.#waiting.set(name, error);
       if (known?.message === error.message) return;
@@ -82,6 +82,12 @@ export class VipLife {
       if (error.code !== 'no-subnet')
         this.#effects.warn(vip, error.code === 'taken' ? 'AddressTaken' : 'AddressRefused', error.message);
     }
+  }
+
+  /** The virtual port goes first; the address is free when the northbound database says so. */
+  #drop(name: Key): void {
+    this.#state.delete('VipAddress', name);
+    this.#effects.committed(ownerOf('Vip', name), () => this.portGone(name));
   }
 
   #has(name: Key, address: Address, before: Address | undefined): void {

@@ -106,4 +106,20 @@ describe('Vip', () => {
     expect(world.brain.allocator.usage('ovn-default', 'v4')?.using).toBe(0);
     expect(port(world, 'vip_front')).toBeUndefined();
   });
+
+  it('made again with a wish that cannot be met has nothing of its predecessor, and follows when it can', async () => {
+    const world = withVip();
+    await world.settle();
+    world.delete('Vip', 'front');
+    world.set('Vip', makeVip('front', 'red', 'default'));
+    await world.settle();
+    expect(world.brain.vips.problem('front')?.code).toBe('no-subnet');
+    expect(world.state.get('VipAddress', 'front')).toBeUndefined();
+    expect(port(world, 'vip_front')).toBeUndefined();
+    expect(world.brain.allocator.usage('ovn-default', 'v4')?.using).toBe(0);
+    expect(world.state.get('IpRecord', 'front')).toBeUndefined();
+    world.set('Subnet', makeSubnet('red', '10.50.0.0/24'));
+    await world.settle();
+    expect(world.state.get('VipAddress', 'front')?.v4).toBe('10.50.0.2');
+  });
 });
