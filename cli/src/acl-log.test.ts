@@ -1,6 +1,6 @@
 import type { AclLogEntry } from '@ovenbird/agent';
 import { expect, test } from 'vitest';
-import { renderAclLog, withNames } from './acl-log.ts';
+import { AclLogFollower, renderAclLines, renderAclLog, withNames } from './acl-log.ts';
 
 const entry: AclLogEntry = {
   time: '2026-11-21T18:18:53.223Z',
@@ -40,4 +40,20 @@ test('a table for people', () => {
   );
   expect(lines[2]).toMatch(/icmp6 128 +fd00::1 +shop\/web:80 +\(not Ovenbird\)/);
   expect(renderAclLog([])).toBe('no packet met a logged rule\n');
+});
+
+test('who follows gets each entry once, also equal ones and those of a slower node', () => {
+  const follower = new AclLogFollower();
+  const at = (second: number, node = 'node-1'): AclLogEntry => ({
+    ...entry,
+    node,
+    time: `2026-11-21T18:18:0${second}.000Z`,
+  });
+  expect(follower.next([])).toEqual([]);
+  expect(follower.next([at(1), at(2)])).toEqual([at(1), at(2)]);
+  expect(follower.next([at(1), at(2)])).toEqual([]);
+  expect(follower.next([at(1), at(2), at(2), at(3)])).toEqual([at(2), at(3)]);
+  // Another node's clock is behind; the first entries are out of reach by now.
+  expect(follower.next([at(1, 'node-2'), at(3), at(4)])).toEqual([at(1, 'node-2'), at(4)]);
+  expect(renderAclLines([entry])).toMatch(/^\S+Z {2}node-1 {2}drop .* ingress\/drop\n$/);
 });

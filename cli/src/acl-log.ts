@@ -35,27 +35,52 @@ export function withNames(entries: readonly AclLogEntry[], records: readonly Add
   return entries.map((entry) => ({ ...entry, source: named(entry.source), destination: named(entry.destination) }));
 }
 
-/** Entries as a table, oldest first. */
-export function renderAclLog(entries: readonly AclLogEntry[]): string {
-  if (entries.length === 0) return 'no packet met a logged rule\n';
+const columns = ['TIME', 'NODE', 'VERDICT', 'DIRECTION', 'PROTOCOL', 'SOURCE', 'DESTINATION', 'OBJECT', 'RULE'];
+
+function cells(entry: AclLogEntry): readonly string[] {
   const text = ({ pod, node, address, mac, port }: AclLogEnd): string => {
     const name = pod ?? (node === undefined ? (address ?? mac) : `node ${node}`);
     return port === undefined ? name : name.includes(':') ? `[${name}]:${port}` : `${name}:${port}`;
   };
-  const rows = entries.map((entry) => {
-    const { time, node, verdict, direction, protocol, icmpType, source, destination, object, rule } = entry;
-    const key = object?.namespace === undefined ? object?.name : `${object.namespace}/${object.name}`;
-    return [
-      time,
-      node,
-      verdict,
-      direction,
-      icmpType === undefined ? protocol : `${protocol} ${icmpType}`,
-      text(source),
-      text(destination),
-      object === undefined ? '(not Ovenbird)' : `${object.kind}/${key}`,
-      rule,
-    ];
-  });
-  return table(['TIME', 'NODE', 'VERDICT', 'DIRECTION', 'PROTOCOL', 'SOURCE', 'DESTINATION', 'OBJECT', 'RULE'], rows);
+  const { time, node, verdict, direction, protocol, icmpType, source, destination, object, rule } = entry;
+  const key = object?.namespace === undefined ? object?.name : `${object.namespace}/${object.name}`;
+  return [
+    time,
+    node,
+    verdict,
+    direction,
+    icmpType === undefined ? protocol : `${protocol} ${icmpType}`,
+    text(source),
+    text(destination),
+    object === undefined ? '(not Ovenbird)' : `${object.kind}/${key}`,
+    rule,
+  ];
+}
+
+/** Entries as a table, oldest first. */
+export const renderAclLog = (entries: readonly AclLogEntry[]): string =>
+  entries.length === 0 ? 'no packet met a logged rule\n' : table(columns, entries.map(cells));
+
+/** Entries as lines that stand for themselves, since nobody knows how wide the next ones are. */
+export const renderAclLines = (entries: readonly AclLogEntry[]): string =>
+  entries.map((entry) => `${cells(entry).join('  ')}\n`).join('');
+
+/** Tells the new ones of entries that are asked for again and again. Packets of one time may be told by equal entries. */
+export class AclLogFollower {
+  /** By node: the time of the last entry, and how many there were of that time. */
+  readonly #last = new Map<string, { readonly time: string; readonly count: number }>();
+
+  /** @param entries the last ones of all nodes, oldest first */
+  next(entries: readonly AclLogEntry[]): readonly AclLogEntry[] {
+    const found: AclLogEntry[] = [];
+    for (const node of new Set(entries.map((entry) => entry.node))) {
+      const own = entries.filter((entry) => entry.node === node);
+      const last = this.#last.get(node);
+      const time = own.at(-1)?.time ?? '';
+      const known = own.filter((entry) => entry.time === last?.time).slice(0, last?.count ?? 0);
+      found.push(...own.filter((entry) => entry.time >= (last?.time ?? '') && !known.includes(entry)));
+      this.#last.set(node, { time, count: own.filter((entry) => entry.time === time).length });
+    }
+    return found.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+  }
 }

@@ -8,7 +8,7 @@ export const help = `ovenbird: Kubernetes networking on stock OVN and Open vSwit
 
   ovenbird status                      overview of the network in front of you
   ovenbird acls [-n NAMESPACE] POD     rules that judge a pod's packets, in order, with the objects behind them
-  ovenbird acl-log [-n NAMESPACE POD] [--limit 100]
+  ovenbird acl-log [-n NAMESPACE POD] [-f] [--limit 100]
                                        packets that met logged rules
   ovenbird drops [-n NAMESPACE] POD    what allowed or dropped a pod's traffic
   ovenbird top policies [--limit 20]   rules by the packets they met in the last minute

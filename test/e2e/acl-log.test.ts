@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { AclLogEntry } from '@ovenbird/agent';
 import { run } from '@ovenbird/deploy';
@@ -131,6 +132,33 @@ describe('logs of rules', () => {
       'tcp',
       new RegExp(`^node-1 drop egress SecurityGroup/${ns} egress/drop ${ns}/group ${ns}/peer:8080 `),
     );
+  });
+
+  it('are followed by who asks for it, with a line of JSON for each packet', async () => {
+    const env = { ...process.env, OVENBIRD_LAB: lab.state.directory };
+    const follower = spawn(process.execPath, [cli, 'acl-log', '-f', '-n', ns, 'group', '-o', 'json'], { env });
+    let output = '';
+    follower.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    try {
+      await lab.waitFor('what there was before', () => Promise.resolve(output !== '' || 'nothing'), 15_000);
+      const before = output.length;
+      await verdicts(`${ns}/peer`, 'group', 'tcp', 8080);
+      const added = await lab.waitFor(
+        'new entries of both families',
+        () => {
+          const lines = output.slice(before).split('\n').slice(0, -1);
+          const sources = lines.map((line) => (JSON.parse(line) as AclLogEntry).source.address ?? '');
+          const both = sources.some((text) => text.includes(':')) && sources.some((text) => text.includes('.'));
+          return Promise.resolve(both ? lines : output.slice(before) || 'nothing');
+        },
+        15_000,
+      );
+      expect(added).toHaveLength(new Set(added).size);
+    } finally {
+      follower.kill();
+    }
   });
 
   it('tell what a NetworkPolicy dropped, by annotation', async () => {
