@@ -130,6 +130,38 @@ describe('several interfaces', () => {
     expect((await statusOf('d')).map(({ default: isDefault }) => isDefault)).toEqual([undefined, true]);
   });
 
+  it('default routes follow the gateway of the Subnet, also those of a container outside of Kubernetes', async () => {
+    await using container = await TestContainer.create(lab, 'node-1', 'routed');
+    await container.add({ config: { subnet: 'blue' } });
+    const { annotations } = networks('blue', { [`blue.${ns}.ovn.kubernetes.io/default_route`]: 'true' });
+    await lab.apply(pod(ns, 'f', { node: 'node-2', annotations }));
+    await lab.podsReady(ns, 40, 'f');
+    const show = 'ip -4 route show default; ip -6 route show default';
+    const leadTo = async (...gateways: readonly string[]): Promise<void> => {
+      await lab.waitFor(
+        `routes to ${gateways.join(' and ')}`,
+        async () => {
+          const found = [
+            await lab.exec(ns, 'f', 'sh', '-c', show),
+            (await container.inside('sh', '-c', show)).stdout,
+          ].join('');
+          const right = gateways.every((gateway) => found.split(` via ${gateway} `).length === 3);
+          return (right && found.trim().split('\n').length === 4) || found;
+        },
+        20_000,
+      );
+    };
+    const move = (gateway: string): Promise<string> =>
+      lab.kubectl(['patch', 'subnet', 'blue', '--type=merge', '-p', JSON.stringify({ spec: { gateway } })]);
+    await leadTo('10.48.0.1', 'fd00:48::1');
+    await move('10.48.0.200,fd00:48::c8');
+    await leadTo('10.48.0.200', 'fd00:48::c8');
+    await pings('f', '10.48.0.200', 'fd00:48::c8');
+    await move('10.48.0.1,fd00:48::1');
+    await leadTo('10.48.0.1', 'fd00:48::1');
+    await container.del();
+  });
+
   it('interfaces stay over restarts of controller and agent', async () => {
     await lab.restartProcess('controller');
     await lab.restartProcess('node-1.agent');

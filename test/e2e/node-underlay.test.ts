@@ -77,24 +77,72 @@ describe('the underlay of a node', () => {
     );
   });
 
+  /** Writes a Node's internal addresses, of which the first is its tunnels'. */
+  const setAddresses = async (name: string, internal: readonly string[]): Promise<void> => {
+    const addresses = [
+      ...internal.map((address) => ({ type: 'InternalIP', address })),
+      { type: 'Hostname', address: name },
+    ];
+    const patch = JSON.stringify({ status: { addresses } });
+    await lab.kubectl(['patch', 'node', name, '--subresource=status', '--type=merge', '-p', patch]);
+  };
+
+  it('carries pods over IPv6 as well, with the MTU that fits there', async () => {
+    const addresses = lab.nodes.map((_, index) => [`172.30.1.${index + 1}`, `fd00:172:30::1:${index + 1}`] as const);
+    const tunnels = async (family: RegExp): Promise<void> => {
+      await lab.waitFor(
+        `all tunnels end at addresses like ${family}`,
+        async () => {
+          const texts = await Promise.all(
+            lab.nodes.map((name) => lab.vsctl(name, '--bare', '--columns=options', 'find', 'Interface', 'type=geneve')),
+          );
+          const ends = texts.flatMap((text) => [...text.matchAll(/remote_ip=(\S+)/g)].map(([, end]) => end ?? ''));
+          return (ends.length === 6 && ends.every((end) => family.test(end))) || ends.join(' ');
+        },
+        30_000,
+      );
+    };
+    const overIpv4 = async (): Promise<void> => {
+      for (const [index, name] of lab.nodes.entries()) await setAddresses(name, addresses[index] ?? []);
+      await tunnels(/^172\.30\.1\./);
+    };
+    onTestFinished(overIpv4);
+    for (const [index, name] of lab.nodes.entries()) await setAddresses(name, [...(addresses[index] ?? [])].reverse());
+    await tunnels(/^fd00:172:30:/);
+    await lab.waitFor(
+      'pods have the MTU of IPv6 tunnels',
+      async () => ((now) => now.startsWith('plain 1422, ') || now)(await mtus()),
+      20_000,
+    );
+    await reach();
+    const peer = await lab.get<PodObject>('pod', 'peer', '-n', ns);
+    // As large as fits, and not to be cut (ping(8), -M do).
+    for (const [address, headers] of [
+      [addressesOf(peer)[0], 28],
+      [addressesOf(peer)[1], 48],
+    ] as const)
+      expect(
+        await lab.exec(
+          ns,
+          'plain',
+          'ping',
+          '-n',
+          '-c1',
+          '-W5',
+          '-M',
+          'do',
+          '-s',
+          String(1422 - headers),
+          address ?? '',
+        ),
+      ).toContain(' 0% packet loss');
+    await overIpv4();
+    await reach();
+  });
+
   it('moves its tunnels to another address when the Node has another one', async () => {
     const [old, other] = ['172.30.1.2', '172.30.9.2'];
-    const patch = async (address: string): Promise<void> => {
-      const addresses = [
-        { type: 'InternalIP', address },
-        { type: 'InternalIP', address: 'fd00:172:30::1:2' },
-        { type: 'Hostname', address: node },
-      ];
-      await lab.kubectl([
-        'patch',
-        'node',
-        node,
-        '--subresource=status',
-        '--type=merge',
-        '-p',
-        JSON.stringify({ status: { addresses } }),
-      ]);
-    };
+    const patch = (address: string): Promise<void> => setAddresses(node, [address, 'fd00:172:30::1:2']);
     const remote = async (address: string): Promise<void> => {
       await lab.waitFor(
         `node-1 has its tunnel to ${address}`,
