@@ -39,7 +39,12 @@ export function matches(expression: string, packet: Packet, names: MatchNames): 
   return new Evaluation(tokenize(expression), packet, names, expression).run();
 }
 
+/** Each match is evaluated for many packets. */
+const known = new Map<string, readonly string[]>();
+
 function tokenize(expression: string): readonly string[] {
+  const before = known.get(expression);
+  if (before !== undefined) return before;
   const found: string[] = [];
   tokens.lastIndex = 0;
   while (tokens.lastIndex < expression.trimEnd().length) {
@@ -47,6 +52,7 @@ function tokenize(expression: string): readonly string[] {
     if (token === undefined) throw new Error(`not a match: ${expression}`);
     found.push(token);
   }
+  known.set(expression, found);
   return found;
 }
 
