@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openLab, type TestLab } from '../src/lab.ts';
@@ -59,6 +59,18 @@ describe('a node in and out of service', () => {
     await lab.killProcess(`${node}.vswitchd`);
     await until(false, false);
     await lab.startProcess(`${node}.vswitchd`);
+    await until(true);
+  });
+
+  it('puts back the configuration that somebody removes or changes', async () => {
+    await until(true);
+    const path = join(lab.layout.node(node).cniConf, '10-ovenbird.conflist');
+    const before = readFileSync(path, 'utf8');
+    const now = (): string => (existsSync(path) ? readFileSync(path, 'utf8') : 'no file');
+    rmSync(path);
+    await lab.waitFor('it is back', () => now() === before || now(), 10_000);
+    writeFileSync(path, '{}');
+    await lab.waitFor('it is as before', () => now() === before || now(), 10_000);
     await until(true);
   });
 
