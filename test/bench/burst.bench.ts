@@ -42,6 +42,9 @@ const target = { kind: '>=', value: 0.8 } as const;
 const say = (line: string): void => console.log(line);
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
+/** Ended by a signal to the benchmark, which then takes its lab down. */
+const stop = new AbortController();
+
 /** Waits until all pods have a time in `times`, saying how many do. @returns the last of these times */
 async function all(what: string, times: ReadonlyMap<string, number>): Promise<number> {
   let said = 0;
@@ -54,7 +57,7 @@ async function all(what: string, times: ReadonlyMap<string, number>): Promise<nu
       }
       return times.size >= count || `${times.size} of ${count}`;
     },
-    { deadline, interval: 5 },
+    { deadline, interval: 5, signal: stop.signal },
   );
   return Math.max(...times.values());
 }
@@ -72,7 +75,7 @@ async function atRest(lab: TestLab): Promise<void> {
       const seconds = [...spent().values()].reduce((sum, one) => sum + one, 0);
       return seconds < 0.4 || `${seconds.toFixed(1)} s of processor time in a second`;
     },
-    { deadline: 60_000, interval: 0 },
+    { deadline: 60_000, interval: 0, signal: stop.signal },
   );
 }
 
@@ -269,6 +272,5 @@ async function main(wanted: readonly string[], signal: AbortSignal): Promise<voi
   }
 }
 
-const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
 await main(process.argv.slice(2), stop.signal);
