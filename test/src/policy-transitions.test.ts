@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { MemoryStore, northboundSchema } from '../../controller/src/northbound/testing/memory-store.ts';
 import type { World } from '../../controller/src/testing/world.ts';
 import { ClusterBoth, type ClusterChange, clusterChange } from './random-cluster-policies.ts';
-import { Both, change } from './random-policies.ts';
+import { Both, type Change, change } from './random-policies.ts';
 import { GroupsBoth, groupChange } from './random-security-groups.ts';
 import { SmallTransactions, verdicts } from './small-transactions.ts';
 
@@ -144,5 +144,23 @@ describe(`no transaction opens or closes what the states before and after a chan
       policy({ egress: [{ action: 'Deny', to: [{ namespaces: {} }] }] }),
     ];
     await check(new ClusterBoth(false), new MemoryStore(northboundSchema('23.03')), changes);
+  });
+
+  it('of pods and a policy that came together while no controller ran', async () => {
+    const pod = (namespace: string) =>
+      ({
+        ...({ type: 'pod', namespace, name: 'a', labels: {}, ports: [], node: 'node-1' } as const),
+        ...{ hostNetwork: false, finished: false, address: '', island: false },
+      }) as const;
+    const labelled = { namespaceSelector: { matchExpressions: [{ key: 'app', operator: 'Exists' as const }] } };
+    const spec = { podSelector: {}, egress: [{ to: [labelled] }] };
+    const before: readonly Change[] = [1, 2, 3, 4].map(() => ({ type: 'no node', name: 'node-1' }));
+    const since: readonly Change[] = [
+      pod('x'),
+      { type: 'policy', namespace: 'x', name: 'a', spec },
+      pod('y'),
+      { type: 'no node', name: 'node-1' },
+    ];
+    await checkRestart(new Both(), new MemoryStore(), [...before, ...since]);
   });
 });
