@@ -62,7 +62,7 @@ export const leaseName = 'ovenbird-controller';
 const auditIntervalMs = 600_000;
 
 /** What comes one by one, or a few at a time, is sent at once. */
-const pace = { units: 8, ms: 50, quietMs: 10 } as const;
+const pace = { units: 8, ms: 50, quietMs: 5 } as const;
 
 /** IP objects follow the pods; this many writes at a time leave the API server to the announcements. */
 const recordConcurrency = 4;
