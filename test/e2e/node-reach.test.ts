@@ -103,11 +103,11 @@ describe('a published port', () => {
   };
   const settles = async (expected: Readonly<Record<string, boolean>>): Promise<void> => {
     for (const [name, reached] of Object.entries(expected))
-      await lab.waitFor(
+      await lab.waitForPackets(
         `${name} ${reached ? 'reaches' : 'does not reach'} the published port`,
         async () =>
           ((said) => (reached ? /^(open ?){4}$/.test(said) : !said.includes('open')) || said)(await verdicts(name)),
-        20_000,
+        30_000,
       );
   };
 
@@ -139,14 +139,14 @@ describe('a published port', () => {
     const ask = `use IO::Socket::IP; my $c = IO::Socket::IP->new(Proto => "udp", LocalPort => 40000, PeerHost => $ARGV[0], PeerPort => $ARGV[1]) or die; $c->send("x"); local $SIG{ALRM} = sub { exit }; alarm 1; $c->recv(my $d, 99); print $d`;
     const udp = async (name: string): Promise<void> => {
       for (const address of ofNode1)
-        await lab.waitFor(
+        await lab.waitForPackets(
           `${name} answers at ${address}, UDP`,
           async () => {
             const argv = ['nsenter', `--net=${netns}`, 'perl', '-e', ask, address, String(hostPort)];
             const text = await lab.onNode('node-2', ...argv).catch((error: unknown) => `"${String(error)}"`);
             return text.trim() === name || `"${text}"`;
           },
-          20_000,
+          30_000,
         );
     };
     await udp('web');

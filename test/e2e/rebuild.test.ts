@@ -39,7 +39,11 @@ describe('a lost northbound database', () => {
     await lab.apply(
       pod(ns, 'a', { node: 'node-1', annotations: { 'ovn.kubernetes.io/ip_address': '10.60.0.77,fd00:10:60::77' } }),
       pod(ns, 'b', { node: 'node-2', annotations: { 'ovn.kubernetes.io/egress_rate': '50' } }),
-      pod(ns, 'c', { node: 'node-3', annotations: { 'ovn.kubernetes.io/logical_switch': 'ovn-default' } }),
+      pod(ns, 'c', {
+        node: 'node-3',
+        hostPort: 18_070,
+        annotations: { 'ovn.kubernetes.io/logical_switch': 'ovn-default' },
+      }),
       pod(other, 'd', { node: 'node-1' }),
       pod(other, 'e', { node: 'node-3' }),
     );
@@ -92,6 +96,8 @@ describe('a lost northbound database', () => {
     expect(before.tables().toSorted()).toEqual([
       'ACL',
       'Address_Set',
+      'Load_Balancer',
+      'Load_Balancer_Group',
       'Logical_Router',
       'Logical_Router_Policy',
       'Logical_Router_Port',

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,6 +108,17 @@ export class TestLab implements AsyncDisposable {
     return await run(['ovs-vsctl', `--db=unix:${this.layout.node(node).db}`, '--timeout=30', ...args]);
   }
 
+  /** Has every cached flow of the nodes' datapaths made anew from the OpenFlow tables. */
+  async clearCaches(): Promise<void> {
+    await Promise.all(
+      this.nodes.map(async (node) => {
+        const directory = this.layout.node(node).run;
+        const pid = readFileSync(join(directory, 'ovs-vswitchd.pid'), 'utf8').trim();
+        await run(['ovs-appctl', '-t', join(directory, `ovs-vswitchd.${pid}.ctl`), 'revalidator/purge']);
+      }),
+    );
+  }
+
   /** Runs a command in a node's network namespace. */
   async onNode(node: string, ...argv: readonly string[]): Promise<string> {
     return await run(argv, { namespace: this.#node(node) });
@@ -150,6 +161,29 @@ export class TestLab implements AsyncDisposable {
     deadline: number,
   ): Promise<Exclude<T, string | false | undefined>> {
     return await waitFor(describe, look, { deadline, interval: 50 });
+  }
+
+  /**
+   * {@link waitFor} for what packets do. A flow that Open vSwitch's userspace datapath cached may contradict the OpenFlow tables for as
+   * long as packets meet it (docs/decisions/0015-conformance-on-userspace-datapath.md): when packets still do something else after half of the
+   * time, the caches are cleared, once, and it is said.
+   */
+  async waitForPackets(describe: string, look: () => Promise<true | string>, deadline: number): Promise<void> {
+    const started = performance.now();
+    let cleared = false;
+    await this.waitFor(
+      describe,
+      async () => {
+        const seen = await look();
+        if (seen !== true && !cleared && performance.now() - started > deadline / 2) {
+          cleared = true;
+          process.stderr.write(`${describe}: cleared the caches of the datapaths (${seen})\n`);
+          await this.clearCaches();
+        }
+        return seen;
+      },
+      deadline,
+    );
   }
 
   /** `kubectl wait` for pods to be Ready. @param seconds deadline */

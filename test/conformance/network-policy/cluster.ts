@@ -1,6 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { run } from '@ovenbird/deploy';
 import {
   ADMINNETWORKPOLICIES,
   BASELINEADMINNETWORKPOLICIES,
@@ -118,15 +115,9 @@ export class PolicyCluster {
     await this.#zeroSnat('add');
   }
 
-  /** Has every cached flow of the nodes' datapaths made anew from the OpenFlow tables. */
+  /** {@link TestLab.clearCaches}. */
   async clearCaches(): Promise<void> {
-    await Promise.all(
-      this.#lab.nodes.map(async (node) => {
-        const directory = this.#lab.layout.node(node).run;
-        const pid = readFileSync(join(directory, 'ovs-vswitchd.pid'), 'utf8').trim();
-        await run(['ovs-appctl', '-t', join(directory, `ovs-vswitchd.${pid}.ctl`), 'revalidator/purge']);
-      }),
-    );
+    await this.#lab.clearCaches();
   }
 
   /**
