@@ -23,13 +23,10 @@ let failed = 0;
 let skipped = 0;
 const failures = [];
 
-function check() {
-  const result = spawnSync(join(bin, 'node'), [join(root, 'scripts', 'check.mjs')], {
-    stdio: 'inherit',
-    env,
-    cwd: root,
-  });
-  if (result.status === 0) passed += 1;
+async function check() {
+  const child = spawn(join(bin, 'node'), [join(root, 'scripts', 'check.mjs')], { stdio: 'inherit', env, cwd: root });
+  const status = await new Promise((resolve) => child.once('close', resolve));
+  if (status === 0) passed += 1;
   else {
     failed += 1;
     failures.push('npm run check');
@@ -98,9 +95,9 @@ async function layer(projects, quiet = false) {
 }
 
 try {
-  if (pattern.length === 0) check();
   // Unit tests take processors, end-to-end tests mostly wait; what measures something begins when the former are through.
   const beside = layer(['e2e-beside'], true);
+  if (pattern.length === 0) await check();
   await layer(['unit', 'integration']);
   await Promise.all([beside, layer(['e2e']), layer(['e2e-packets'], true)]);
   if (all) await layer(['long']);

@@ -54,6 +54,11 @@ describe('removal of a node', () => {
     for (const part of parts) await lab.startProcess(part);
     // The kubelet registers its nodes when it starts.
     await lab.restartProcess('kubelet');
+    await lab.waitFor(
+      'the node is registered again',
+      async () => (await lab.kubectlAny(['get', 'node', node])).code === 0 || 'not yet',
+      30_000,
+    );
     await lab.kubectl(['wait', '--for=condition=Ready', `node/${node}`, '--timeout=60s']);
     await lab.apply(pod(ns, 'lost', { node }));
     await lab.podsReady(ns);
