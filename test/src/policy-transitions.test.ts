@@ -73,7 +73,7 @@ describe(`no transaction opens or closes what the states before and after a chan
       ),
       { seed, numRuns: 15 },
     );
-  }, 120_000);
+  }, 300_000);
 
   it('of changes that a controller finds when it starts', async () => {
     await fc.assert(
@@ -88,7 +88,7 @@ describe(`no transaction opens or closes what the states before and after a chan
       ),
       { seed, numRuns: 10 },
     );
-  }, 120_000);
+  }, 300_000);
 
   it.each([
     ['priority bands', '23.03', false],
@@ -103,7 +103,7 @@ describe(`no transaction opens or closes what the states before and after a chan
         { seed, numRuns: 6 },
       );
     },
-    120_000,
+    300_000,
   );
 
   it.each([
@@ -119,7 +119,7 @@ describe(`no transaction opens or closes what the states before and after a chan
         { seed, numRuns: 3 },
       );
     },
-    120_000,
+    300_000,
   );
 
   it('of a set that a pod has not been in any of before', async () => {
