@@ -113,7 +113,7 @@ describe(`no transaction opens or closes what the states before and after a chan
     'of SecurityGroups in %s',
     async (_name, release, tiers) => {
       await fc.assert(
-        fc.asyncProperty(fc.array(groupChange, { minLength: 6, maxLength: 15 }), (changes) =>
+        fc.asyncProperty(fc.array(groupChange, { minLength: 5, maxLength: 10 }), (changes) =>
           check(new GroupsBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
         ),
         { seed, numRuns: 3 },
