@@ -43,14 +43,22 @@ function excerpt(messages) {
 /**
  * Runs layers, those of one call in one test runner; a failure is told by their names.
  * @param quiet print the output when they have ended, because something else prints meanwhile
+ * @param workers how many files may run at once, where the layer allows it
  */
-async function layer(projects, quiet = false) {
+async function layer(projects, { quiet = false, workers = 1 } = {}) {
   const name = projects.join(' and ');
   if (!quiet) process.stdout.write(`\n== ${name} tests\n`);
   const report = join(reports, `${projects.join('-')}.json`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const selected = projects.flatMap((project) => ['--project', project]);
-  const options = ['run', ...selected, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const options = [
+    'run',
+    ...selected,
+    `--maxWorkers=${workers}`,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ];
   if (pattern.length > 0) options.push('--passWithNoTests');
   const started = Date.now();
   const stdio = quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit';
@@ -96,10 +104,10 @@ async function layer(projects, quiet = false) {
 
 try {
   // Unit tests take processors, end-to-end tests mostly wait; what measures something begins when the former are through.
-  const beside = layer(['e2e-beside'], true);
+  const beside = layer(['e2e-beside'], { quiet: true });
   if (pattern.length === 0) await check();
-  await layer(['unit', 'integration']);
-  await Promise.all([beside, layer(['e2e']), layer(['e2e-packets'], true)]);
+  await layer(['unit', 'integration'], { workers: 2 });
+  await Promise.all([beside, layer(['e2e']), layer(['e2e-packets'], { quiet: true })]);
   if (all) await layer(['long']);
 } finally {
   rmSync(reports, { recursive: true, force: true });

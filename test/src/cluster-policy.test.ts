@@ -1,34 +1,16 @@
 import type { ClusterPolicyObject } from '@ovenbird/kube';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { podPortName } from '../../controller/src/compile/names.ts';
 import { projectClusterPolicy } from '../../controller/src/store/projections.ts';
 import { makePod, makeSubnet, makeVpc } from '../../controller/src/testing/world.ts';
+import { assertChanges, checkMeaning, ladders, seed } from './changing.ts';
 import { CompiledPolicies } from './compiled-policies.ts';
 import { ClusterBoth, clusterChange } from './random-cluster-policies.ts';
 
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-
-describe.each([
-  ['priority bands, as on OVN 23.03', false],
-  ['ACL tiers', true],
-] as const)('cluster policies in %s', (_name, tiers) => {
+describe.each(ladders)('cluster policies in %s', (_name, _release, tiers) => {
   it(`mean what the API says, whatever changes (SEED=${seed})`, async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(clusterChange, { minLength: 5, maxLength: 30 }), async (changes) => {
-        const both = new ClusterBoth(tiers);
-        for (const [index, item] of changes.entries()) {
-          both.apply(item);
-          if (index % 3 === 0) await both.world.settle();
-        }
-        await both.world.settle();
-        expect(both.unfit).toEqual([]);
-        expect(both.disagreements()).toEqual([]);
-        const restarted = await both.world.restarted();
-        expect(restarted.sink.content()).toEqual(both.world.sink.content());
-      }),
-      { seed, numRuns: 60 },
-    );
+    const extent = { numRuns: 60, minLength: 5, maxLength: 30 };
+    await assertChanges(clusterChange, extent, (changes) => checkMeaning(new ClusterBoth(tiers), changes));
   }, 120_000);
 
   it('lead, by a Pass of Baseline, to what a private subnet says', async () => {

@@ -1,5 +1,5 @@
 import type { DesiredRow } from '../../controller/src/northbound/rows.ts';
-import { type MatchNames, matches, type Packet } from './ovn-match.ts';
+import { type Match, type MatchNames, type Packet, readMatch } from './ovn-match.ts';
 
 /** Rows of a northbound database. */
 export interface PolicyRows {
@@ -8,9 +8,18 @@ export interface PolicyRows {
   members(): readonly string[];
 }
 
+type Direction = 'from-lport' | 'to-lport';
+
+interface Acl {
+  readonly priority: number;
+  readonly action: string;
+  readonly match: Match;
+}
+
 /** The ACLs that a controller wrote, evaluated without OVN. */
 export class CompiledPolicies {
-  readonly #acls: readonly Pick<DesiredRow, 'uuid' | 'columns'>[];
+  /** By direction and tier, those of highest priority first. */
+  readonly #acls: Readonly<Record<Direction, readonly (readonly Acl[])[]>>;
   readonly #names: MatchNames;
   /** Actions of the ACLs of each switch. */
   readonly #actions: ReadonlyMap<string, ReadonlySet<string>>;
@@ -24,7 +33,6 @@ export class CompiledPolicies {
       const [, uuid = '', , value = ''] = member.split(' ');
       members.set(uuid, [...(members.get(uuid) ?? []), value]);
     }
-    this.#acls = [...sink.rows('ACL')].sort((a, b) => Number(b.columns['priority']) - Number(a.columns['priority']));
     const actions = new Map(sink.rows('ACL').map((row) => [row.uuid, text(row, 'action')]));
     const groups = sink.rows('Port_Group').map(({ uuid }) => new Set(members.get(uuid)));
     this.#actions = new Map(
@@ -49,6 +57,28 @@ export class CompiledPolicies {
           ]),
       ),
     };
+    const acls = sink.rows('ACL').map((row) => ({
+      direction: text(row, 'direction'),
+      tier: Number(row.columns['tier'] ?? 0),
+      priority: Number(row.columns['priority']),
+      action: text(row, 'action'),
+      match: this.#read(text(row, 'match')),
+    }));
+    acls.sort((a, b) => b.priority - a.priority);
+    const of = (direction: Direction): readonly (readonly Acl[])[] =>
+      [0, 1, 2, 3].map((tier) => acls.filter((acl) => acl.direction === direction && acl.tier === tier));
+    this.#acls = { 'from-lport': of('from-lport'), 'to-lport': of('to-lport') };
+  }
+
+  /** ovn-controller drops a match with a name that leads nowhere. */
+  #read(expression: string): Match {
+    const match = readMatch(expression);
+    const missing = [
+      ...match.addressSets.filter((name) => !this.#names.addressSets.has(name)),
+      ...match.portGroups.filter((name) => !this.#names.portGroups.has(name)),
+    ];
+    if (missing.length > 0) throw new Error(`${missing.join(', ')} does not exist: ${expression}`);
+    return match;
   }
 
   /**
@@ -75,29 +105,24 @@ export class CompiledPolicies {
    * Tier by tier, the matching ACL of highest priority decides; `pass`, or none that matches, leads to the next tier, and
    * behind the last one the packet passes (ovn-nb(5), ACL; an OVN without tiers has one).
    */
-  #passes(direction: 'from-lport' | 'to-lport', packet: Packet): boolean {
-    for (const tier of [0, 1, 2, 3]) {
-      const action = this.#decides(direction, tier, packet);
+  #passes(direction: Direction, packet: Packet): boolean {
+    for (const tier of this.#acls[direction]) {
+      const action = this.#decides(tier, packet);
       if (action !== undefined && action !== 'pass') return action !== 'drop';
     }
     return true;
   }
 
-  #decides(direction: 'from-lport' | 'to-lport', tier: number, packet: Packet): string | undefined {
-    let priority = -1;
-    let verdict: string | undefined;
-    for (const row of this.#acls) {
-      const { columns } = row;
-      if (columns['direction'] !== direction || Number(columns['tier'] ?? 0) !== tier) continue;
-      if (Number(columns['priority']) < priority) break;
-      if (!matches(text(row, 'match'), packet, this.#names)) continue;
-      const action = text(row, 'action');
-      if (verdict !== undefined && action !== verdict)
-        throw new Error(`two ACLs of priority ${priority} contradict each other`);
-      priority = Number(columns['priority']);
-      verdict = action;
+  #decides(acls: readonly Acl[], packet: Packet): string | undefined {
+    let decided: Acl | undefined;
+    for (const acl of acls) {
+      if (decided !== undefined && acl.priority < decided.priority) break;
+      if (!acl.match.test(packet, this.#names)) continue;
+      if (decided !== undefined && acl.action !== decided.action)
+        throw new Error(`two ACLs of priority ${acl.priority} contradict each other`);
+      decided = acl;
     }
-    return verdict;
+    return decided?.action;
   }
 }
 

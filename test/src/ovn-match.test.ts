@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matches, type Packet } from './ovn-match.ts';
+import { type Packet, readMatch } from './ovn-match.ts';
 
 const packet: Packet = { outport: 'a.x', source: '10.0.0.5', destination: '10.0.0.6', protocol: 'tcp', port: 80 };
 const names = {
@@ -13,7 +13,7 @@ const names = {
   ]),
 };
 
-describe('evaluator of OVN matches', () => {
+describe('matches of OVN', () => {
   it.each([
     ['ip', true],
     ['ip4 && tcp', true],
@@ -32,7 +32,7 @@ describe('evaluator of OVN matches', () => {
     ['ip4 && 1', true],
     ['1 <= tcp.dst <= 80', true],
   ])('%s', (expression, expected) => {
-    expect(matches(expression, packet, names)).toBe(expected);
+    expect(readMatch(expression).test(packet, names)).toBe(expected);
   });
 
   it.each([
@@ -43,6 +43,11 @@ describe('evaluator of OVN matches', () => {
     'ip4.src ==',
     'vlan.vid == 3',
   ])('refuses %s', (expression) => {
-    expect(() => matches(expression, packet, names)).toThrow();
+    expect(() => readMatch(expression).test(packet, names)).toThrow();
+  });
+
+  it('name the sets and groups that they need', () => {
+    const { addressSets, portGroups } = readMatch('outport == @np && (ip4.src == {$few, 10.0.0.1} || ip6)');
+    expect([addressSets, portGroups]).toEqual([['few'], ['np']]);
   });
 });

@@ -21,30 +21,38 @@ export interface MatchNames {
   readonly portGroups: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-type Value =
-  | { readonly kind: 'literal'; readonly text: string }
-  | { readonly kind: 'set'; readonly name: string }
-  | { readonly kind: 'group'; readonly name: string }
-  | { readonly kind: 'list'; readonly values: readonly Value[] };
+/** A match, read once for all its packets. */
+export interface Match {
+  /** Names that it needs. */
+  readonly addressSets: readonly string[];
+  readonly portGroups: readonly string[];
+  /** @throws Error for a name that leads nowhere, and for a port that the packet's pipeline does not have */
+  test(packet: Packet, names: MatchNames): boolean;
+}
+
+type Test = Match['test'];
+/** Whether a field's text in this packet is one of an operand's values. */
+type Operand = (is: (one: string) => boolean, names: MatchNames) => boolean;
 
 const tokens =
   /\s*(\|\||&&|==|!=|<=|>=|<|>|[!(){},]|"[^"]*"|[@$][\w.]+|[0-9a-fA-F]*:[0-9a-fA-F:.]*(?:\/\d+)?|\d[\d.]*(?:\/\d+)?|[A-Za-z_][\w.]*)/y;
 
+const known = new Map<string, Match>();
+
 /**
- * Evaluates the part of OVN's match language (ovn-sb(5), "Expressions") that policies are written in, without anything of
+ * Reads the part of OVN's match language (ovn-sb(5), "Expressions") that policies are written in, without anything of
  * ovn-controller: comparisons of ports, addresses and transport ports with literals, lists, `$sets` and `@groups`.
- * @throws Error for anything else, and for names that lead nowhere
+ * @throws Error for anything else
  */
-export function matches(expression: string, packet: Packet, names: MatchNames): boolean {
-  return new Evaluation(tokenize(expression), packet, names, expression).run();
-}
-
-/** Each match is evaluated for many packets. */
-const known = new Map<string, readonly string[]>();
-
-function tokenize(expression: string): readonly string[] {
+export function readMatch(expression: string): Match {
   const before = known.get(expression);
   if (before !== undefined) return before;
+  const match = new Reader(expression).read();
+  known.set(expression, match);
+  return match;
+}
+
+function tokenize(expression: string): readonly string[] {
   const found: string[] = [];
   tokens.lastIndex = 0;
   while (tokens.lastIndex < expression.trimEnd().length) {
@@ -52,158 +60,163 @@ function tokenize(expression: string): readonly string[] {
     if (token === undefined) throw new Error(`not a match: ${expression}`);
     found.push(token);
   }
-  known.set(expression, found);
   return found;
 }
 
 const comparisons = new Set(['==', '!=', '<', '<=', '>', '>=']);
+const protocols = { tcp: 6, udp: 17, sctp: 132, gre: 47 } as const;
 
-class Evaluation {
+class Reader {
   readonly #tokens: readonly string[];
-  readonly #packet: Packet;
-  readonly #names: MatchNames;
   readonly #expression: string;
+  readonly #addressSets = new Set<string>();
+  readonly #portGroups = new Set<string>();
   #at = 0;
 
-  constructor(list: readonly string[], packet: Packet, names: MatchNames, expression: string) {
-    this.#tokens = list;
-    this.#packet = packet;
-    this.#names = names;
+  constructor(expression: string) {
+    this.#tokens = tokenize(expression);
     this.#expression = expression;
   }
 
-  run(): boolean {
-    const result = this.#any();
+  read(): Match {
+    const test = this.#any();
     if (this.#at < this.#tokens.length) throw this.#error(`unexpected "${this.#peek()}"`);
-    return result;
+    return { test, addressSets: [...this.#addressSets], portGroups: [...this.#portGroups] };
   }
 
   /** Mixing && and || without parentheses is an error in OVN too. */
-  #any(): boolean {
-    let result = this.#term();
-    if (this.#peek() === '&&') while (this.#skip('&&')) result = this.#term() && result;
-    else while (this.#skip('||')) result = this.#term() || result;
+  #any(): Test {
+    const terms = [this.#term()];
+    const joint = this.#peek();
+    if (joint === '&&' || joint === '||') while (this.#skip(joint)) terms.push(this.#term());
     if (this.#peek() === '&&' || this.#peek() === '||') throw this.#error('&& and || need parentheses');
-    return result;
+    return joint === '&&'
+      ? (packet, names) => terms.every((term) => term(packet, names))
+      : (packet, names) => terms.some((term) => term(packet, names));
   }
 
-  #term(): boolean {
+  #term(): Test {
     const token = this.#take();
-    if (token === '!') return !this.#term();
+    if (token === '!') {
+      const term = this.#term();
+      return (packet, names) => !term(packet, names);
+    }
     if (token === '(') {
-      const result = this.#any();
+      const inner = this.#any();
       if (this.#take() !== ')') throw this.#error('no closing parenthesis');
-      return result;
+      return inner;
     }
     // A constant, as the only token of an operand; else the lower end of a range.
-    if (/^[01]$/.test(token) && this.#peek() !== '<=') return token === '1';
+    if (/^[01]$/.test(token) && this.#peek() !== '<=') return () => token === '1';
     if (/^\d+$/.test(token)) return this.#range(Number(token));
     if (!comparisons.has(this.#peek() ?? '')) return this.#predicate(token);
     const operator = this.#take();
-    return this.#compare(token, operator, this.#value());
+    return this.#compare(token, operator, this.#operand());
   }
 
   /** `1 <= tcp.dst <= 2` */
-  #range(low: number): boolean {
+  #range(low: number): Test {
     if (this.#take() !== '<=') throw this.#error('a range is written low <= field <= high');
-    const field = this.#take();
+    const number = this.#number(this.#take());
     if (this.#take() !== '<=') throw this.#error('a range is written low <= field <= high');
     const high = Number(this.#take());
-    const value = this.#number(field);
-    return value !== undefined && low <= value && value <= high;
+    return (packet) => {
+      const value = number(packet);
+      return value !== undefined && low <= value && value <= high;
+    };
   }
 
-  #value(): Value {
+  /** A list is met when one of its values is. */
+  #operand(): Operand {
     const token = this.#take();
-    if (token.startsWith('$')) return { kind: 'set', name: token.slice(1) };
-    if (token.startsWith('@')) return { kind: 'group', name: token.slice(1) };
-    if (token !== '{') return { kind: 'literal', text: token };
-    const values: Value[] = [];
+    const name = token.slice(1);
+    if (token.startsWith('$')) {
+      this.#addressSets.add(name);
+      return (is, names) => this.#named(names.addressSets, name).some(is);
+    }
+    if (token.startsWith('@')) this.#portGroups.add(name);
+    if (token !== '{') return (is) => is(token);
+    const values: Operand[] = [];
     while (this.#peek() !== '}') {
-      values.push(this.#value());
-      if (this.#peek() === ',') this.#at += 1;
+      values.push(this.#operand());
+      this.#skip(',');
     }
     this.#at += 1;
-    return { kind: 'list', values };
+    return (is, names) => values.some((value) => value(is, names));
   }
 
-  #predicate(name: string): boolean {
-    const v6 = this.#packet.source.includes(':');
-    if (name === 'ip') return true;
-    if (name === 'ip4') return !v6;
-    if (name === 'ip6') return v6;
-    if (name === 'tcp' || name === 'udp' || name === 'sctp') return this.#packet.protocol === name;
-    if (name === 'icmp4' || name === 'icmp6') return this.#packet.protocol === undefined && v6 === (name === 'icmp6');
-    // No packet here is one of neighbour discovery.
-    if (name === 'nd' || name === 'nd_rs' || name === 'nd_ra') return false;
-    throw this.#error(`unknown predicate ${name}`);
+  #predicate(name: string): Test {
+    switch (name) {
+      case 'ip':
+        return () => true;
+      case 'ip4':
+      case 'ip6':
+        return (packet) => isV6(packet) === (name === 'ip6');
+      case 'tcp':
+      case 'udp':
+      case 'sctp':
+        return (packet) => packet.protocol === name;
+      case 'icmp4':
+      case 'icmp6':
+        return (packet) => packet.protocol === undefined && isV6(packet) === (name === 'icmp6');
+      case 'nd':
+      case 'nd_rs':
+      case 'nd_ra':
+        // No packet here is one of neighbour discovery.
+        return () => false;
+      default:
+        throw this.#error(`unknown predicate ${name}`);
+    }
   }
 
-  #compare(field: string, operator: string, value: Value): boolean {
+  /** `!=` holds when no value is met. */
+  #compare(field: string, operator: string, operand: Operand): Test {
+    if (operator !== '==' && operator !== '!=') throw this.#error(`${field} ${operator} is not known here`);
+    const equal = operator === '==';
     switch (field) {
       case 'inport':
       case 'outport':
-        return this.#equal(operator, value, (one) => this.#isPort(this.#packet[field], one));
+        return (packet, names) => {
+          const port = packet[field];
+          if (port === undefined) throw this.#error('this pipeline has no such port');
+          return operand((one) => this.#isPort(port, one, names), names) === equal;
+        };
       case 'ip4.src':
       case 'ip6.src':
       case 'ip4.dst':
-      case 'ip6.dst': {
-        const address = field.endsWith('src') ? this.#packet.source : this.#packet.destination;
-        // The field exists in packets of its family only.
-        if (address.includes(':') !== field.startsWith('ip6')) return false;
-        return this.#equal(operator, value, (one) => this.#isIn(address, one));
-      }
+      case 'ip6.dst':
+        return (packet, names) => {
+          const address = field.endsWith('src') ? packet.source : packet.destination;
+          // The field exists in packets of its family only.
+          if (address.includes(':') !== field.startsWith('ip6')) return false;
+          return operand((one) => isIn(address, one), names) === equal;
+        };
       case 'ip.proto':
-        return this.#equal(operator, value, (one) => one === String(this.#protocol()));
+        return (packet, names) => operand((one) => one === String(protocolOf(packet)), names) === equal;
       default: {
         const number = this.#number(field);
-        if (operator !== '==') throw this.#error(`${field} ${operator} is not known here`);
-        return number !== undefined && this.#equal(operator, value, (one) => one === String(number));
+        if (!equal) throw this.#error(`${field} ${operator} is not known here`);
+        return (packet, names) => {
+          const value = number(packet);
+          return value !== undefined && operand((one) => one === String(value), names);
+        };
       }
     }
   }
 
-  /** A list is met when one of its values is; `!=` holds when none is. */
-  #equal(operator: string, value: Value, test: (one: string) => boolean): boolean {
-    const met = (candidate: Value): boolean => {
-      switch (candidate.kind) {
-        case 'literal':
-          return test(candidate.text);
-        case 'list':
-          return candidate.values.some(met);
-        case 'set':
-          return this.#named(this.#names.addressSets, candidate.name).some(test);
-        case 'group':
-          return test(`@${candidate.name}`);
-      }
-    };
-    if (operator === '==') return met(value);
-    if (operator === '!=') return !met(value);
-    throw this.#error(`${operator} is not for this field`);
-  }
-
-  #isPort(port: string | undefined, value: string): boolean {
-    if (port === undefined) throw this.#error('this pipeline has no such port');
-    if (value.startsWith('@')) return this.#named(this.#names.portGroups, value.slice(1)).has(port);
+  #isPort(port: string, value: string, names: MatchNames): boolean {
+    if (value.startsWith('@')) return this.#named(names.portGroups, value.slice(1)).has(port);
     return value === `"${port}"`;
   }
 
-  #isIn(address: string, value: string): boolean {
-    return value.includes('/') ? cidrContains(value, address) : parseIp(value) === parseIp(address);
-  }
-
-  #protocol(): number {
-    const { protocol, source } = this.#packet;
-    if (protocol === undefined) return source.includes(':') ? 58 : 1;
-    return { tcp: 6, udp: 17, sctp: 132, gre: 47 }[protocol];
-  }
-
-  #number(field: string): number | undefined {
+  #number(field: string): (packet: Packet) => number | undefined {
     const [protocol, part] = field.split('.');
     if ((part !== 'dst' && part !== 'src') || (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp'))
       throw this.#error(`unknown field ${field}`);
-    if (this.#packet.protocol !== protocol) return undefined;
-    return part === 'dst' ? this.#packet.port : (this.#packet.sourcePort ?? 40_000);
+    return (packet) => {
+      if (packet.protocol !== protocol) return undefined;
+      return part === 'dst' ? packet.port : (packet.sourcePort ?? 40_000);
+    };
   }
 
   #named<T>(all: ReadonlyMap<string, T>, name: string): T {
@@ -232,4 +245,25 @@ class Evaluation {
   #error(problem: string): Error {
     return new Error(`${problem}: ${this.#expression}`);
   }
+}
+
+const isV6 = ({ source }: Packet): boolean => source.includes(':');
+
+function protocolOf(packet: Packet): number {
+  if (packet.protocol !== undefined) return protocols[packet.protocol];
+  return isV6(packet) ? 58 : 1;
+}
+
+/** Answers of {@link isIn}: few addresses meet few values, very often. */
+const inside = new Map<string, Map<string, boolean>>();
+
+function isIn(address: string, value: string): boolean {
+  let answers = inside.get(value);
+  if (answers === undefined) inside.set(value, (answers = new Map<string, boolean>()));
+  let answer = answers.get(address);
+  if (answer === undefined) {
+    answer = value.includes('/') ? cidrContains(value, address) : parseIp(value) === parseIp(address);
+    answers.set(address, answer);
+  }
+  return answer;
 }

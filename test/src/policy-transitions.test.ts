@@ -1,20 +1,10 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryStore, northboundSchema } from '../../controller/src/northbound/testing/memory-store.ts';
-import type { World } from '../../controller/src/testing/world.ts';
+import { assertChanges, type Changing, ladders, seed } from './changing.ts';
 import { ClusterBoth, type ClusterChange, clusterChange } from './random-cluster-policies.ts';
 import { Both, type Change, change } from './random-policies.ts';
 import { GroupsBoth, groupChange } from './random-security-groups.ts';
 import { SmallTransactions, verdicts } from './small-transactions.ts';
-
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-
-/** What {@link Both} and {@link ClusterBoth} have in common. */
-interface Changing<T> {
-  readonly world: World;
-  apply(item: T): void;
-  disagreements(): readonly string[];
-}
 
 /** `transaction n of m closes PACKET`: differences that neither `before` nor `now` have. */
 function gaps(
@@ -67,60 +57,32 @@ async function check<T>(both: Changing<T>, store: MemoryStore, changes: readonly
 
 describe(`no transaction opens or closes what the states before and after a change treat alike (SEED=${seed})`, () => {
   it('of NetworkPolicies, pods and namespaces', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(change, { minLength: 10, maxLength: 40 }), (changes) =>
-        check(new Both(), new MemoryStore(), changes),
-      ),
-      { seed, numRuns: 15 },
-    );
+    const extent = { numRuns: 15, minLength: 10, maxLength: 40 };
+    await assertChanges(change, extent, (changes) => check(new Both(), new MemoryStore(), changes));
   }, 300_000);
 
   it('of changes that a controller finds when it starts', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(change, { minLength: 10, maxLength: 50 }), (changes) =>
-        checkRestart(new Both(), new MemoryStore(), changes),
-      ),
-      { seed, numRuns: 25 },
+    await assertChanges(change, { numRuns: 25, minLength: 10, maxLength: 50 }, (changes) =>
+      checkRestart(new Both(), new MemoryStore(), changes),
     );
-    await fc.assert(
-      fc.asyncProperty(fc.array(clusterChange, { minLength: 10, maxLength: 30 }), (changes) =>
-        checkRestart(new ClusterBoth(false), new MemoryStore(), changes),
-      ),
-      { seed, numRuns: 10 },
+    await assertChanges(clusterChange, { numRuns: 10, minLength: 10, maxLength: 30 }, (changes) =>
+      checkRestart(new ClusterBoth(false), new MemoryStore(), changes),
     );
   }, 300_000);
 
-  it.each([
-    ['priority bands', '23.03', false],
-    ['ACL tiers', '25.03', true],
-  ] as const)(
-    'of cluster policies in %s',
-    async (_name, release, tiers) => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(clusterChange, { minLength: 10, maxLength: 30 }), (changes) =>
-          check(new ClusterBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
-        ),
-        { seed, numRuns: 6 },
-      );
-    },
-    300_000,
-  );
+  describe.each(ladders)('in %s', (_name, release, tiers) => {
+    const store = (): MemoryStore => new MemoryStore(northboundSchema(release));
 
-  it.each([
-    ['priority bands', '23.03', false],
-    ['ACL tiers', '25.03', true],
-  ] as const)(
-    'of SecurityGroups in %s',
-    async (_name, release, tiers) => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(groupChange, { minLength: 5, maxLength: 10 }), (changes) =>
-          check(new GroupsBoth(tiers), new MemoryStore(northboundSchema(release)), changes),
-        ),
-        { seed, numRuns: 3 },
-      );
-    },
-    300_000,
-  );
+    it('of cluster policies', async () => {
+      const extent = { numRuns: 6, minLength: 10, maxLength: 30 };
+      await assertChanges(clusterChange, extent, (changes) => check(new ClusterBoth(tiers), store(), changes));
+    }, 300_000);
+
+    it('of SecurityGroups', async () => {
+      const extent = { numRuns: 3, minLength: 5, maxLength: 10 };
+      await assertChanges(groupChange, extent, (changes) => check(new GroupsBoth(tiers), store(), changes));
+    }, 300_000);
+  });
 
   it('of a set that a pod has not been in any of before', async () => {
     const pod = (namespace: string) =>

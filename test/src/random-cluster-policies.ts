@@ -297,17 +297,12 @@ export class ClusterBoth {
     };
   }
 
-  /** Policies that the controller says are not in force. */
-  get unfit(): readonly string[] {
-    return this.world.state
-      .list('ClusterPlan')
-      .flatMap(({ name, unfit }) => (unfit === undefined ? [] : [`${name}: ${unfit.message}`]));
-  }
-
-  /** Everything that compiled ACLs and oracle disagree about. */
+  /** Everything that compiled ACLs and oracle disagree about, and policies that the controller says are not in force. */
   disagreements(): readonly string[] {
     const compiled = new CompiledPolicies(this.world.sink);
-    const wrong: string[] = [...compiled.untracked()];
+    const plans = this.world.state.list('ClusterPlan');
+    const unfit = plans.flatMap((plan) => (plan.unfit === undefined ? [] : [`${plan.name}: ${plan.unfit.message}`]));
+    const wrong: string[] = [...unfit, ...compiled.untracked()];
     for (const family of [4, 6] as const) {
       const state = this.oracle(family);
       const ends: End[] = [

@@ -147,7 +147,11 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
         group: remote,
         portGroups: [
           securityGroupName(remote),
-          ...reader.index('GroupClass', 'group', remote).map((one) => groupClassName(one)),
+          // The index is in the order of its history; a controller that starts has another one.
+          ...reader
+            .index('GroupClass', 'group', remote)
+            .map((one) => groupClassName(one))
+            .toSorted(),
         ],
       }));
       const shared = {

@@ -75,5 +75,5 @@ export function tooManyParts(group: SecurityGroup, reader: Reader): readonly str
           );
     }
   }
-  return [...found];
+  return [...found].toSorted();
 }
