@@ -7,7 +7,7 @@ import type { UsableSubnet } from '../../controller/src/store/model.ts';
 import { benchLine, infoLine, median } from './report.ts';
 
 const COUNT = 100_000;
-const ROUNDS = Number(process.env['ROUNDS'] ?? 9);
+const ROUNDS = Number(process.env['ROUNDS'] ?? 31);
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };

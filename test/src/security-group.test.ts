@@ -18,7 +18,7 @@ describe.each(ladders)('SecurityGroups in %s', (_name, _release, tiers) => {
       log: false,
     } as const;
     const fromOwn = { ...pass, family: 4, remote: { group: 'g1' }, policy: 'allow' } as const;
-    const group = (name: string, selects: 'db' | 'nobody', more: object): GroupChange => {
+    const group = (name: 'g0' | 'g1' | 'g2', selects: 'db' | 'nobody', more: object): GroupChange => {
       const nothing = { tier: 0, sameGroup: false, only: undefined, ingress: [], egress: [] } as const;
       return { type: 'group', group: { name, selects, ...nothing, ...more } };
     };

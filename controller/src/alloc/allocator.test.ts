@@ -164,4 +164,29 @@ describe('Allocator', () => {
       { numRuns: 500, ...(seed === undefined ? {} : { seed: Number(seed) }) },
     );
   });
+
+  it('gives a MAC to one owner, also where it follows from an address', () => {
+    const allocator = new Allocator({ joinSubnet: 'join' });
+    allocator.setSubnet(
+      subnet('s', '10.0.0.0/24', undefined, { v6: { cidr: 'fd00::a00:0/112', gateway: 'fd00::a00:1', prefix: 112 } }),
+    );
+    const mac = (owner: string, wanted: Parameters<Allocator['allocate']>[3]): string | undefined =>
+      allocator.allocate(`Pod/${owner}`, 'u', 's', wanted).mac;
+    const made = '0a:58:0a:00:00:07';
+    expect(mac('a/4', { v4: '10.0.0.7', family: 'IPv4' })).toBe(made);
+    // The last 32 bits are those of 10.0.0.7.
+    const six = mac('a/6', { v6: 'fd00::a00:7', family: 'IPv6' });
+    expect(six).not.toBe(made);
+    expect(code(() => mac('a/named', { mac: made }))).toBe('taken');
+    expect(allocator.adopt({ owner: 'Pod/a/adopted', uid: 'u', subnet: 's', mac: made, v4: '10.0.0.9' })).toBe(
+      'Pod/a/4',
+    );
+    allocator.release('Pod/a/4');
+    expect(mac('a/named', { mac: made, v4: '10.0.0.8' })).toBe(made);
+    expect(mac('a/4', { v4: '10.0.0.7', family: 'IPv4' })).not.toBe(made);
+    allocator.release('Pod/a/named');
+    allocator.release('Pod/a/6');
+    expect(mac('a/6', { v6: 'fd00::a00:7', family: 'IPv6' })).toBe(made);
+    expect(code(() => mac('a/named', { mac: made }))).toBe('taken');
+  });
 });

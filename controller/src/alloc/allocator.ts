@@ -4,7 +4,7 @@ import { routerPortName } from '../compile/names.ts';
 import type { Address, Key, UsablePool, UsableSubnet } from '../store/model.ts';
 import { AllocError } from './error.ts';
 import { FamilyPool } from './family-pool.ts';
-import { bitsOfMac, MacTable, macOfBits } from './mac-table.ts';
+import { bitsOfMac, chooseMac, MacTable, macOfBits } from './mac-table.ts';
 import { lastUsable, poolConfig } from './net.ts';
 import { familyKey, type Slot, type SlotRange } from './slot.ts';
 
@@ -32,17 +32,16 @@ interface Pools {
   users: number;
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Family = 'v4' | 'v6';
 const families = ['v4', 'v6'] as const;
 
-/** What an owner holds, with the slots of its addresses and the bits of its MAC, so that giving them back parses no text. */
+/** What an owner holds, with the slots of its addresses, so that giving them back parses no text. */
 interface Holding {
   readonly address: Address;
   readonly v4: Slot | undefined;
   readonly v6: Slot | undefined;
-  /** What the MAC was made from (see `MacTable`). */
-  readonly bits: number | undefined;
+  /** Whether its MAC is the one that is made from its address: then it is in no table. */
+  readonly hasMadeMac: boolean;
 }
 
 /** How much of a subnet or IPPool is in use. */
@@ -209,16 +208,18 @@ export class Allocator {
     const v4Text = v4 === undefined ? undefined : pools.v4?.slots.toText(v4);
     const v6Text = v6 === undefined ? undefined : pools.v6?.slots.toText(v6);
     const known = this.#wantedMac(pools, owner, wanted.mac) ?? keep?.address.mac ?? '';
-    const made = known === '' ? madeFrom(pools, v4, v6) : undefined;
-    const isMade = made !== undefined && pools.macs.isFree(made, owner);
-    const mac = isMade ? macOfBits(made) : known === '' ? pools.macs.choose(owner, v4Text ?? v6Text ?? owner) : known;
-    const bits = isMade ? made : bitsOfMac(mac);
+    const bits = madeFrom(pools, v4, v6);
+    const isMade = known === '' && bits !== undefined && this.#isMacFree(pools, '', bits, owner);
+    const mac = isMade
+      ? macOfBits(bits)
+      : known === ''
+        ? this.#otherMac(pools, v4Text ?? v6Text ?? owner, owner)
+        : known;
+    const hasMadeMac = isMade || (bits !== undefined && bitsOfMac(mac) === bits);
     if (mine !== undefined) this.release(owner);
-    const address: Writable<Address> = { owner, uid, subnet: subnetName, mac };
-    if (v4Text !== undefined) address.v4 = v4Text;
-    if (v6Text !== undefined) address.v6 = v6Text;
-    if (keepFor !== undefined) address.keepFor = keepFor;
-    this.#take(pools, { address, v4, v6, bits });
+    const plain = addressOf(owner, uid, subnetName, mac, v4Text, v6Text);
+    const address = keepFor === undefined ? plain : { ...plain, keepFor };
+    this.#take(pools, { address, v4, v6, hasMadeMac });
     return address;
   }
 
@@ -239,10 +240,12 @@ export class Allocator {
       if (holder !== undefined && holder !== address.owner) return holder;
       slots[family] = slot;
     }
-    const macHolder = pools.macs.holder(address.mac);
+    const bits = bitsOfMac(address.mac);
+    const macHolder = this.#macHolder(pools, address.mac, bits);
     if (macHolder !== undefined && macHolder !== address.owner) return macHolder;
     this.release(address.owner);
-    this.#take(pools, { address, ...slots, bits: bitsOfMac(address.mac) });
+    const hasMadeMac = bits !== undefined && bits === madeFrom(pools, slots.v4, slots.v6);
+    this.#take(pools, { address, ...slots, hasMadeMac });
     return undefined;
   }
 
@@ -256,7 +259,7 @@ export class Allocator {
     if (pools !== undefined) {
       if (holding.v4 !== undefined) pools.v4?.free(holding.v4);
       if (holding.v6 !== undefined) pools.v6?.free(holding.v6);
-      pools.macs.delete(address.mac, owner, holding.bits);
+      if (!holding.hasMadeMac) pools.macs.delete(address.mac, owner);
       pools.users -= 1;
     }
     if (address.keepFor !== undefined) {
@@ -273,7 +276,7 @@ export class Allocator {
     if (holding.v4 !== undefined) pools.v4?.take(holding.v4, owner);
     if (holding.v6 !== undefined) pools.v6?.take(holding.v6, owner);
     // A reservation made by hand may leave the MAC open.
-    if (address.mac !== '') pools.macs.set(address.mac, owner, holding.bits);
+    if (!holding.hasMadeMac && address.mac !== '') pools.macs.set(address.mac, owner);
     pools.users += 1;
     this.#held.set(owner, holding);
     if (address.keepFor === undefined) return;
@@ -360,8 +363,31 @@ export class Allocator {
     return wanted.pool === undefined ? apart === '' || wanted.mayUse?.(apart) !== false : apart === wanted.pool;
   }
 
+  /** @param bits of the MAC, undefined for one that is made from no address */
+  #macHolder(pools: Pools, mac: string, bits: number | undefined): string | undefined {
+    const known = pools.macs.holder(mac, bits);
+    if (known !== undefined || bits === undefined) return known;
+    for (const family of families) {
+      const pool = pools[family];
+      const owner = pool?.holder(pool.slots.ofBits(bits));
+      const holding = owner === undefined ? undefined : this.#held.get(owner);
+      if (holding?.hasMadeMac === true && madeFrom(pools, holding.v4, holding.v6) === bits) return owner;
+    }
+    return undefined;
+  }
+
+  #isMacFree(pools: Pools, mac: string, bits: number | undefined, owner: string): boolean {
+    const holder = this.#macHolder(pools, mac, bits);
+    return holder === undefined || holder === owner;
+  }
+
+  /** A MAC for an address whose own is taken, or that has none. */
+  #otherMac(pools: Pools, seed: string, owner: string): string {
+    return chooseMac(seed, (mac) => this.#isMacFree(pools, mac, bitsOfMac(mac), owner));
+  }
+
   #wantedMac(pools: Pools, owner: string, wanted: string | undefined): string | undefined {
-    const holder = wanted === undefined ? undefined : pools.macs.holder(wanted);
+    const holder = wanted === undefined ? undefined : this.#macHolder(pools, wanted, bitsOfMac(wanted));
     if (holder === undefined || holder === owner) return wanted;
     throw new AllocError(
       'taken',
@@ -369,6 +395,12 @@ export class Allocator {
       [pools.subnet.name],
     );
   }
+}
+
+/** Each shape written out: properties that are added to an object later cost another allocation. */
+function addressOf(owner: string, uid: string, subnet: string, mac: string, v4?: string, v6?: string): Address {
+  if (v6 === undefined) return v4 === undefined ? { owner, uid, subnet, mac } : { owner, uid, subnet, mac, v4 };
+  return v4 === undefined ? { owner, uid, subnet, mac, v6 } : { owner, uid, subnet, mac, v4, v6 };
 }
 
 /** The 32 bits that the MAC for an address is made from. */

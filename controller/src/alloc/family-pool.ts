@@ -74,14 +74,26 @@ function find<R extends SlotRange>(ranges: readonly R[], slot: Slot): R | undefi
 /** This many freed addresses rest before the oldest is handed out again, though there are fresh ones: a bound on memory. */
 const resting = 65_536;
 
+/**
+ * What is known of an address: the owner who uses it, or its place in the line of freed ones. Nothing for one that was never
+ * handed out. One table for both: to free an address changes an entry and makes none.
+ */
+type State = string | number;
+
 /** Addresses of one IPPool, or those that no pool has set apart. */
 class Section {
   readonly ranges: readonly SlotRange[];
   readonly size: bigint;
   /** Addresses of the section in use. */
   using = 0;
-  /** Insertion order = order of being freed. */
-  readonly freed = new Set<Slot>();
+  /** How many are in the line of freed ones. */
+  #resting = 0;
+  /** Freed ones in the order of being freed, also those that were asked for by name since: their state is another one. */
+  #line: Slot[] = [];
+  /** Place of the first of the line. */
+  #first = 0;
+  /** How many at the beginning of the line have left it. */
+  #left = 0;
   #at = 0;
   #cursor: Slot;
 
@@ -91,27 +103,52 @@ class Section {
     this.#cursor = ranges[0]?.first ?? 0;
   }
 
-  taken(slot: Slot): void {
+  taken(slot: Slot, before: State | undefined): void {
     this.using += 1;
     if (slot === this.#cursor) this.#cursor = after(slot);
-    if (this.freed.size > 0) this.freed.delete(slot);
+    if (before !== undefined) this.#resting -= 1;
   }
 
-  next(used: ReadonlyMap<Slot, string>): Slot | undefined {
-    if (this.freed.size < resting) {
-      const fresh = this.#fresh(used);
+  /** Puts an address at the end of the line. */
+  rest(slot: Slot, states: Map<Slot, State>): void {
+    // Addresses that are asked for by name again and again must not make the line long.
+    if (this.#line.length - this.#left > 2 * this.#resting + 1024) {
+      const line = this.resting(states);
+      this.#line = [];
+      [this.#first, this.#left, this.#resting] = [0, 0, 0];
+      for (const one of line) this.rest(one, states);
+    }
+    this.#resting += 1;
+    states.set(slot, this.#first + this.#line.push(slot) - 1);
+  }
+
+  next(states: ReadonlyMap<Slot, State>): Slot | undefined {
+    if (this.#resting < resting) {
+      const fresh = this.#fresh(states);
       if (fresh !== undefined) return fresh;
     }
-    for (const slot of this.freed) return slot;
-    return undefined;
+    for (; this.#left < this.#line.length; this.#left += 1) {
+      const slot = this.#line[this.#left];
+      if (slot !== undefined && states.get(slot) === this.#first + this.#left) break;
+    }
+    // Once in as many steps as it moves.
+    if (this.#left > 1024 && this.#left * 2 > this.#line.length) {
+      this.#line = this.#line.slice(this.#left);
+      this.#first += this.#left;
+      this.#left = 0;
+    }
+    return this.#line[this.#left];
   }
 
-  #fresh(used: ReadonlyMap<Slot, string>): Slot | undefined {
+  /** Freed addresses in their order. */
+  resting(states: ReadonlyMap<Slot, State>): readonly Slot[] {
+    return this.#line.filter((slot, index) => states.get(slot) === this.#first + index);
+  }
+
+  #fresh(states: ReadonlyMap<Slot, State>): Slot | undefined {
     for (let range = this.ranges[this.#at]; range !== undefined; range = this.ranges[this.#at]) {
-      while (this.#cursor <= range.last) {
-        if (!used.has(this.#cursor) && (this.freed.size === 0 || !this.freed.has(this.#cursor))) return this.#cursor;
-        this.#cursor = after(this.#cursor);
-      }
+      for (; this.#cursor <= range.last; this.#cursor = after(this.#cursor))
+        if (!states.has(this.#cursor)) return this.#cursor;
       this.#at += 1;
       this.#cursor = this.ranges[this.#at]?.first ?? 0;
     }
@@ -132,7 +169,8 @@ interface SectionRange extends SlotRange {
  */
 export class FamilyPool {
   readonly slots: Slots;
-  readonly #used = new Map<Slot, string>();
+  readonly #states = new Map<Slot, State>();
+  #using = 0;
   #range: SlotRange = { first: 0, last: -1 };
   #excluded: readonly SlotRange[] = [];
   #sections: ReadonlyMap<string, Section> = new Map();
@@ -159,16 +197,16 @@ export class FamilyPool {
       apart.flatMap(([, ranges]) => ranges),
       this.#range,
     );
-    const freed = [...this.#sections.values()].flatMap((section) => [...section.freed]);
+    const freed = [...this.#sections.values()].flatMap((section) => section.resting(this.#states));
     const sections = new Map([['', new Section(without(without([this.#range], this.#excluded), all))]]);
     for (const [name, ranges] of apart) sections.set(name, new Section(without(ranges, this.#excluded)));
     this.#sections = sections;
     this.#ranges = [...sections]
       .flatMap(([pool, section]) => section.ranges.map((range) => ({ ...range, section, pool })))
       .sort((a, b) => (a.first < b.first ? -1 : 1));
-    for (const slot of freed) find(this.#ranges, slot)?.section.freed.add(slot);
-    for (const slot of this.#used.keys()) {
-      const section = find(this.#ranges, slot)?.section;
+    for (const slot of freed) this.#rest(slot);
+    for (const [slot, state] of this.#states) {
+      const section = typeof state === 'string' ? find(this.#ranges, slot)?.section : undefined;
       if (section !== undefined) section.using += 1;
     }
   }
@@ -185,36 +223,44 @@ export class FamilyPool {
   }
 
   holder(slot: Slot): string | undefined {
-    return this.#used.get(slot);
+    const state = this.#states.get(slot);
+    return typeof state === 'string' ? state : undefined;
   }
 
   /** The address that would be handed out next, or undefined when there is none. @param pool name of an IPPool, or `''` */
   next(pool = ''): Slot | undefined {
-    return this.#sections.get(pool)?.next(this.#used);
+    return this.#sections.get(pool)?.next(this.#states);
   }
 
   /** Marks an address as used. The caller has checked `holder`; a second holder would be a defect of ours. */
   take(slot: Slot, owner: string): void {
-    const before = this.#used.size;
-    this.#used.set(slot, owner);
-    if (this.#used.size === before) throw new Error(`address ${this.slots.toText(slot)} was in use, not for ${owner}`);
-    const section = find(this.#ranges, slot)?.section;
-    if (section === undefined) return;
-    section.taken(slot);
+    const before = this.#states.get(slot);
+    if (typeof before === 'string')
+      throw new Error(`address ${this.slots.toText(slot)} was in use by ${before}, not for ${owner}`);
+    this.#states.set(slot, owner);
+    this.#using += 1;
+    find(this.#ranges, slot)?.section.taken(slot, before);
   }
 
   /** Frees an address that the caller knows to be its own. */
   free(slot: Slot): void {
-    if (!this.#used.delete(slot)) return;
+    if (this.holder(slot) === undefined) return;
+    this.#using -= 1;
+    const section = this.#rest(slot);
+    if (section !== undefined) section.using -= 1;
+  }
+
+  /** An address that nobody uses any more; what is never handed out is forgotten. */
+  #rest(slot: Slot): Section | undefined {
     const section = find(this.#ranges, slot)?.section;
-    if (section === undefined) return;
-    section.using -= 1;
-    section.freed.add(slot);
+    if (section === undefined) this.#states.delete(slot);
+    else section.rest(slot, this.#states);
+    return section;
   }
 
   /** Addresses in use, in all of the family or in one IPPool. */
   using(pool?: string): number {
-    return pool === undefined ? this.#used.size : (this.#sections.get(pool)?.using ?? 0);
+    return pool === undefined ? this.#using : (this.#sections.get(pool)?.using ?? 0);
   }
 
   /** Addresses that could still be handed out, to pods of the pool or (without one) to those of none. */
@@ -225,7 +271,8 @@ export class FamilyPool {
 
   /** Ranges in use, sorted. Costs a sort of the addresses in use. */
   usedRanges(pool?: string): readonly SlotRange[] {
-    const all = [...this.#used.keys()].sort((a, b) => (a < b ? -1 : 1));
+    const used = [...this.#states].flatMap(([slot, state]) => (typeof state === 'string' ? [slot] : []));
+    const all = used.sort((a, b) => (a < b ? -1 : 1));
     const merged: { first: Slot; last: Slot }[] = [];
     for (const slot of all) {
       if (pool !== undefined && this.poolOf(slot) !== pool) continue;

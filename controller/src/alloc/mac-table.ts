@@ -4,17 +4,17 @@ import { macFromName } from '../compile/mac.ts';
 const prefix = '0a:58:';
 const hex = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
 
-/** The MAC made from 32 bits of an address, so that neighbours' caches stay right when an address comes back. */
-export const macOfBits = (bits: number): string => `${prefix}${pair(bits >>> 16)}:${pair(bits & 0xffff)}`;
+const pair = (bits: number): string => `${hex[bits >>> 8]}:${hex[bits & 255]}`;
 
-/** Two octets as text, made once each: putting strings together from many pieces is most of the cost of an address. */
-const pairs: string[] = [];
-function pair(bits: number): string {
-  const known = pairs[bits];
-  if (known !== undefined) return known;
-  const text = `${hex[bits >>> 8]}:${hex[bits & 255]}`;
-  pairs[bits] = text;
-  return text;
+// Texts that many MACs share are made once: putting strings together from many pieces is most of the cost of an address.
+const heads: string[] = [];
+const tails: string[] = [];
+
+/** The MAC made from 32 bits of an address, so that neighbours' caches stay right when an address comes back. */
+export function macOfBits(bits: number): string {
+  const head = (heads[bits >>> 16] ??= `${prefix}${pair(bits >>> 16)}:`);
+  const tail = (tails[bits & 0xffff] ??= pair(bits & 0xffff));
+  return head + tail;
 }
 
 /** The 32 bits behind a MAC of that form. */
@@ -22,40 +22,38 @@ export function bitsOfMac(mac: string): number | undefined {
   return mac.startsWith(prefix) ? Number.parseInt(mac.slice(prefix.length).replaceAll(':', ''), 16) : undefined;
 }
 
-/** Who has which MAC in one layer-2 domain. Nearly all are made from addresses, and kept by their 32 bits. */
+/**
+ * Who has which MAC in one layer-2 domain, but for the MACs that follow from their holder's address: nearly all, so that they
+ * cost nothing here.
+ */
 export class MacTable {
-  readonly #made = new Map<number, string>();
+  /** Of the form of {@link macOfBits}, by their bits: numbers are compared several times faster. */
+  readonly #ofBits = new Map<number, string>();
   readonly #others = new Map<string, string>();
 
-  holder(mac: string): string | undefined {
-    const bits = bitsOfMac(mac);
-    return bits === undefined ? this.#others.get(mac) : this.#made.get(bits);
+  holder(mac: string, bits: number | undefined = bitsOfMac(mac)): string | undefined {
+    return bits === undefined ? this.#others.get(mac) : this.#ofBits.get(bits);
   }
 
-  set(mac: string, owner: string, bits: number | undefined = bitsOfMac(mac)): void {
+  set(mac: string, owner: string): void {
+    const bits = bitsOfMac(mac);
     if (bits === undefined) this.#others.set(mac, owner);
-    else this.#made.set(bits, owner);
+    else this.#ofBits.set(bits, owner);
   }
 
   /** Frees the MAC that `owner` holds. */
-  delete(mac: string, owner: string, bits: number | undefined = bitsOfMac(mac)): void {
-    if (bits === undefined) {
-      if (this.#others.get(mac) === owner) this.#others.delete(mac);
-    } else this.#made.delete(bits);
+  delete(mac: string, owner: string): void {
+    if (this.holder(mac) !== owner) return;
+    const bits = bitsOfMac(mac);
+    if (bits === undefined) this.#others.delete(mac);
+    else this.#ofBits.delete(bits);
   }
+}
 
-  /** Whether `owner` may have the MAC made from these bits. */
-  isFree(bits: number, owner: string): boolean {
-    const holder = this.#made.get(bits);
-    return holder === undefined || holder === owner;
-  }
-
-  /** A MAC that nobody has, made from a text: for an address that does not give one. */
-  choose(owner: string, seed: string): string {
-    for (let salt = 0; ; salt += 1) {
-      const mac = macFromName(`${seed}/${salt}`);
-      const holder = this.holder(mac);
-      if (holder === undefined || holder === owner) return mac;
-    }
+/** A MAC that is free, made from a text: for an address that does not give one. */
+export function chooseMac(seed: string, isFree: (mac: string) => boolean): string {
+  for (let salt = 0; ; salt += 1) {
+    const mac = macFromName(`${seed}/${salt}`);
+    if (isFree(mac)) return mac;
   }
 }

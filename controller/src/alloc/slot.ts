@@ -23,14 +23,16 @@ export const before = (slot: Slot): Slot =>
 /** How many slots a range has. */
 export const sizeOf = ({ first, last }: SlotRange): bigint => BigInt(last) - BigInt(first) + 1n;
 
-/** Two octets as text, made once each: putting strings together from many pieces is most of the cost of an address. */
-const pairs: string[] = [];
-function pair(bits: number): string {
-  const known = pairs[bits];
-  if (known !== undefined) return known;
-  const text = `${bits >>> 8}.${bits & 255}`;
-  pairs[bits] = text;
-  return text;
+const pair = (bits: number): string => `${bits >>> 8}.${bits & 255}`;
+
+// Texts that many addresses share are made once: putting strings together from many pieces is most of the cost of an address.
+const heads: string[] = [];
+const tails: string[] = [];
+const groups: string[] = [];
+function v4Text(bits: number): string {
+  const head = (heads[bits >>> 16] ??= `${pair(bits >>> 16)}.`);
+  const tail = (tails[bits & 0xffff] ??= pair(bits & 0xffff));
+  return head + tail;
 }
 
 /** Between addresses and slots of one family of one subnet. The origin never moves, also when the block grows. */
@@ -66,17 +68,19 @@ export class Slots {
     return slot >= 0 && low <= 0xffff_ffff ? low : undefined;
   }
 
+  /** The address that {@link bits} gives these for. */
+  ofBits(bits: number): Slot {
+    return this.family === 4 ? bits : bits - (this.#prefix?.origin ?? 0);
+  }
+
   /** Canonical text (RFC 5952). */
   toText(slot: Slot): string {
     if (typeof slot === 'number') {
-      if (this.family === 4) return `${pair(slot >>> 16)}.${pair(slot & 0xffff)}`;
+      if (this.family === 4) return v4Text(slot);
       const low = this.#prefix === undefined ? 0 : this.#prefix.origin + slot;
       const last = low & 0xffff;
       if (this.#prefix !== undefined && last !== 0 && low > 0 && low <= 0xffff_ffff) {
-        const first = low >>> 16;
-        return first === 0
-          ? this.#prefix.one + last.toString(16)
-          : `${this.#prefix.two}${first.toString(16)}:${last.toString(16)}`;
+        return this.#prefix.head(low >>> 16) + (groups[last] ??= last.toString(16));
       }
     }
     return bigintToIp(this.toBigint(slot), this.family);
@@ -85,10 +89,8 @@ export class Slots {
 
 /** Text of the first 96 bits of an IPv6 block, for the addresses that differ in the last 32 only. */
 interface TextPrefix {
-  /** Before the last group, when the one before it is 0. */
-  readonly one: string;
-  /** Before the last two groups, when neither is 0. */
-  readonly two: string;
+  /** What stands before the last group, which is not 0. @param group the one before it */
+  head(group: number): string;
   /** The last 32 bits of the block's first address. */
   readonly origin: number;
 }
@@ -96,9 +98,10 @@ interface TextPrefix {
 /** Which zeros RFC 5952 §4.2 shortens depends on which groups are 0, not on what the others are: one example tells. */
 function textPrefix(origin: bigint): TextPrefix {
   const high = (origin >> 32n) << 32n;
+  const known = [bigintToIp(high + 1n, 6).slice(0, -1)];
+  const two = bigintToIp(high + 0x1_0001n, 6).slice(0, -3);
   return {
-    one: bigintToIp(high + 1n, 6).slice(0, -1),
-    two: bigintToIp(high + 0x1_0001n, 6).slice(0, -3),
+    head: (group) => (known[group] ??= `${two}${group.toString(16)}:`),
     origin: Number(origin - high),
   };
 }
