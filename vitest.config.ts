@@ -5,6 +5,7 @@ const beside = [
   'addresses',
   'attachments',
   'cluster-policy',
+  'default-subnet',
   'dhcp',
   'docs',
   'import',

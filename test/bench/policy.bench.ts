@@ -15,7 +15,7 @@ import { benchLine, infoLine, percentile } from './report.ts';
 
 const ns = 'bench-policy';
 /** Not measured: code is compiled, caches are filled. */
-const warmUp = 5;
+const warmUp = 25;
 const rounds = 50;
 const limits = { p50: 1.3, p99: 1.5 } as const;
 

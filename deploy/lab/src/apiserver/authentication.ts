@@ -19,6 +19,10 @@ export interface User {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Whether this is a kubelet, or a service account whose token is bound to a node. */
+export const isOfNode = ({ groups, extra }: User): boolean =>
+  groups.includes('system:nodes') || extra?.['authentication.kubernetes.io/node-name'] !== undefined;
+
 const ANONYMOUS: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 
 function digest(token: string): string {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { AccessLog } from './access-log.ts';
 import { ApiError, forbidden, methodNotAllowed, noSuchPath } from './api-error.ts';
-import { type Authenticator, impersonated, type User } from './authentication.ts';
+import { type Authenticator, impersonated, isOfNode, type User } from './authentication.ts';
 import type { Cluster } from './cluster.ts';
 import { AGGREGATED, Discovery } from './discovery.ts';
 import { proxyHttp, proxyUpgrade } from './kubelet-proxy.ts';
@@ -73,7 +73,7 @@ export class FrontDoor {
       return;
     }
     if (info.verb === 'watch') {
-      this.#watch(info, resource, request, response);
+      this.#watch(info, resource, user, request, response);
       return;
     }
     if (
@@ -221,7 +221,7 @@ export class FrontDoor {
     return json(200, { items: this.#options.accessLog.items() });
   }
 
-  #watch(info: RequestInfo, resource: Resource, request: IncomingMessage, response: ServerResponse): void {
+  #watch(info: RequestInfo, resource: Resource, user: User, request: IncomingMessage, response: ServerResponse): void {
     const { cluster, now } = this.#options;
     const { namespace, labels, fields, resourceVersion } = listQuery(info, resource);
     const seconds = Number(info.query.get('timeoutSeconds') ?? '0') || WATCH_SECONDS * (1 + Math.random());
@@ -237,6 +237,7 @@ export class FrontDoor {
         bookmarks: truthy(info.query.get('allowWatchBookmarks')),
         sendInitialEvents: truthy(info.query.get('sendInitialEvents')),
         presentation: shown,
+        ofNode: isOfNode(user),
       },
       lineSink(response, WATCH_BACKLOG),
       now,

@@ -40,6 +40,7 @@ export class Collection {
   #history: StoreEvent[] = [];
   #floor: number;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
+  readonly #lastListeners = new Set<(event: StoreEvent) => void>();
 
   constructor(resource: string, store: Store) {
     this.resource = resource;
@@ -133,11 +134,12 @@ export class Collection {
     return this.#history.slice(low);
   }
 
-  /** Calls `listener` for each change until the returned function is called. */
-  subscribe(listener: (event: StoreEvent) => void): () => void {
-    this.#listeners.add(listener);
+  /** Calls `listener` for each change until the returned function is called. @param last after those that are not */
+  subscribe(listener: (event: StoreEvent) => void, last = false): () => void {
+    const listeners = last ? this.#lastListeners : this.#listeners;
+    listeners.add(listener);
     return () => {
-      this.#listeners.delete(listener);
+      listeners.delete(listener);
     };
   }
 
@@ -160,7 +162,7 @@ export class Collection {
       this.#floor = this.#history[cut - 1]?.revision ?? this.#floor;
       this.#history = this.#history.slice(cut);
     }
-    for (const listener of this.#listeners) listener(event);
+    for (const listeners of [this.#listeners, this.#lastListeners]) for (const listener of listeners) listener(event);
   }
 }
 

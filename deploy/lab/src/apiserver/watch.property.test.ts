@@ -67,6 +67,7 @@ it('a watch from any version, with a selector, ends in what a list with that sel
             bookmarks: false,
             sendInitialEvents: false,
             presentation: presentation('', null),
+            ofNode: false,
           },
           { write, end: () => {} },
           () => api.clock.now,

@@ -21,7 +21,7 @@ interface Running {
   ended: boolean;
 }
 
-function watch(url: string, accept = ''): Running {
+function watch(url: string, accept = '', ofNode = false, order: Watch[] = []): Running {
   const info = requestInfo('GET', url);
   const resource = api.cluster.registry.find(info.group, info.version, info.resource);
   if (resource === undefined) throw new Error(url);
@@ -32,6 +32,7 @@ function watch(url: string, accept = ''): Running {
   const sink = {
     write: (line: Buffer): void => {
       lines.push(line);
+      order.push(running.watch);
       events.push(JSON.parse(line.toString()) as { type: string; object: JsonObject });
     },
     end: (): void => {
@@ -49,6 +50,7 @@ function watch(url: string, accept = ''): Running {
       bookmarks: info.query.has('allowWatchBookmarks'),
       sendInitialEvents: info.query.has('sendInitialEvents'),
       presentation: presentation(accept, null),
+      ofNode,
     },
     sink,
     () => api.clock.now,
@@ -65,6 +67,14 @@ const shown = ({ events }: Running): string[] =>
 const version = (): string => String(api.store.revision);
 
 describe('watch', () => {
+  it('tells the programs of nodes after everybody else', () => {
+    const order: Watch[] = [];
+    const kubelet = watch(MAPS, '', true, order);
+    const controller = watch(MAPS, '', false, order);
+    put('a');
+    expect(order).toEqual([controller.watch, kubelet.watch]);
+  });
+
   it('starts with what is there, or after a resourceVersion', () => {
     put('a');
     const before = version();

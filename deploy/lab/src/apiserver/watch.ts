@@ -17,6 +17,11 @@ export interface WatchQuery {
   /** The present objects, then a bookmark that says so (WatchList, KEP-3157). */
   readonly sendInitialEvents: boolean;
   readonly presentation: Presentation;
+  /**
+   * Whether a program of a node watches. In a cluster these have machines of their own; here each line wakes a process that the
+   * readers of the following lines share the processors with, so what the whole cluster waits for goes first.
+   */
+  readonly ofNode: boolean;
 }
 
 /** Where the lines of a watch go. */
@@ -69,7 +74,7 @@ export class Watch {
       }
       for (const event of events) this.#deliver(event);
     }
-    this.#unsubscribe = collection.subscribe((event) => this.#deliver(event));
+    this.#unsubscribe = collection.subscribe((event) => this.#deliver(event), this.#query.ofNode);
   }
 
   /** Tells the client how far it has seen, where it asked for that. */
