@@ -122,9 +122,10 @@ class Section {
     states.set(slot, this.#first + this.#line.push(slot) - 1);
   }
 
-  next(states: ReadonlyMap<Slot, State>): Slot | undefined {
+  /** @param highest no address above it has a state */
+  next(states: ReadonlyMap<Slot, State>, highest: Slot): Slot | undefined {
     if (this.#resting < resting) {
-      const fresh = this.#fresh(states);
+      const fresh = this.#fresh(states, highest);
       if (fresh !== undefined) return fresh;
     }
     for (; this.#left < this.#line.length; this.#left += 1) {
@@ -145,10 +146,10 @@ class Section {
     return this.#line.filter((slot, index) => states.get(slot) === this.#first + index);
   }
 
-  #fresh(states: ReadonlyMap<Slot, State>): Slot | undefined {
+  #fresh(states: ReadonlyMap<Slot, State>, highest: Slot): Slot | undefined {
     for (let range = this.ranges[this.#at]; range !== undefined; range = this.ranges[this.#at]) {
       for (; this.#cursor <= range.last; this.#cursor = after(this.#cursor))
-        if (!states.has(this.#cursor)) return this.#cursor;
+        if (this.#cursor > highest || !states.has(this.#cursor)) return this.#cursor;
       this.#at += 1;
       this.#cursor = this.ranges[this.#at]?.first ?? 0;
     }
@@ -170,6 +171,8 @@ interface SectionRange extends SlotRange {
 export class FamilyPool {
   readonly slots: Slots;
   readonly #states = new Map<Slot, State>();
+  /** No address above it has a state: those that come in their order need no look at the table. */
+  #highest: Slot = Number.NEGATIVE_INFINITY;
   #using = 0;
   #range: SlotRange = { first: 0, last: -1 };
   #excluded: readonly SlotRange[] = [];
@@ -229,22 +232,22 @@ export class FamilyPool {
 
   /** The address that would be handed out next, or undefined when there is none. @param pool name of an IPPool, or `''` */
   next(pool = ''): Slot | undefined {
-    return this.#sections.get(pool)?.next(this.#states);
+    return this.#sections.get(pool)?.next(this.#states, this.#highest);
   }
 
   /** Marks an address as used. The caller has checked `holder`; a second holder would be a defect of ours. */
   take(slot: Slot, owner: string): void {
-    const before = this.#states.get(slot);
+    const before = slot > this.#highest ? undefined : this.#states.get(slot);
     if (typeof before === 'string')
       throw new Error(`address ${this.slots.toText(slot)} was in use by ${before}, not for ${owner}`);
     this.#states.set(slot, owner);
+    if (slot > this.#highest) this.#highest = slot;
     this.#using += 1;
     find(this.#ranges, slot)?.section.taken(slot, before);
   }
 
-  /** Frees an address that the caller knows to be its own. */
+  /** Frees an address; the caller has it. */
   free(slot: Slot): void {
-    if (this.holder(slot) === undefined) return;
     this.#using -= 1;
     const section = this.#rest(slot);
     if (section !== undefined) section.using -= 1;
