@@ -59,7 +59,7 @@ describe(`no transaction opens or closes what the states before and after a chan
   it('of NetworkPolicies, pods and namespaces', async () => {
     const extent = { numRuns: 15, minLength: 10, maxLength: 40 };
     await assertChanges(change, extent, (changes) => check(new Both(), new MemoryStore(), changes));
-  }, 300_000);
+  }, 120_000);
 
   it('of changes that a controller finds when it starts', async () => {
     await assertChanges(change, { numRuns: 25, minLength: 10, maxLength: 50 }, (changes) =>
@@ -68,7 +68,7 @@ describe(`no transaction opens or closes what the states before and after a chan
     await assertChanges(clusterChange, { numRuns: 10, minLength: 10, maxLength: 30 }, (changes) =>
       checkRestart(new ClusterBoth(false), new MemoryStore(), changes),
     );
-  }, 300_000);
+  }, 120_000);
 
   describe.each(ladders)('in %s', (_name, release, tiers) => {
     const store = (): MemoryStore => new MemoryStore(northboundSchema(release));
@@ -76,12 +76,12 @@ describe(`no transaction opens or closes what the states before and after a chan
     it('of cluster policies', async () => {
       const extent = { numRuns: 6, minLength: 10, maxLength: 30 };
       await assertChanges(clusterChange, extent, (changes) => check(new ClusterBoth(tiers), store(), changes));
-    }, 300_000);
+    }, 120_000);
 
     it('of SecurityGroups', async () => {
-      const extent = { numRuns: 3, minLength: 5, maxLength: 10 };
+      const extent = { numRuns: 3, minLength: 6, maxLength: 15 };
       await assertChanges(groupChange, extent, (changes) => check(new GroupsBoth(tiers), store(), changes));
-    }, 300_000);
+    }, 120_000);
   });
 
   it('of a set that a pod has not been in any of before', async () => {
