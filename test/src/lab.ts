@@ -108,15 +108,16 @@ export class TestLab implements AsyncDisposable {
     return await run(['ovs-vsctl', `--db=unix:${this.layout.node(node).db}`, '--timeout=30', ...args]);
   }
 
+  /** ovs-appctl on a node's ovs-vswitchd. */
+  async appctl(node: string, ...args: readonly string[]): Promise<string> {
+    const directory = this.layout.node(node).run;
+    const pid = readFileSync(join(directory, 'ovs-vswitchd.pid'), 'utf8').trim();
+    return await run(['ovs-appctl', '-t', join(directory, `ovs-vswitchd.${pid}.ctl`), ...args]);
+  }
+
   /** Has every cached flow of the nodes' datapaths made anew from the OpenFlow tables. */
   async clearCaches(): Promise<void> {
-    await Promise.all(
-      this.nodes.map(async (node) => {
-        const directory = this.layout.node(node).run;
-        const pid = readFileSync(join(directory, 'ovs-vswitchd.pid'), 'utf8').trim();
-        await run(['ovs-appctl', '-t', join(directory, `ovs-vswitchd.${pid}.ctl`), 'revalidator/purge']);
-      }),
-    );
+    await Promise.all(this.nodes.map(async (node) => await this.appctl(node, 'revalidator/purge')));
   }
 
   /** Runs a command in a node's network namespace. */
