@@ -40,7 +40,7 @@ export {
   prefixLength,
   rangeToCidrs,
 } from './ip.ts';
-export { type IP, IPS, type IPSpec, type IPStatus } from './ip-address.ts';
+export { type IP, type IPAttachment, IPS, type IPSpec, type IPStatus } from './ip-address.ts';
 export { IPPOOLS, type IPPool, type IPPoolSpec, type IPPoolStatus, parsePoolEntry } from './ip-pool.ts';
 export type { CustomResourceDefinition, FieldProblem, Kind, PrinterColumn } from './kind.ts';
 export { DEFAULT_LOG_RATE } from './log-rate.ts';

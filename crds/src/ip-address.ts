@@ -1,7 +1,7 @@
 /** IP: one address in use or reserved. The controller writes one per port; people write one to reserve an address. */
 import * as z from 'zod';
 import { after, before, legalIps } from './cel-text.ts';
-import { anyText, conditions, notBuilt, resourceName, text } from './fields.ts';
+import { anyText, conditions, list, notBuilt, resourceName, text } from './fields.ts';
 import { ipFamily, isCanonicalIp } from './ip.ts';
 import { defineKind, type Kind } from './kind.ts';
 import { isMac } from './mac.ts';
@@ -37,6 +37,17 @@ export interface IPAttachment {
   readonly interface: string;
   /** Provider (`<nad>.<namespace>.ovn`) of a pod's interface; the CNI network's name otherwise. */
   readonly network: string;
+  /** What a container outside of Kubernetes publishes on its node, as the runtime says it (CNI capability `portMappings`). */
+  readonly ports?: readonly IPAttachmentPort[];
+}
+
+/** A published port; the fields are those of a container port of a Pod. */
+export interface IPAttachmentPort {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP';
+  /** Address of the node; absent: all of them. */
+  readonly hostIP?: string;
 }
 
 /** What the controller says about the address. */
@@ -100,6 +111,15 @@ const specRules: readonly Rule<IPSpec>[] = [
   },
 ];
 
+const portNumber = (description: string) => z.int().min(1).max(65_535).meta({ description });
+const attachmentPort = () =>
+  z.strictObject({
+    hostPort: portNumber('Port of the node.'),
+    containerPort: portNumber('Port of the container.'),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP']).meta({ description: 'Protocol of both.' }),
+    hostIP: text('Address of the node; absent: all of them.', 45).exactOptional(),
+  });
+
 const spec = () =>
   withRules(
     z
@@ -125,6 +145,7 @@ const spec = () =>
           .strictObject({
             interface: text('Name of the interface inside the container, such as net1.', 15).min(1),
             network: text('Provider of a further interface of a pod, or name of the CNI network.', 253).min(1),
+            ports: list('What the container publishes on its node.', attachmentPort(), 256).exactOptional(),
           })
           .meta({
             description:

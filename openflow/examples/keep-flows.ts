@@ -11,6 +11,7 @@ const abort = new AbortController();
 process.once('SIGINT', () => abort.abort());
 process.once('SIGTERM', () => abort.abort());
 
+const flows = parseFlows(await readFile(file, 'utf8'));
 const sw = connect({ remote, signal: abort.signal });
 const keeper = new FlowKeeper({
   connection: sw,
@@ -24,7 +25,6 @@ const keeper = new FlowKeeper({
     }
   },
 });
-const flows = parseFlows(await readFile(file, 'utf8'));
 keeper.set(
   flows.map(({ tableId, priority, match, actions, cookie = 0n }) => {
     return { tableId, priority, match, actions, object: Number(cookie) };

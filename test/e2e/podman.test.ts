@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLab, type TestLab } from '../src/lab.ts';
-import { namespace, pod } from '../src/objects.ts';
+import { namespace, pod, subnet } from '../src/objects.ts';
 import { Podman } from '../src/podman.ts';
 
 const ns = 'podman';
+const inOther = { 'ovn.kubernetes.io/logical_switch': 'podman-other' };
+const otherSubnet = subnet('podman-other', { cidrBlock: '10.199.86.0/24,fd00:10:199:86::/112' });
 
 /** podman's CNI backend as Debian ships it: containers outside of Kubernetes in a Subnet, beside pods. */
 describe('podman', () => {
@@ -16,12 +18,14 @@ describe('podman', () => {
     await lab.apply(
       namespace(ns),
       pod(ns, 'a', { node: 'node-2', annotations: { 'ovn.kubernetes.io/ip_address': '10.16.203.2' } }),
+      otherSubnet,
+      pod(ns, 'b', { node: 'node-3', annotations: inOther }),
     );
     await lab.podsReady(ns, 30);
   });
   afterAll(async () => {
     await podman[Symbol.asyncDispose]();
-    await lab.delete([namespace(ns)], '--wait=true', '--timeout=60s');
+    await lab.delete([namespace(ns), otherSubnet], '--wait=true', '--timeout=60s');
   });
 
   const reaches = async (name: string, address: string): Promise<void> => {
@@ -63,6 +67,24 @@ describe('podman', () => {
     );
   });
 
+  it.each(['a', 'b'])(
+    'a published port is reached from pod %s, whatever its subnet, in both families',
+    async (name) => {
+      const netns = (await lab.podNamespaces()).get(`${ns}/${name}`) ?? '';
+      const node = name === 'a' ? 'node-2' : 'node-3';
+      for (const address of ['172.30.1.1', '[fd00:172:30::1:1]'])
+        await lab.waitForPackets(
+          `the page at ${address}`,
+          async () => {
+            const fetch = `timeout 2 busybox wget -qO- http://${address}:18090/ || true`;
+            const text = await lab.onNode(node, 'nsenter', `--net=${netns}`, 'sh', '-c', fetch);
+            return text === 'served by busybox\n' || text;
+          },
+          20_000,
+        );
+    },
+  );
+
   it('an address that is taken is refused with the reason, and nothing is left', async () => {
     const before = await attached();
     const said = await podman.run('other', ['--ip', '10.16.203.2']);
@@ -94,6 +116,7 @@ describe('podman', () => {
       },
       15_000,
     );
+    expect(await lab.nbctl('--bare', '--columns=name', 'list', 'Load_Balancer')).not.toContain('hostport_attached');
     const links = await lab.onNode('node-1', 'ip', '-o', 'link', 'show', 'type', 'veth');
     expect(links).not.toMatch(/: h[0-9a-f]{12}@/);
     expect(await lab.onNode('node-1', 'iptables-save', '-t', 'nat')).not.toContain('18090');

@@ -33,7 +33,7 @@ export class Podman implements AsyncDisposable {
           type: 'ovenbird',
           subnet,
           socket: lab.layout.node(nodeName).cniSocket,
-          capabilities: { ips: true, mac: true },
+          capabilities: { ips: true, mac: true, portMappings: true },
         },
         { type: 'portmap', capabilities: { portMappings: true } },
       ],

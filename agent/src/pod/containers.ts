@@ -1,4 +1,4 @@
-import { announcement, type IP, IPS, ipObject, parseMac } from '@ovenbird/crds';
+import { announcement, type IP, IPS, ipObject, isIp, parseIp, parseMac } from '@ovenbird/crds';
 import { isKubeError, type Node, type Requester, Resource, type Store } from '@ovenbird/kube';
 import { AgentError, type AgentErrorCode } from '../error.ts';
 import { waitFor } from '../wait-for.ts';
@@ -87,7 +87,7 @@ export class Containers {
         subnet: config.subnet ?? '',
         nodeName,
         containerID: containerId,
-        attachment: { interface: ifname, network: config.name },
+        attachment: { interface: ifname, network: config.name, ...publishedBy(request) },
         ...requestedOf(request),
       },
     };
@@ -163,6 +163,23 @@ function requestedOf(request: CniRequest): Partial<IP['spec']> {
   } catch (cause) {
     throw new AgentError('address-mismatch', `the requested MAC "${mac}" is not a unicast MAC address`, { cause });
   }
+}
+
+const PROTOCOLS = { tcp: 'TCP', udp: 'UDP', sctp: 'SCTP' } as const;
+
+/** What the container publishes, as its IP object says it. @throws AgentError `invalid-config` */
+export function publishedBy({ config }: CniRequest): Pick<NonNullable<IP['spec']['attachment']>, 'ports'> {
+  // portmap passes over those without a port of the node.
+  const mappings = (config.runtimeConfig?.portMappings ?? []).filter(({ hostPort }) => (hostPort ?? 0) > 0);
+  const ports = mappings.map(({ hostPort = 0, containerPort = 0, protocol = 'tcp', hostIP = '' }) => {
+    const text = `runtimeConfig.portMappings: port ${hostPort} of the node`;
+    const known = Object.entries(PROTOCOLS).find(([name]) => name === protocol.toLowerCase())?.[1];
+    if (known === undefined) throw new AgentError('invalid-config', `${text}: "${protocol}" is not tcp, udp or sctp`);
+    if (containerPort === 0) throw new AgentError('invalid-config', `${text}: containerPort is missing`);
+    if (hostIP !== '' && !isIp(hostIP)) throw new AgentError('invalid-config', `${text}: "${hostIP}" is no address`);
+    return { hostPort, containerPort, protocol: known, ...(hostIP === '' ? {} : { hostIP: parseIp(hostIP) }) };
+  });
+  return ports.length === 0 ? {} : { ports };
 }
 
 /** What the controller wrote into an IP object; undefined while it has not. @throws AgentError why there is no address */

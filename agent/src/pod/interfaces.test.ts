@@ -1,7 +1,7 @@
 import { announcement, type IP, type PodInterface } from '@ovenbird/crds';
 import type { Pod } from '@ovenbird/kube';
 import { describe, expect, test } from 'vitest';
-import { readContainer } from './containers.ts';
+import { publishedBy, readContainer } from './containers.ts';
 import { isContainer, isIpam, parseRequest } from './request.ts';
 import { interfaceOf } from './resolve.ts';
 import { ipamResult } from './result.ts';
@@ -127,5 +127,45 @@ describe('containers outside of Kubernetes', () => {
     ] as const) {
       expect(() => readContainer(object({}, reason))).toThrow(expect.objectContaining({ code, message: 'no' }));
     }
+  });
+});
+
+describe('what a container publishes', () => {
+  const published = (portMappings: unknown) =>
+    publishedBy(
+      parseRequest({
+        command: 'ADD',
+        containerId: 'c1',
+        netns: '/run/netns/x',
+        ifname: 'eth0',
+        config: { cniVersion: '1.0.0', name: 'ovn', subnet: 'ovn-default', runtimeConfig: { portMappings } },
+      }),
+    );
+
+  test('is in its IP object, whatever the case of the keys; ports without one of the node are not', () => {
+    expect(
+      published([
+        { hostPort: 8080, containerPort: 80, protocol: 'tcp' },
+        { HostPort: 8053, ContainerPort: 53, Protocol: 'UDP', HostIP: 'FD00::0:1' },
+        { hostPort: 0, containerPort: 1 },
+        { containerPort: 2 },
+      ]),
+    ).toEqual({
+      ports: [
+        { hostPort: 8080, containerPort: 80, protocol: 'TCP' },
+        { hostPort: 8053, containerPort: 53, protocol: 'UDP', hostIP: 'fd00::1' },
+      ],
+    });
+    for (const nothing of [undefined, null, [], [{ containerPort: 2 }]]) expect(published(nothing)).toEqual({});
+  });
+
+  test.each([
+    [{ hostPort: 1, containerPort: 2, protocol: 'icmp' }, '"icmp" is not tcp, udp or sctp'],
+    [{ hostPort: 1 }, 'port 1 of the node: containerPort is missing'],
+    [{ hostPort: 1, containerPort: 2, hostIP: 'here' }, '"here" is no address'],
+    [{ hostPort: 70_000, containerPort: 2 }, 'runtimeConfig.portMappings.0.hostPort'],
+    ['8080:80', 'runtimeConfig.portMappings'],
+  ])('%j is refused', (mapping, message) => {
+    expect(() => published([mapping])).toThrow(message);
   });
 });

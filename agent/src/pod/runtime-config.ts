@@ -10,11 +10,20 @@ export interface Bandwidth {
   readonly egressBurst?: number | undefined;
 }
 
+/** A port of the container that its node publishes (CONVENTIONS.md, `portMappings`). */
+export interface PortMapping {
+  readonly hostPort?: number | undefined;
+  readonly containerPort?: number | undefined;
+  readonly protocol?: string | undefined;
+  readonly hostIP?: string | undefined;
+}
+
 /** What the runtime adds for the capabilities that the configuration declares (CONVENTIONS.md). */
 export interface RuntimeConfig {
   readonly ips?: readonly string[] | undefined;
   readonly mac?: string | undefined;
   readonly bandwidth?: Bandwidth | undefined;
+  readonly portMappings?: readonly PortMapping[] | undefined;
 }
 
 /** Go decodes keys whatever their case, so clients get away with `IngressRate` (containerd 1.6). */
@@ -25,31 +34,24 @@ function lowerFirst(value: unknown): unknown {
   );
 }
 
-const amount = z
-  .int()
-  .min(0)
-  .nullish()
-  .transform((value) => value ?? undefined);
+const optional = <S extends z.ZodType>(schema: S) => schema.nullish().transform((value) => value ?? undefined);
+const amount = optional(z.int().min(0));
 const bandwidth = z.preprocess(
   lowerFirst,
-  z
-    .looseObject({ ingressRate: amount, ingressBurst: amount, egressRate: amount, egressBurst: amount })
-    .nullish()
-    .transform((value) => value ?? undefined),
+  optional(z.looseObject({ ingressRate: amount, ingressBurst: amount, egressRate: amount, egressBurst: amount })),
+);
+const port = optional(z.int().min(0).max(65_535));
+const portMapping = z.preprocess(
+  lowerFirst,
+  z.looseObject({ hostPort: port, containerPort: port, protocol: optional(z.string()), hostIP: optional(z.string()) }),
 );
 
 /** Reads `runtimeConfig`; keys of capabilities that are not ours are passed over. */
-export const runtimeConfig: z.ZodType<RuntimeConfig | undefined> = z
-  .looseObject({
-    ips: z
-      .array(z.string())
-      .nullish()
-      .transform((value) => value ?? undefined),
-    mac: z
-      .string()
-      .nullish()
-      .transform((value) => value ?? undefined),
+export const runtimeConfig: z.ZodType<RuntimeConfig | undefined> = optional(
+  z.looseObject({
+    ips: optional(z.array(z.string())),
+    mac: optional(z.string()),
     bandwidth: bandwidth.optional(),
-  })
-  .nullish()
-  .transform((value) => value ?? undefined);
+    portMappings: optional(z.array(portMapping)),
+  }),
+);

@@ -160,6 +160,40 @@ describe('containers outside of Kubernetes', () => {
     expect(world.brain.allocator.usersOf('ovn-default')).toBe(0);
   });
 
+  test('what one publishes is a load balancer for each protocol, as long as it is there', async () => {
+    const world = World.standard();
+    const ports = [
+      { hostPort: 18_090, containerPort: 80, protocol: 'TCP' },
+      { hostPort: 18_053, containerPort: 53, protocol: 'UDP', hostIP: '127.0.0.1' },
+    ] as const;
+    const attachment = { ...container.attachment, ports };
+    const object = makeIp('attach-1', 'ovn-default', {
+      ...container,
+      attachment,
+      v4: '10.16.7.7',
+      v6: 'fd00:10:16::7',
+    });
+    world.set('IpRecord', object);
+    await world.settle();
+    const [balancer, ...more] = world.sink.rows('Load_Balancer').map(({ columns }) => columns);
+    expect(more).toEqual([]);
+    expect(balancer).toMatchObject({ name: 'hostport_attached_node-1_attach-1_tcp', protocol: 'tcp' });
+    const { addresses } = world.state.get('Node', 'node-1') ?? { addresses: [] };
+    expect(addresses).not.toEqual([]);
+    expect(balancer?.['vips']).toEqual(
+      new Map(
+        addresses.map((ip) =>
+          ip.includes(':') ? [`[${ip}]:18090`, '[fd00:10:16::7]:80'] : [`${ip}:18090`, '10.16.7.7:80'],
+        ),
+      ),
+    );
+    const content = world.sink.content();
+    expect((await world.restarted()).sink.content()).toEqual(content);
+    world.delete('IpRecord', 'attach-1');
+    await world.settle();
+    expect(world.sink.rows('Load_Balancer')).toEqual([]);
+  });
+
   test.each([
     ['a taken address', 'ovn-default', { v4: '10.16.0.9' }, 'AddressTaken'],
     ['an address outside', 'ovn-default', { v4: '10.99.0.9' }, 'AddressOutsideSubnet'],

@@ -1,9 +1,11 @@
 import type { AttachmentAddress } from '../attachment/model.ts';
 import { isIpamOnly } from '../attachment/provider.ts';
+import { publishedPorts } from '../pod/host-ports.ts';
 import type { Key } from '../store/model.ts';
 import type { CompileContext } from './context.ts';
 import { dhcpColumns } from './dhcp.ts';
 import type { UnitDefinition } from './engine.ts';
+import { hostPortRows } from './host-port.ts';
 import { joinSecurityGroups, limitInterface } from './interface.ts';
 import { attachedPortName, interfacePortName } from './names.ts';
 
@@ -49,9 +51,14 @@ export function attachmentUnit(context: CompileContext): UnitDefinition {
         },
       );
       rows.member(context.switch(subnet.name), 'ports', port.uuid);
-      // The node's group gives it the way out of the cluster, and lets its own node in.
-      if (subnet.vpc === context.defaultVpc && reader.get('Node', address.node) !== undefined)
+      const node = subnet.vpc === context.defaultVpc ? reader.get('Node', address.node) : undefined;
+      if (node !== undefined) {
+        // The node's group gives it the way out of the cluster, and lets its own node in.
         rows.member(context.nodePortGroup(address.node), 'ports', port.uuid);
+        const record = address.pod === undefined ? reader.get('IpRecord', key) : undefined;
+        const ports = publishedPorts(record?.attachment?.ports ?? []) ?? [];
+        hostPortRows(context, rows, { name, uid: address.uid, ports, address, node });
+      }
       const pod = address.pod === undefined ? undefined : reader.get('Pod', address.pod);
       if (pod?.uid === address.uid) {
         const namespace = reader.get('Namespace', pod.namespace);

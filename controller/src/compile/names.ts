@@ -29,9 +29,8 @@ export const switchRouterPortName = (subnet: string, vpc: string): string => `${
  */
 const identifier = (name: string): string => name.replaceAll('-', '_');
 
-/** What a pod's node publishes of it (`hostPort`), for the pods of the VPC. */
-export const hostPortBalancerName = (namespace: string, pod: string, protocol: string): string =>
-  `hostport_${pod}.${namespace}_${protocol}`;
+/** What a node publishes of a pod (`hostPort`) or container, by the name of its port, for the pods of the VPC. */
+export const hostPortBalancerName = (port: string, protocol: string): string => `hostport_${port}_${protocol}`;
 /** Load balancers for every switch of a VPC. The prefix is how rows of this table are known as ours: it has no external_ids. */
 export const balancerGroupName = (vpc: string): string => `ovenbird_${vpc}`;
 

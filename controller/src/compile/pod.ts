@@ -55,7 +55,8 @@ export function podUnit(context: CompileContext): UnitDefinition {
       const node = subnet.vpc === context.defaultVpc ? reader.get('Node', pod.node) : undefined;
       if (node !== undefined) {
         rows.member(context.nodePortGroup(pod.node), 'ports', port.uuid);
-        hostPortRows(context, rows, pod, address, node);
+        const { uid, hostPorts = [] } = pod;
+        hostPortRows(context, rows, { name, uid, ports: hostPorts, address, node });
       }
       // With the port, so that a pod is under its policies from its first packet.
       const groups = new Map<string, RowRef>();

@@ -17,11 +17,21 @@ const unspecified: ReadonlySet<string> = new Set(['', '0.0.0.0', '::']);
 /** Published ports, those of sidecars (init containers that always restart) included; undefined when there is none. */
 export function hostPortsOf({ spec }: KubePod): readonly HostPort[] | undefined {
   const sidecars = (spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always');
+  return publishedPorts([...(spec.containers ?? []), ...sidecars].flatMap((container) => container.ports ?? []));
+}
+
+/** A port as Pods and IP objects say it; without `hostPort` it is not published. */
+interface PortFields {
+  readonly hostPort?: number | undefined;
+  readonly hostIP?: string | undefined;
+  readonly protocol?: string | undefined;
+  readonly containerPort: number;
+}
+
+/** Those that are published; undefined when there is none. */
+export function publishedPorts(fields: readonly PortFields[]): readonly HostPort[] | undefined {
   const ports: HostPort[] = [];
-  for (const { hostPort, hostIP = '', protocol = 'TCP', containerPort } of [
-    ...(spec.containers ?? []),
-    ...sidecars,
-  ].flatMap((container) => container.ports ?? [])) {
+  for (const { hostPort, hostIP = '', protocol = 'TCP', containerPort } of fields) {
     const known = protocols[protocol];
     if (hostPort === undefined || hostPort === 0 || known === undefined) continue;
     if (unspecified.has(hostIP)) ports.push({ protocol: known, hostPort, containerPort });

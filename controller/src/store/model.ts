@@ -3,6 +3,7 @@
  * managedFields change is no change here, and 100,000 pods fit in memory.
  */
 
+import type { IPAttachment } from '@ovenbird/crds';
 import type { AttachmentAddress, NetworkAttachment } from '../attachment/model.ts';
 import type { HostPort } from '../pod/host-ports.ts';
 import type { ClusterPlan, ClusterPolicy, NodeSet } from '../policy/cluster-model.ts';
@@ -178,7 +179,7 @@ export interface IpRecord extends Meta {
   readonly ofMachine?: true;
   readonly keepFor?: Key;
   /** The interface that has the address, where it is not a pod's first one. */
-  readonly attachment?: { readonly interface: string; readonly network: string };
+  readonly attachment?: IPAttachment;
   /** Its condition `Ready`, where the controller alone makes the object: reason, since when, and of which generation. */
   readonly ready?: { readonly reason: string; readonly since: string; readonly observed?: number };
   /** Of objects that the controller or an agent made. */
