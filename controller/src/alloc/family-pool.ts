@@ -1,5 +1,6 @@
 import type { Family } from '@ovenbird/crds';
 import { after, before, type Slot, type SlotRange, Slots, sizeOf } from './slot.ts';
+import { SlotTable } from './slot-table.ts';
 
 /** An inclusive range of addresses as integers. */
 export interface Range {
@@ -110,7 +111,7 @@ class Section {
   }
 
   /** Puts an address at the end of the line. */
-  rest(slot: Slot, states: Map<Slot, State>): void {
+  rest(slot: Slot, states: SlotTable<State>): void {
     // Addresses that are asked for by name again and again must not make the line long.
     if (this.#line.length - this.#left > 2 * this.#resting + 1024) {
       const line = this.resting(states);
@@ -122,10 +123,9 @@ class Section {
     states.set(slot, this.#first + this.#line.push(slot) - 1);
   }
 
-  /** @param highest no address above it has a state */
-  next(states: ReadonlyMap<Slot, State>, highest: Slot): Slot | undefined {
+  next(states: SlotTable<State>): Slot | undefined {
     if (this.#resting < resting) {
-      const fresh = this.#fresh(states, highest);
+      const fresh = this.#fresh(states);
       if (fresh !== undefined) return fresh;
     }
     for (; this.#left < this.#line.length; this.#left += 1) {
@@ -142,14 +142,14 @@ class Section {
   }
 
   /** Freed addresses in their order. */
-  resting(states: ReadonlyMap<Slot, State>): readonly Slot[] {
+  resting(states: SlotTable<State>): readonly Slot[] {
     return this.#line.filter((slot, index) => states.get(slot) === this.#first + index);
   }
 
-  #fresh(states: ReadonlyMap<Slot, State>, highest: Slot): Slot | undefined {
+  #fresh(states: SlotTable<State>): Slot | undefined {
     for (let range = this.ranges[this.#at]; range !== undefined; range = this.ranges[this.#at]) {
       for (; this.#cursor <= range.last; this.#cursor = after(this.#cursor))
-        if (this.#cursor > highest || !states.has(this.#cursor)) return this.#cursor;
+        if (states.get(this.#cursor) === undefined) return this.#cursor;
       this.#at += 1;
       this.#cursor = this.ranges[this.#at]?.first ?? 0;
     }
@@ -170,9 +170,7 @@ interface SectionRange extends SlotRange {
  */
 export class FamilyPool {
   readonly slots: Slots;
-  readonly #states = new Map<Slot, State>();
-  /** No address above it has a state: those that come in their order need no look at the table. */
-  #highest: Slot = Number.NEGATIVE_INFINITY;
+  readonly #states = new SlotTable<State>();
   #using = 0;
   #range: SlotRange = { first: 0, last: -1 };
   #excluded: readonly SlotRange[] = [];
@@ -232,16 +230,15 @@ export class FamilyPool {
 
   /** The address that would be handed out next, or undefined when there is none. @param pool name of an IPPool, or `''` */
   next(pool = ''): Slot | undefined {
-    return this.#sections.get(pool)?.next(this.#states, this.#highest);
+    return this.#sections.get(pool)?.next(this.#states);
   }
 
   /** Marks an address as used. The caller has checked `holder`; a second holder would be a defect of ours. */
   take(slot: Slot, owner: string): void {
-    const before = slot > this.#highest ? undefined : this.#states.get(slot);
+    const before = this.#states.get(slot);
     if (typeof before === 'string')
       throw new Error(`address ${this.slots.toText(slot)} was in use by ${before}, not for ${owner}`);
     this.#states.set(slot, owner);
-    if (slot > this.#highest) this.#highest = slot;
     this.#using += 1;
     find(this.#ranges, slot)?.section.taken(slot, before);
   }
