@@ -17,6 +17,7 @@ export { type Probe, type ProbeResult, probeAll, type Verdict } from '../lab/src
 export { ownNamespaces } from '../lab/src/lab/clean.ts';
 export { restartProcess, startProcess, stopProcess } from '../lab/src/lab/control.ts';
 export { LabError, type LabErrorCode } from '../lab/src/lab/error.ts';
+export { clusterRanges } from '../lab/src/lab/kubernetes.ts';
 export {
   type LabNode,
   type LabOptions,

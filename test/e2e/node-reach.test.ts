@@ -1,5 +1,6 @@
 import { run } from '@ovenbird/deploy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { settledFirewalls } from '../src/firewalls.ts';
 import { openLab, type TestLab } from '../src/lab.ts';
 import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
 
@@ -196,24 +197,10 @@ describe('the nftables table', () => {
     const list = async (): Promise<string> =>
       await lab.onNode(node, 'nft', '-s', 'list', 'table', 'inet', 'ovenbird').catch(() => 'no table');
     // Subnets of other tests went a moment ago.
-    const before = await lab.waitFor(
-      'the table is about the subnets that there are',
-      async () => {
-        const { items } = await lab.get<{ items: { spec: { cidrBlock: string } }[] }>('subnets');
-        const known = new Set(items.flatMap(({ spec }) => spec.cidrBlock.split(',')));
-        const text = await list();
-        const [, elements = ''] = /set nat4 \{[^}]*elements = \{([^}]*)\}/.exec(text) ?? [];
-        const gone = elements.split(',').filter((cidr) => !known.has(cidr.trim()));
-        return gone.length === 0 ? { text } : `elements of nat4 without a subnet: "${gone.join(',')}"`;
-      },
-      10_000,
-    );
-    expect(before.text).toContain('masquerade');
+    await settledFirewalls(lab);
+    const before = await list();
+    expect(before).toContain('masquerade');
     await lab.onNode(node, 'nft', ...command);
-    await lab.waitFor(
-      'the table is as before',
-      async () => ((now) => now === before.text || now)(await list()),
-      10_000,
-    );
+    await lab.waitFor('the table is as before', async () => ((now) => now === before || now)(await list()), 10_000);
   });
 });

@@ -1,6 +1,7 @@
 import { listNamespaces } from '@ovenbird/deploy';
 import { KubeClient, PODS, type Pod, Reflector, Store } from '@ovenbird/kube';
 import { expect } from 'vitest';
+import { firewalls, settledFirewalls } from './firewalls.ts';
 import type { Leftovers, TestLab } from './lab.ts';
 import { type NorthboundRows, ourRows, settledRows } from './northbound-rows.ts';
 import { namespace, pod } from './objects.ts';
@@ -11,12 +12,6 @@ const base = 200_000;
 const perPod = 400;
 /** Peers that each pod of a burst is asked to reach. */
 const peersEach = 5;
-
-/** What a burst could leave behind in firewalls, as text without counters. */
-export async function firewalls(lab: TestLab): Promise<string> {
-  const rules = lab.nodes.map(async (node) => `${node}\n${await lab.onNode(node, 'nft', '-s', 'list', 'ruleset')}`);
-  return (await Promise.all(rules)).join('\n');
-}
 
 /** The state before a burst: what has to be there afterwards, and nothing else. */
 interface Before {
@@ -55,7 +50,7 @@ export class Burst implements Disposable {
     const client = await KubeClient.load({ kubeconfig: lab.layout.kubeconfig });
     const before = {
       rows: await settledRows(lab),
-      firewalls: await firewalls(lab),
+      firewalls: await settledFirewalls(lab),
       leftovers: await lab.leftovers(),
     };
     await lab.apply(namespace(space));

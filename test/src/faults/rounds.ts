@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { firewalls } from '../burst.ts';
+import { firewalls, settledFirewalls } from '../firewalls.ts';
 import type { TestLab } from '../lab.ts';
 import { ourRows, settledRows } from '../northbound-rows.ts';
 import { namespace } from '../objects.ts';
@@ -35,7 +35,7 @@ export async function runFaults(lab: TestLab, options: FaultOptions): Promise<vo
   const { rounds, steps, deadline, progress } = options;
   progress(`SEED=${seed}`);
   const rows = await settledRows(lab);
-  const rules = await firewalls(lab);
+  const rules = await settledFirewalls(lab);
   const before = await baseline(lab);
   const complaints = new Complaints(lab);
   await lab.apply(namespace(options.namespace));
