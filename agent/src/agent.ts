@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { NODE_MTU, parseNetem, type Subnet } from '@ovenbird/crds';
+import { NODE_MTU, type Subnet } from '@ovenbird/crds';
 import { type Change, type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
@@ -40,6 +40,7 @@ import { podKeyOf } from './pod/collect.ts';
 import type { Containers } from './pod/containers.ts';
 import { gatewayMoved } from './pod/gateway.ts';
 import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
+import { netemsOf } from './pod/netem.ts';
 import { type ReconcileLoop, startLoop } from './reconcile-loop.ts';
 import type { Watches } from './watches.ts';
 
@@ -74,8 +75,9 @@ function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined):
 
 /** Whether a pod asks for other delay or loss than before. */
 function netemEdited({ old, new: now }: Change<Pod>): boolean {
-  const text = (pod: Pod | undefined): string => parseNetem(pod?.metadata.annotations ?? {}).text;
-  return text(old) !== text(now);
+  const wish = (pod: Pod | undefined): string =>
+    JSON.stringify([...(pod === undefined ? [] : netemsOf(pod))].filter(([, text]) => text !== ''));
+  return wish(old) !== wish(now);
 }
 
 /** Whether the host may have to change: the counts in a Subnet's status, new every second while pods come, are nothing to it. */

@@ -24,8 +24,8 @@ export interface Watches {
   readonly synced: Promise<unknown>;
 }
 
-/** Annotations the agent reads; the others can be large. */
-const OWN_ANNOTATION = /^(ovn\.kubernetes\.io|ovenbird\.io)\//;
+/** Annotations the agent reads, those about further interfaces by provider; the others can be large. */
+const OWN_ANNOTATION = /^(ovn\.kubernetes\.io|ovenbird\.io)\/|\.kubernetes\.io\/(latency|jitter|loss|limit)(\.|$)/;
 
 function ownAnnotations(annotations: Readonly<Record<string, string>> | undefined): Record<string, string> {
   return Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => OWN_ANNOTATION.test(key)));

@@ -16,6 +16,7 @@ export {
 } from './annotations.ts';
 export { type OptionsOf, parseOptions } from './dhcp-options.ts';
 export { type Dual, dualValues, joinDual, splitDual, splitDualCidr } from './dual.ts';
+export { askedOf, type FurtherInterface, interfaceAnnotation } from './interface-annotations.ts';
 export {
   type AddressRange,
   addressBits,

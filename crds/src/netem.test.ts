@@ -17,6 +17,21 @@ describe('parseNetem', () => {
     expect(read(values)).toEqual({ text, problems: [] });
   });
 
+  it('of a further interface: what names the interface wins over what is about all of its provider', () => {
+    const further = { provider: 'blue.default.ovn', ifname: 'net1' };
+    const key = (name: string): string => `blue.default.ovn.kubernetes.io/${name}`;
+    const annotations = {
+      'ovn.kubernetes.io/latency': '1',
+      [key('latency')]: '2',
+      [key('loss')]: '3',
+      [key('loss.net1')]: '4',
+      [key('jitter.net2')]: '5',
+    };
+    expect(parseNetem(annotations, further)).toEqual({ text: 'delay 2ms loss 4%', problems: [] });
+    expect(parseNetem({ [key('jitter')]: '5' }, further).problems.join()).toContain(`set ${key('latency')} as well`);
+    expect(parseNetem({ [key('latency.net1')]: 'x' }, further).problems.join()).toContain(key('latency.net1'));
+  });
+
   it.each<[Record<string, string>, string, string]>([
     [{ latency: '20ms', loss: '1' }, 'loss 1%', 'latency: "20ms" is not a whole number of milliseconds'],
     [{ latency: '20', loss: '101' }, 'delay 20ms', 'loss: "101" is not a number of percent from 0 to 100'],

@@ -4,7 +4,7 @@ import { run, runRaw } from '../host/run.ts';
 import { commit, interfaceNamed, newTransaction, type Ovs } from '../ovs/database.ts';
 import type { PodContext } from './context.ts';
 import { podInterfaces } from './interface-row.ts';
-import { podPortName } from './interfaces.ts';
+import { podPortName, readInterfaces } from './interfaces.ts';
 
 /** A pod whose annotations about delay and loss are not what its link does. */
 export interface ChangedNetem {
@@ -18,16 +18,34 @@ export interface ChangedNetem {
 /** Key in an Interface's external_ids: what was set on its link. */
 const APPLIED = 'netem';
 
-/** First interfaces of pods of this node that have to change. No child process, no I/O. */
+/** Interfaces of pods of this node that have to change. No child process, no I/O. */
 export function changedNetem({ ovs, pods }: Pick<PodContext, 'ovs' | 'pods'>): readonly ChangedNetem[] {
   return podInterfaces(ovs).flatMap(({ name: hostName, external_ids: ids }) => {
     const [namespace = '', podName = ''] = [ids.get('pod_namespace'), ids.get('pod_name')];
     const pod = pods.get(`${namespace}/${podName}`);
     if (pod === undefined || pod.metadata.uid !== ids.get('iface-id-ver')) return [];
-    if (ids.get('iface-id') !== podPortName(namespace, podName)) return [];
-    const { text } = parseNetem(pod.metadata.annotations ?? {});
+    const text = netemsOf(pod).get(ids.get('iface-id') ?? '');
+    if (text === undefined) return [];
     return text === (ids.get(APPLIED) ?? '') ? [] : [{ hostName, pod, text }];
   });
+}
+
+/** What a pod asks for, by logical switch port: its first one, and those of its further interfaces. */
+export function netemsOf({ metadata }: Pod): ReadonlyMap<string, string> {
+  const { namespace = '', name, annotations = {} } = metadata;
+  const netems = new Map([[podPortName(namespace, name), parseNetem(annotations).text]]);
+  for (const { port, provider, name: ifname } of announcedInterfaces(annotations))
+    if (port !== undefined) netems.set(port, parseNetem(annotations, { provider, ifname }).text);
+  return netems;
+}
+
+/** What cannot be read is told by the ADD of the interface. */
+function announcedInterfaces(annotations: Readonly<Record<string, string>>): ReturnType<typeof readInterfaces> {
+  try {
+    return readInterfaces(annotations);
+  } catch {
+    return [];
+  }
 }
 
 /** A queueing discipline as `tc -json qdisc show` prints it. */

@@ -1,4 +1,4 @@
-import type { FurtherInterface } from '../pod/interface.ts';
+import type { FurtherInterface } from '@ovenbird/crds';
 import { groupsOf } from '../security-group/members.ts';
 import type { Key, Namespace, Pod, UsableSubnet } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';

@@ -1,6 +1,5 @@
-import { OVN_PREFIX } from '@ovenbird/crds';
+import { askedOf, type FurtherInterface, OVN_PREFIX } from '@ovenbird/crds';
 import type { Pod } from '../store/model.ts';
-import { askedOf, type FurtherInterface } from './interface.ts';
 
 type Direction = 'from-lport' | 'to-lport';
 

@@ -1,4 +1,4 @@
-import { parseNetem } from '@ovenbird/crds';
+import { type FurtherInterface, parseNetem } from '@ovenbird/crds';
 import type { ApiEffects } from '../api-effects.ts';
 import { isIpamOnly } from '../attachment/provider.ts';
 import { dhcpProblems } from '../compile/dhcp.ts';
@@ -8,7 +8,6 @@ import type { Key, Namespace, Pod } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import { namedVips, vipProblem } from '../vip/members.ts';
 import { bandwidthOf } from './bandwidth.ts';
-import type { FurtherInterface } from './interface.ts';
 import { portOptionsOf } from './port-options.ts';
 
 /** What a pod asks for in vain, though it runs without: bad bandwidth, ports that it may not have, Vips and groups of others. */
@@ -27,10 +26,7 @@ export function podProblems(
     .filter(({ uid, provider }) => uid === pod.uid && !isIpamOnly(provider))
     .flatMap((address) => interfaceProblems(pod, namespace, address.subnet, reader, address));
   return [
-    ...[...dhcpProblems(pod), ...parseNetem(pod.annotations).problems].map((message) => ({
-      reason: 'InvalidAnnotation',
-      message,
-    })),
+    ...dhcpProblems(pod).map((message) => ({ reason: 'InvalidAnnotation', message })),
     // Without its namespace nobody knows what the pod may do.
     ...(namespace === undefined ? [] : portOptionsOf(pod.annotations, namespace).problems),
     ...first,
@@ -39,7 +35,7 @@ export function podProblems(
   ];
 }
 
-/** What one interface of a pod is without: bandwidth limits, QoSPolicies, SecurityGroups. */
+/** What one interface of a pod is without: bandwidth limits, delay and loss, QoSPolicies, SecurityGroups. */
 function interfaceProblems(
   pod: Pod,
   namespace: Namespace | undefined,
@@ -55,7 +51,10 @@ function interfaceProblems(
   const of = (reason: string, messages: readonly string[]): readonly { reason: string; message: string }[] =>
     messages.map((message) => ({ reason, message }));
   return [
-    ...of('InvalidAnnotation', bandwidthOf(pod, further).problems),
+    ...of('InvalidAnnotation', [
+      ...bandwidthOf(pod, further).problems,
+      ...parseNetem(pod.annotations, further).problems,
+    ]),
     ...of('QoSPolicyForbidden', policies),
     ...of('SecurityGroupRefused', groupProblems(pod, vpc, reader, further)),
   ];

@@ -1,7 +1,7 @@
-import { request } from '@ovenbird/crds';
+import { askedOf, type FurtherInterface, request } from '@ovenbird/crds';
 import type { AttachmentAddress } from '../attachment/model.ts';
 import { isIpamOnly } from '../attachment/provider.ts';
-import { askedAnywhere, askedOf, type FurtherInterface, listOf } from '../pod/interface.ts';
+import { askedAnywhere, listOf } from '../pod/interface.ts';
 import { allBuckets, bucketsOf } from '../policy/pod-set.ts';
 import { selects } from '../policy/selector.ts';
 import type { Key, Namespace, Pod } from '../store/model.ts';

@@ -1,5 +1,5 @@
+import type { FurtherInterface } from '@ovenbird/crds';
 import { type Bandwidth, type BandwidthLimit, bandwidthOf } from '../pod/bandwidth.ts';
-import type { FurtherInterface } from '../pod/interface.ts';
 import { Counter } from '../policy/counter.ts';
 import type { Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';

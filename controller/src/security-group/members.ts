@@ -1,6 +1,6 @@
-import { request } from '@ovenbird/crds';
+import { askedOf, type FurtherInterface, request } from '@ovenbird/crds';
 import { isIpamOnly } from '../attachment/provider.ts';
-import { askedAnywhere, askedOf, type FurtherInterface, listOf } from '../pod/interface.ts';
+import { askedAnywhere, listOf } from '../pod/interface.ts';
 import type { PodSet } from '../policy/model.ts';
 import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';
 import { type Selector, selects } from '../policy/selector.ts';

@@ -104,6 +104,48 @@ describe('delay and loss', () => {
     expect(await must(node.inNode('tc', 'qdisc', 'show', 'dev', link))).toContain('qdisc tbf');
   });
 
+  test('of further interfaces are said by their provider, or for one of them', async () => {
+    const pod = await announcedPod(node, 4);
+    const further = (name: string, index: number) => ({
+      name,
+      provider: 'blue.default.ovn',
+      port: `nic_${pod.name}.default_${name}`,
+      subnet: 'net',
+      mac: `02:00:00:00:44:0${index}`,
+      addresses: [{ address: `10.16.44.${index}`, prefix: 16, gateway: '10.16.0.1' }],
+    });
+    const all = [further('net1', 1), further('net2', 2)];
+    for (const { port, mac, addresses } of all)
+      await node.nbctl(
+        ['lsp-add', 'net', port],
+        ['lsp-set-addresses', port, `${mac} ${addresses[0]?.address}`],
+        ['lsp-set-options', port, `iface-id-ver=${pod.uid}`],
+      );
+    const announced = { 'ovenbird.io/interfaces': JSON.stringify(all) };
+    await put(pod, announced);
+    const links: string[] = [];
+    for (const ifname of ['eth0', 'net1', 'net2']) {
+      const { status, stdout } = await cni(node, 'ADD', pod, { ifname });
+      expect(status, stdout).toBe(0);
+      links.push((JSON.parse(stdout) as { interfaces: { name: string }[] }).interfaces[0]?.name ?? '');
+    }
+    const [first, one, two] = links;
+    await put(pod, {
+      ...announced,
+      'blue.default.ovn.kubernetes.io/latency': '7',
+      'blue.default.ovn.kubernetes.io/latency.net2': '9',
+      'blue.default.ovn.kubernetes.io/loss.net2': '2',
+    });
+    await wasAsked(`qdisc replace dev ${one} root netem delay 7ms`);
+    await wasAsked(`qdisc replace dev ${two} root netem delay 9ms loss 2%`);
+    expect(asked().join()).not.toContain(`dev ${first} `);
+    await put(pod, { ...announced, 'blue.default.ovn.kubernetes.io/latency': '7' });
+    await wasAsked(`qdisc replace dev ${two} root netem delay 7ms`);
+    await put(pod, announced);
+    await wasAsked(`qdisc del dev ${one} root`);
+    await wasAsked(`qdisc del dev ${two} root`);
+  });
+
   test('where the kernel has none, the node says so until nobody asks any more', async () => {
     const pod = await announcedPod(node, 3);
     writeFileSync(node.path('absent'), '');
