@@ -134,6 +134,9 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
     );
     await printsRules(lab, 'network-policy.md', 'bank', 'vault');
   },
+  'acl-order.md': async (lab) => {
+    await printsRules(lab, 'acl-order.md', 'loft', 'pigeon');
+  },
   'acl-log.md': async (lab) => {
     const [badger = ''] = addressesOf(await lab.get<PodObject>('pod', 'badger', '-n', 'burrow'));
     await lab.nbctl('--wait=hv', 'sync');
@@ -258,6 +261,7 @@ describe('examples of the documentation', () => {
     const names = pages.map(({ page }) => page);
     for (const page of [
       'acl-log',
+      'acl-order',
       'addresses',
       'attachments',
       'bandwidth',

@@ -40,8 +40,34 @@ test('rules come in order of evaluation, with their objects, without those for o
     ['ingress', 1000, 'Subnet/red'],
   ]);
   const lines = render(found).split('\n');
-  expect(lines[1]).toMatch(/^egress +9 +reject +\(not Ovenbird\) +by hand +tcp\.dst == 25$/);
-  expect(lines[5]).toMatch(/^ingress +1000 +drop +Subnet\/red +red\/private_drop_ip4 +ip4\.dst/);
+  expect(lines[1]).toMatch(/^egress +before-lb +9 +reject +\(not Ovenbird\) +by hand +tcp\.dst == 25$/);
+  expect(lines[5]).toMatch(/^ingress +- +1000 +drop +Subnet\/red +red\/private_drop_ip4 +ip4\.dst/);
+});
+
+test('stages are shown where what a pod sends is judged twice, and only there', () => {
+  const drop = { priority: 2000, match: 'inport == @np_a.deny && ip', direction: 'from-lport' } as const;
+  const np = acl({ ...drop, options: afterLb }, 'NetworkPolicy/a/deny', 'egress/drop');
+  const pass = { priority: 1900, match: 'ip4', direction: 'from-lport', action: 'allow-related' } as const;
+  const early = acl(pass, 'Subnet/red', 'east_west_egress_ip4');
+  const into = acl({ priority: 1000, match: 'ip4.dst == 10.0.0.0/24', name: 'red/private_drop_ip4' }, 'Subnet/red');
+  const printed = (...acls: readonly Acl[]): string => render(inOrder(acls, new Set(['np_a.deny'])));
+  // What the first stage allows, the second one drops, although the number is higher.
+  expect(printed(np, early, into)).toBe(
+    [
+      'DIRECTION  STAGE      PRIORITY  ACTION         OBJECT                RULE                  MATCH',
+      'egress     before-lb  1900      allow-related  Subnet/red            east_west_egress_ip4  ip4',
+      'egress     after-lb   2000      drop           NetworkPolicy/a/deny  egress/drop           inport == @np_a.deny && ip',
+      'ingress    -          1000      drop           Subnet/red            red/private_drop_ip4  ip4.dst == 10.0.0.0/24',
+      '',
+      'egress: a packet has to pass both stages, before and after load balancing; what no line of a stage matches passes it',
+      'ingress: what no line matches passes',
+      '',
+    ].join('\n'),
+  );
+  for (const one of [np, early]) {
+    expect(printed(one, into)).not.toContain('STAGE');
+    expect(printed(one, into)).toContain('egress: what no line matches passes');
+  }
 });
 
 test('tiers go before priorities, and are shown where there are any', () => {

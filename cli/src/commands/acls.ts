@@ -76,11 +76,17 @@ async function rulesOf(db: Client<OvnNorthbound>): Promise<readonly PodAcl[]> {
   return inOrder([...db.replica.table('ACL').rows()], new Set(groups.map(({ name }) => name)));
 }
 
-/** The rules as a table; what none of them matches passes. */
+/**
+ * The rules as a table; what none of them matches passes. Of stages the table speaks where a direction has two: what the first
+ * one allows may still be dropped by the second.
+ */
 export function render(rules: readonly PodAcl[]): string {
   const tiers = rules.some(({ tier }) => tier !== 0);
-  const rows = rules.map(({ direction, tier, priority, action, object, rule, match }) => [
+  const ofEgress = new Set(rules.flatMap(({ direction, afterLb }) => (direction === 'egress' ? [afterLb] : [])));
+  const stages = ofEgress.size > 1;
+  const rows = rules.map(({ direction, afterLb, tier, priority, action, object, rule, match }) => [
     direction,
+    ...(stages ? [direction === 'ingress' ? '-' : afterLb ? 'after-lb' : 'before-lb'] : []),
     ...(tiers ? [String(tier)] : []),
     String(priority),
     action,
@@ -88,11 +94,17 @@ export function render(rules: readonly PodAcl[]): string {
     rule,
     match,
   ]);
-  const head = ['DIRECTION', ...(tiers ? ['TIER'] : []), 'PRIORITY', 'ACTION', 'OBJECT', 'RULE', 'MATCH'];
-  const rest = (['egress', 'ingress'] as const).map((direction) =>
-    rules.some((rule) => rule.direction === direction)
-      ? `${direction}: what no line matches passes`
-      : `${direction}: no rule, everything passes`,
-  );
+  const head = [
+    'DIRECTION',
+    ...(stages ? ['STAGE'] : []),
+    ...(tiers ? ['TIER'] : []),
+    ...['PRIORITY', 'ACTION', 'OBJECT', 'RULE', 'MATCH'],
+  ];
+  const rest = (['egress', 'ingress'] as const).map((direction) => {
+    if (!rules.some((rule) => rule.direction === direction)) return `${direction}: no rule, everything passes`;
+    return stages && direction === 'egress'
+      ? 'egress: a packet has to pass both stages, before and after load balancing; what no line of a stage matches passes it'
+      : `${direction}: what no line matches passes`;
+  });
   return `${rows.length === 0 ? '' : `${table(head, rows)}\n`}${rest.join('\n')}\n`;
 }
