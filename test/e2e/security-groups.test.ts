@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { run } from '@ovenbird/deploy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
@@ -8,6 +9,16 @@ interface Condition {
   readonly status: string;
   readonly reason: string;
   readonly message: string;
+}
+
+/** What is read of an entry of `ovenbird acls -o json`. */
+interface ListedAcl {
+  readonly direction: 'egress' | 'ingress';
+  readonly afterLb: boolean;
+  readonly priority: number;
+  readonly action: string;
+  readonly object?: string;
+  readonly rule: string;
 }
 
 const group = (name: string, spec: Readonly<Record<string, unknown>>): Manifest => ({
@@ -205,11 +216,125 @@ describe('security groups', () => {
     expect(honoured.message).toContain('SecurityGroup "groups-nobody" does not exist; the rule matches nothing');
   });
 
-  it('ovenbird acls shows them in order, and a pod’s own node reaches it', async () => {
+  it('a pod’s own node reaches it', async () => {
     const rows = await lab.nbctl('--bare', '--columns=match', 'find', 'ACL', 'external_ids:ovenbird/owner=Node/node-1');
     expect(rows).toContain('outport == @node_node_1');
     const [address = ''] = addresses.get('groups/db') ?? [];
     await lab.onNode('node-1', 'ping', '-c1', '-W2', address);
+  });
+
+  it('ovenbird acls shows them in order, among all other rules of a pod', async () => {
+    const ns = 'groups-ladder';
+    const labels = { app: 'ladder' };
+    const selector = { matchLabels: labels };
+    const selectors = [{ podSelector: selector }];
+    const here = { namespaceSelector: {}, podSelector: selector };
+    const there = [{ namespaces: { matchLabels: { space: 'groups' } } }];
+    const acl = (direction: 'from-lport' | 'to-lport', priority: number, number: number): object => ({
+      direction,
+      priority,
+      match: `ip4 && tcp.dst == ${number}`,
+      action: 'drop',
+    });
+    const objects: readonly Manifest[] = [
+      subnet(ns, {
+        cidrBlock: '10.71.8.0/24',
+        namespaces: [ns],
+        acls: [
+          acl('to-lport', 500, 25),
+          acl('from-lport', 2500, 26),
+          acl('to-lport', 2500, 27),
+          acl('to-lport', 31500, 28),
+        ],
+        private: true,
+        allowSubnets: ['10.71.4.0/24'],
+        allowEWTraffic: true,
+      }),
+      group('groups-first', { selectors, ingressRules: rules(port(9090)), egressRules: rules(port(9091)).slice(0, 1) }),
+      group('groups-last', { selectors, tier: 1, allowSameGroupTraffic: true }),
+      {
+        apiVersion: 'networking.k8s.io/v1',
+        kind: 'NetworkPolicy',
+        metadata: { namespace: ns, name: 'middle' },
+        spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'], ingress: [{ from: [{ podSelector: {} }] }] },
+      },
+      {
+        apiVersion: 'policy.networking.k8s.io/v1alpha1',
+        kind: 'AdminNetworkPolicy',
+        metadata: { name: 'groups-above' },
+        spec: { priority: 7, subject: { pods: here }, ingress: [{ action: 'Allow', from: there }] },
+      },
+      {
+        apiVersion: 'policy.networking.k8s.io/v1alpha1',
+        kind: 'BaselineAdminNetworkPolicy',
+        metadata: { name: 'default' },
+        spec: { subject: { pods: here }, egress: [{ action: 'Deny', to: there }] },
+      },
+    ];
+    const space = namespace(ns);
+    const main = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+    const env = { OVENBIRD_LAB: lab.state.directory };
+    try {
+      await lab.apply(space, ...objects, pod(ns, 'target', { node: 'node-1', labels }));
+      await lab.podsReady(ns);
+      addresses.set(`${ns}/target`, addressesOf(await lab.get<PodObject>('pod', 'target', '-n', ns)));
+      const wanted = [
+        'egress before 2500 drop Subnet/groups-ladder acl_1',
+        'egress before 1900 allow-related Subnet/groups-ladder east_west_from_ip4',
+        'egress after 5974 allow-related SecurityGroup/groups-first egress/base',
+        'egress after 5973 allow-related SecurityGroup/groups-first egress/0',
+        'egress after 3002 drop SecurityGroup/groups-first egress/drop',
+        'egress after 2000 drop NetworkPolicy/groups-ladder/middle egress/drop',
+        'egress after 1029 drop BaselineAdminNetworkPolicy/default egress/0',
+        'egress after 999 allow-related SecurityGroup/groups-last egress/base',
+        'egress after 4 allow-related SecurityGroup/groups-last egress/same-group',
+        'egress after 2 drop SecurityGroup/groups-last egress/drop',
+        'ingress 31500 drop Subnet/groups-ladder acl_3',
+        'ingress 31000 allow-related Node/node-1 node/node-1',
+        'ingress 30824 allow-related AdminNetworkPolicy/groups-above ingress/0',
+        'ingress 5974 allow-related SecurityGroup/groups-first ingress/base',
+        'ingress 5973 allow-related SecurityGroup/groups-first ingress/0',
+        'ingress 5973 allow-related SecurityGroup/groups-first ingress/1',
+        'ingress 3002 drop SecurityGroup/groups-first ingress/drop',
+        'ingress 3000 allow-related Subnet/groups-ladder private_node_ip4',
+        'ingress 2500 drop Subnet/groups-ladder acl_2',
+        'ingress 2001 allow-related NetworkPolicy/groups-ladder/middle ingress/0',
+        'ingress 2000 drop NetworkPolicy/groups-ladder/middle ingress/drop',
+        'ingress 1900 allow-related Subnet/groups-ladder east_west_to_ip4',
+        'ingress 1001 allow-related Subnet/groups-ladder private_allow_ip4',
+        'ingress 1001 allow-related Subnet/groups-ladder private_own_ip4',
+        'ingress 1000 drop Subnet/groups-ladder private_drop_ip4',
+        'ingress 999 allow-related SecurityGroup/groups-last ingress/base',
+        'ingress 500 drop Subnet/groups-ladder acl_0',
+        'ingress 4 allow-related SecurityGroup/groups-last ingress/same-group',
+        'ingress 2 drop SecurityGroup/groups-last ingress/drop',
+      ].join('\n');
+      await lab.waitFor(
+        'the list is that of docs/acl-order.md',
+        async () => {
+          const printed = await run([process.execPath, main, 'acls', '-n', ns, 'target', '-o', 'json'], { env });
+          const found = (JSON.parse(printed) as readonly ListedAcl[])
+            .map(({ direction, afterLb, priority, action, object, rule }) =>
+              [
+                direction,
+                ...(direction === 'ingress' ? [] : [afterLb ? 'after' : 'before']),
+                ...[priority, action, object, rule],
+              ].join(' '),
+            )
+            .join('\n');
+          return found === wanted || found;
+        },
+        10_000,
+      );
+      await expectReach(
+        // What the AdminNetworkPolicy allows passes the groups behind it; the rest does not pass the one of tier 0.
+        ['groups/stranger', `${ns}/target`, 8080, true],
+        ['groups-thief/free', `${ns}/target`, 8080, false],
+        [`${ns}/target`, 'groups/stranger', 8080, false],
+      );
+    } finally {
+      await lab.delete([space, ...objects], '--wait=true', '--timeout=60s');
+    }
   });
 
   it('DHCP goes out of a closed pod, and nothing else does', async () => {
