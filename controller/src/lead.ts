@@ -153,6 +153,8 @@ export async function lead(options: LeadOptions): Promise<void> {
   const board = new StatusBoard({
     state,
     writer: statusWriter,
+    clock: systemClock,
+    warn: (kind, object, reason, message) => events.record(kind, object, { type: 'Warning', reason, message }),
     defaultVpc: config.defaultVpc,
     held: heldReason,
     reservationProblem: (name) => records.problem(name),

@@ -60,14 +60,14 @@ describe('IPPools', () => {
 
   const addresses = async (name: string, of = ns): Promise<readonly string[]> =>
     addressesOf(await lab.get<PodObject>('pod', name, '-n', of));
-  const event = async (name: string, reason: string): Promise<string> => {
+  const event = async (name: string, reason: string, of = ns): Promise<string> => {
     const { message } = await lab.waitFor(
-      `event ${reason} of pod ${name}`,
+      `event ${reason} of ${name}`,
       async () => {
         const { items } = await lab.get<{ items: { reason: string; message: string }[] }>(
           'events',
           '-n',
-          ns,
+          of,
           '--field-selector',
           `involvedObject.name=${name}`,
         );
@@ -145,6 +145,8 @@ describe('IPPools', () => {
     const younger = pool('pools-young', { subnet: 'pools', ips: ['10.130.0.66..10.130.0.70'] });
     await lab.apply(younger);
     await status('pools-young', (it) => it.conditions.some(({ reason }) => reason === 'Overlap'));
+    // Events of objects without a namespace are in `default`.
+    expect(await event('pools-young', 'Overlap', 'default')).toContain('IPPool "pools-bound"');
     await lab.kubectl([
       'patch',
       'ippool',

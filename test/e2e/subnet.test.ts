@@ -97,6 +97,26 @@ describe('subnets', () => {
     );
   };
 
+  /** The message of an event of a Subnet; those of objects without a namespace are in `default`. */
+  const event = async (name: string, reason: string): Promise<string> => {
+    const { message } = await lab.waitFor(
+      `event ${reason} of Subnet ${name}`,
+      async () => {
+        const { items } = await lab.get<{ items: { type: string; reason: string; message: string }[] }>(
+          'events',
+          '-n',
+          'default',
+          '--field-selector',
+          `involvedObject.kind=Subnet,involvedObject.name=${name}`,
+        );
+        const found = items.find((item) => item.type === 'Warning' && item.reason === reason);
+        return found ?? items.map((item) => `${item.reason}: ${item.message}`).join('\n');
+      },
+      15_000,
+    );
+    return message;
+  };
+
   it('takes the subnet that lists the namespace, or that the namespace names, in one family or both', async () => {
     expect(await addresses('red', 'a')).toEqual([expect.stringMatching(/^10\.30\.0\./)]);
     expect(await addresses('red6', 'a')).toEqual([expect.stringMatching(/^fd00:10:31::/)]);
@@ -265,7 +285,16 @@ describe('subnets', () => {
       status: 'False',
       message: expect.stringContaining('overlaps subnet "sub-friend"') as string,
     });
+    expect(await event('sub-late', 'Overlap')).toContain('overlaps subnet "sub-friend"');
     await lab.kubectl(['delete', 'subnet', 'sub-late', '--timeout=20s']);
+  });
+
+  it('says which ACL has a match that OVN would leave out', async () => {
+    const acls = [{ direction: 'to-lport', priority: 1001, match: 'ip4.src = 10.0.0.1 &&', action: 'drop' }];
+    await lab.apply(subnet('sub-typo', { cidrBlock: '10.35.0.0/24', acls }));
+    expect(await event('sub-typo', 'InvalidAcl')).toContain('spec.acls[0].match');
+    expect(await condition('subnet', 'sub-typo')).toMatchObject({ status: 'False', reason: 'InvalidAcl' });
+    await lab.kubectl(['delete', 'subnet', 'sub-typo', '--timeout=20s']);
   });
 
   it('refuses a subnet that the namespace was not given', async () => {

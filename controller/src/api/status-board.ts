@@ -15,13 +15,14 @@ import {
   VPCS,
   type Vpc as VpcObject,
 } from '@ovenbird/crds';
-import type { ClusterPolicyObject, StatusWriter } from '@ovenbird/kube';
+import type { Clock, ClusterPolicyObject, StatusWriter } from '@ovenbird/kube';
 import type { Brain } from '../brain.ts';
 import { type ClusterPolicyKind, clusterPolicyKey, clusterPolicyKinds } from '../policy/cluster-model.ts';
 import { type ReservationProblem, reservationCondition } from '../records/reservation.ts';
 import type { State } from '../store/state.ts';
 import { clusterPolicyResources } from '../store/watch.ts';
 import { clusterPolicyStatus } from './cluster-policy-status.ts';
+import { ConditionWarnings, type Warn } from './condition-warnings.ts';
 import { poolStatus } from './pool-status.ts';
 import { qosStatus } from './qos-status.ts';
 import { securityGroupStatus } from './security-group-status.ts';
@@ -37,7 +38,9 @@ const restFactor = 50;
 /** Keeps the status of Subnets, Vpcs, IPPools, Vips, SecurityGroups and cluster policies true, off every pod's path. */
 export class StatusBoard {
   readonly #state: State;
-  readonly #writer: StatusWriter;
+  readonly #writer: Pick<StatusWriter, 'update'>;
+  readonly #clock: Clock;
+  readonly #warnings: ConditionWarnings;
   readonly #held: HeldReason;
   readonly #defaultVpc: string;
   /** As the API server has them: the writer compares with the stored status. */
@@ -53,13 +56,17 @@ export class StatusBoard {
   /** By kind and name. */
   readonly #policies = new Map<string, ClusterPolicyObject>();
   readonly #due = new Set<string>();
-  #timer: NodeJS.Timeout | undefined;
+  /** Takes the next flush back. */
+  #cancel: (() => void) | undefined;
   #pauseMs = coalesceMs;
   #brain: Brain | undefined;
 
   constructor(options: {
     state: State;
-    writer: StatusWriter;
+    writer: Pick<StatusWriter, 'update'>;
+    clock: Clock;
+    /** Told of a Subnet, Vpc or IPPool that is not in force as written, once. */
+    warn: Warn;
     defaultVpc: string;
     held: HeldReason;
     reservationProblem: (name: string) => ReservationProblem | undefined;
@@ -67,10 +74,12 @@ export class StatusBoard {
   }) {
     this.#state = options.state;
     this.#writer = options.writer;
+    this.#clock = options.clock;
+    this.#warnings = new ConditionWarnings(options.warn);
     this.#held = options.held;
     this.#reservationProblem = options.reservationProblem;
     this.#defaultVpc = options.defaultVpc;
-    options.signal.addEventListener('abort', () => clearTimeout(this.#timer), { once: true });
+    options.signal.addEventListener('abort', () => this.#cancel?.(), { once: true });
   }
 
   /** Status is written from here on. */
@@ -124,13 +133,13 @@ export class StatusBoard {
     name: string,
   ): void {
     this.#due.add(`${kind}/${name}`);
-    if (this.#brain === undefined || this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      const begun = performance.now();
+    if (this.#brain === undefined || this.#cancel !== undefined) return;
+    this.#cancel = this.#clock.schedule(this.#pauseMs, () => {
+      this.#cancel = undefined;
+      const begun = this.#clock.monotonicMs();
       this.#flush();
-      this.#pauseMs = Math.max(coalesceMs, restFactor * (performance.now() - begun));
-    }, this.#pauseMs);
+      this.#pauseMs = Math.max(coalesceMs, restFactor * (this.#clock.monotonicMs() - begun));
+    });
   }
 
   #flush(): void {
@@ -161,9 +170,11 @@ export class StatusBoard {
     const object = this.#subnets.get(name);
     if (subnet === undefined || object === undefined) {
       this.#subnets.delete(name);
+      this.#warnings.forget(SUBNETS, name);
       return;
     }
     const { fields, conditions } = subnetStatus(subnet, brain, this.#state, this.#held);
+    this.#warnings.look(SUBNETS, object, conditions);
     this.#writer.update(SUBNETS, object, { fields: { ...fields }, conditions });
   }
 
@@ -217,9 +228,11 @@ export class StatusBoard {
     const object = this.#pools.get(name);
     if (pool === undefined || object === undefined) {
       this.#pools.delete(name);
+      this.#warnings.forget(IPPOOLS, name);
       return;
     }
     const { fields, conditions } = poolStatus(pool, brain, this.#held);
+    this.#warnings.look(IPPOOLS, object, conditions);
     this.#writer.update(IPPOOLS, object, { fields: { ...fields }, conditions });
   }
 
@@ -240,9 +253,11 @@ export class StatusBoard {
     const object = this.#vpcs.get(name);
     if (this.#state.get('Vpc', name) === undefined || object === undefined) {
       this.#vpcs.delete(name);
+      this.#warnings.forget(VPCS, name);
       return;
     }
     const { fields, conditions } = vpcStatus(name, this.#defaultVpc, this.#state, this.#held);
+    this.#warnings.look(VPCS, object, conditions);
     this.#writer.update(VPCS, object, { fields: { ...fields }, conditions });
   }
 }
