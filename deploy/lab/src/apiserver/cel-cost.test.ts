@@ -1,7 +1,8 @@
-import { IPS, type StructuralSchema, SUBNETS, VPCS } from '@ovenbird/crds';
+import { IPPOOLS, IPS, QOSPOLICIES, SECURITYGROUPS, type StructuralSchema, SUBNETS, VIPS, VPCS } from '@ovenbird/crds';
 import { describe, expect, it } from 'vitest';
 import { CRD_LIMIT, estimateCost, RULE_LIMIT } from './cel-cost.ts';
 
+const kinds = [VPCS, SUBNETS, IPPOOLS, VIPS, IPS, SECURITYGROUPS, QOSPOLICIES];
 const text = { type: 'string', maxLength: 10 };
 
 describe('estimateCost', () => {
@@ -11,6 +12,7 @@ describe('estimateCost', () => {
     ['self == oldSelf', 1 + 1 + 4],
     ["self.contains('abc')", 1 + 4],
     ["self.find('^[^,]*') == ''", 1 + 5 * 2 + 0],
+    ["self in ['a', 'b', 'c']", 1 + 10 + 3],
     ['[1, 2].all(x, x > 0)', 10 + 0 + 0 + 2 * (1 + 1 + (1 + 1) + 1) + 1],
   ])('%s costs %d', (rule, cost) => {
     expect(estimateCost(rule, text)).toBe(cost);
@@ -40,7 +42,7 @@ function costs(schema: StructuralSchema, path: string, places: number): [string,
 }
 
 describe('a real API server would take the CRDs', () => {
-  it.each([SUBNETS, VPCS, IPS].map((kind) => [kind.kind, kind] as const))('%s', (_, kind) => {
+  it.each(kinds.map((kind) => [kind.kind, kind] as const))('%s', (_, kind) => {
     const schema = kind.crd().spec.versions[0]?.schema.openAPIV3Schema;
     const all = schema === undefined ? [] : costs(schema, '$', 1);
     expect(all.length).toBeGreaterThan(0);

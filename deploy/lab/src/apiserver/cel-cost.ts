@@ -181,6 +181,9 @@ function call(name: string, targetExpr: Expr | undefined, argExprs: readonly Exp
     case '_>_':
     case '_>=_':
       return scalar(paid + times(Math.min(first.size, second.size), TRAVERSAL));
+    case '@in':
+      // A list is taken to be searched whole, also one of constants; a key is looked up in a map.
+      return scalar(paid + (second.kind === 'list' ? second.size : 1));
     case '_+_': {
       if (first.kind !== 'string') return scalar(paid + 1);
       const size = first.size + second.size;
