@@ -197,6 +197,49 @@ spec: { namespaces: [shop], enableExternal: true, staticRoutes: [{ cidr: 0.0.0.0
     expect(notesOf(imported)).toContain('Vpc/island spec.enableExternal: not built yet');
   });
 
+  it('says which priorities mean something else on OVN 23.03, or have no place there', () => {
+    const acl = (direction: string, priority: number): string =>
+      `{ direction: ${direction}, priority: ${priority}, match: ip4, action: drop }`;
+    const rule = (priority: number, more = ''): string =>
+      `{ ipVersion: ipv4, protocol: all, priority: ${priority}, remoteType: address, remoteAddress: 10.0.0.0/8, policy: drop${more} }`;
+    const pass = `{ ipVersion: ipv4, protocol: all, priority: 1, remoteType: securityGroup, remoteSecurityGroup: b, policy: pass }`;
+    const toPods = [31_000, 30_999, 5975, 5974, 3002, 3001, 1000, 999, 2, 1, 0].map((priority) =>
+      acl('to-lport', priority),
+    );
+    const imported = from(`
+apiVersion: kubeovn.io/v1
+kind: Subnet
+metadata: { name: marsh }
+spec:
+  cidrBlock: 10.90.0.0/16
+  acls: [${[...toPods, acl('to-lport', 4000), acl('from-lport', 5000)].join(', ')}]
+---
+apiVersion: kubeovn.io/v1
+kind: SecurityGroup
+metadata: { name: late }
+spec:
+  ingressRules: [${rule(2960)}, ${rule(2961)}]
+  egressRules: [${[3000, 16_384, 5000, 4000, 6000, 3001, 3000].map((priority) => rule(priority)).join(', ')}, ${pass}]
+---
+apiVersion: kubeovn.io/v1
+kind: SecurityGroup
+metadata: { name: second }
+spec: { tier: 1, ingressRules: [${rule(980)}] }
+`);
+    expect(imported.objects).toHaveLength(3);
+    const closed = 'on OVN 23.03, where the group lets nothing through until that is changed (NeedsNewerOVN)';
+    const order = 'on OVN 23.03 (docs/acl-order.md)';
+    expect(notesOf(imported)).toEqual([
+      `Subnet/marsh spec.acls: priority 31000 stands before every policy and SecurityGroup, and before what nodes send to their own pods ${order}`,
+      `Subnet/marsh spec.acls: priorities 30999, 5975 stand among cluster policies of tier Admin, and before all SecurityGroups ${order}`,
+      `Subnet/marsh spec.acls: priorities 5974, 4000, 3002 stand among the rules of SecurityGroups of tier 0 ${order}`,
+      `Subnet/marsh spec.acls: priorities 999, 2 stand among the rules of SecurityGroups of tier 1 ${order}`,
+      `SecurityGroup/late spec.ingressRules: priority 2961 has no place ${closed}; write 1 to 2960`,
+      `SecurityGroup/late spec.egressRules: priorities 16384, 6000, 5000, 4000, 3001, ... have no place ${closed}; write 1 to 2960`,
+      `SecurityGroup/late spec.egressRules: pass by remoteSecurityGroup cannot be ${closed}; write remoteAddress`,
+    ]);
+  });
+
   it('turns the rates of a QoSPolicy into a policy for pods that somebody labels', () => {
     const imported = from(`
 apiVersion: kubeovn.io/v1

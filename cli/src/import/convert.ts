@@ -1,6 +1,7 @@
 import { annotationNotes } from './annotations.ts';
 import { type Candidate, fit } from './fit.ts';
 import { importedKinds } from './kinds.ts';
+import { orderNotes } from './order.ts';
 import type { Manifest, Note } from './report.ts';
 import { nameOf } from './report.ts';
 
@@ -49,7 +50,9 @@ export function convert(manifests: readonly Manifest[]): Imported {
           metadata: { name, ...(kept.length > 0 ? { labels: Object.fromEntries(kept) } : {}) },
           spec,
         };
-        return fit(candidate, entry.kind, entry.essential, (note) => notes.push(note));
+        const fitting = fit(candidate, entry.kind, entry.essential, (note) => notes.push(note));
+        if (fitting !== undefined) notes.push(...orderNotes(fitting));
+        return fitting;
       })
       .filter((object) => object !== undefined),
   );

@@ -1,0 +1,71 @@
+/**
+ * OVN 23.03 has one number space for all rules, where Kube-OVN counts on tiers: what is the same manifest is judged in another
+ * order there, or has no place. The numbers are those of docs/acl-order.md.
+ */
+import type { Candidate } from './fit.ts';
+import { type Note, nameOf } from './report.ts';
+
+/** Numbers above these, down to the next, are among rules that Kube-OVN keeps in other tiers; elsewhere nothing is different. */
+const bands = [
+  { above: 30_999, what: 'before every policy and SecurityGroup, and before what nodes send to their own pods' },
+  { above: 5974, what: 'among cluster policies of tier Admin, and before all SecurityGroups' },
+  { above: 3001, what: 'among the rules of SecurityGroups of tier 0' },
+  { above: 999 },
+  { above: 1, what: 'among the rules of SecurityGroups of tier 1' },
+  { above: -1 },
+] as const satisfies readonly { readonly above: number; readonly what?: string }[];
+
+/** The highest priority of a rule of tier 0 that has a place. */
+const lastOfTier0 = 2960;
+
+/** Numbers that a note shows. */
+const shown = 5;
+
+type Entry = Readonly<Record<string, unknown>>;
+const entriesOf = (value: unknown): readonly Entry[] => (Array.isArray(value) ? (value as readonly Entry[]) : []);
+
+/** What of an object that is written does not mean on OVN 23.03 what it meant. */
+export function orderNotes(object: Candidate): readonly Note[] {
+  const { kind, spec } = object;
+  const notes = kind === 'Subnet' ? aclNotes(spec) : kind === 'SecurityGroup' ? groupNotes(spec) : [];
+  return notes.map(({ field, why }) => ({ object: nameOf(object), field, why }));
+}
+
+function aclNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
+  // What pods send is judged by `acls` in a stage of its own, before all other rules, on every OVN.
+  const found = entriesOf(spec['acls']).filter(({ direction }) => direction === 'to-lport');
+  return bands.flatMap((band, index) => {
+    const end = bands[index - 1]?.above ?? Number.POSITIVE_INFINITY;
+    const inside = prioritiesOf(found).filter((priority) => priority > band.above && priority <= end);
+    if (inside.length === 0 || !('what' in band)) return [];
+    const [verb, numbers] = listed(inside, 'stands', 'stand');
+    return [{ field: 'spec.acls', why: `${numbers} ${verb} ${band.what} on OVN 23.03 (docs/acl-order.md)` }];
+  });
+}
+
+function groupNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
+  if (spec['tier'] === 1) return [];
+  return ['ingressRules', 'egressRules'].flatMap((name) => {
+    const field = `spec.${name}`;
+    const closes = 'on OVN 23.03, where the group lets nothing through until that is changed (NeedsNewerOVN)';
+    const rules = entriesOf(spec[name]);
+    const late = prioritiesOf(rules).filter((priority) => priority > lastOfTier0);
+    const [verb, numbers] = listed(late, 'has', 'have');
+    const passes = rules.some(({ policy, remoteType }) => policy === 'pass' && remoteType === 'securityGroup');
+    return [
+      ...(late.length === 0
+        ? []
+        : [{ field, why: `${numbers} ${verb} no place ${closes}; write 1 to ${lastOfTier0}` }]),
+      ...(passes ? [{ field, why: `pass by remoteSecurityGroup cannot be ${closes}; write remoteAddress` }] : []),
+    ];
+  });
+}
+
+/** Each once, highest first. */
+const prioritiesOf = (entries: readonly Entry[]): readonly number[] =>
+  [...new Set(entries.map(({ priority }) => Number(priority)))].sort((a, b) => b - a);
+
+function listed(priorities: readonly number[], one: string, many: string): readonly [verb: string, numbers: string] {
+  const text = priorities.slice(0, shown).join(', ') + (priorities.length > shown ? ', ...' : '');
+  return priorities.length === 1 ? [one, `priority ${text}`] : [many, `priorities ${text}`];
+}
