@@ -1,9 +1,9 @@
-import { isDeepStrictEqual } from 'node:util';
-import { NODE_MTU, type Subnet } from '@ovenbird/crds';
-import { type Change, type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
+import { NODE_MTU } from '@ovenbird/crds';
+import { type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
+import { lostLink, netemEdited, subnetEdited } from './changes.ts';
 import {
   cniInstalled,
   installCni,
@@ -26,21 +26,13 @@ import { GATEWAY, Health, healthConditions, neighboursOf } from './node/health.t
 import { nodeMetrics } from './node/metrics.ts';
 import { answerProbes, probe } from './node/probe.ts';
 import { Serving } from './node/serving.ts';
-import {
-  commit,
-  type InterfaceRow,
-  integrationBridge,
-  interfaceNamed,
-  type Ovs,
-  type OvsChange,
-} from './ovs/database.ts';
+import { commit, integrationBridge, interfaceNamed, type Ovs, type OvsChange } from './ovs/database.ts';
 import { SharedCommits } from './ovs/shared-commits.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
 import type { Containers } from './pod/containers.ts';
 import { gatewayMoved } from './pod/gateway.ts';
 import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
-import { netemsOf } from './pod/netem.ts';
 import { type ReconcileLoop, startLoop } from './reconcile-loop.ts';
 import type { Watches } from './watches.ts';
 
@@ -62,29 +54,6 @@ export interface AgentParts {
   readonly patchNodeStatus: (patch: Readonly<Record<string, unknown>>) => Promise<void>;
   /** Ends the agent. */
   readonly signal: AbortSignal;
-}
-
-/**
- * Whether vswitchd has just said that the link of a pod's interface is gone: by an error in the kernel datapath, by
- * forgetting the ifindex in userspace.
- */
-function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined): boolean {
-  if (now === undefined || !now.external_ids.has('container_id')) return false;
-  return now.error !== undefined || ((now.ifindex ?? 0) === 0 && (old?.ifindex ?? 0) > 0);
-}
-
-/** Whether a pod asks for other delay or loss than before. */
-function netemEdited({ old, new: now }: Change<Pod>): boolean {
-  const wish = (pod: Pod | undefined): string =>
-    JSON.stringify([...(pod === undefined ? [] : netemsOf(pod))].filter(([, text]) => text !== ''));
-  return wish(old) !== wish(now);
-}
-
-/** Whether the host may have to change: the counts in a Subnet's status, new every second while pods come, are nothing to it. */
-function subnetEdited({ old, new: now }: Change<Subnet>): boolean {
-  const read = (subnet: Subnet | undefined): unknown =>
-    subnet && [subnet.spec, subnet.status?.vpc, subnet.status?.nodes];
-  return !isDeepStrictEqual(read(old), read(now));
 }
 
 type LoopName =
@@ -133,7 +102,19 @@ export class Agent {
     const { pods } = watches;
     const { containers } = parts;
     const commits = new SharedCommits(ovs);
-    this.attachments = new Attachments({ config, ovs, commits, pods, containers, lookup, mtuOf, dataplane, log });
+    const onLeftover = (): void => this.#trigger('collect');
+    this.attachments = new Attachments({
+      config,
+      ovs,
+      commits,
+      pods,
+      containers,
+      onLeftover,
+      lookup,
+      mtuOf,
+      dataplane,
+      log,
+    });
     this.#daemons = new Daemons({ config, log, signal, onChange: () => this.#trigger('bootstrap', 'install') });
     this.#health = new Health({ probe, onChange: () => this.#onHealth(), clock: systemClock, signal });
     this.#serving = new Serving({
@@ -251,11 +232,12 @@ export class Agent {
   /**
    * CNI STATUS: {@link unready}, and whether there are addresses. The latter is no matter of this node's readiness: full
    * Subnets must not get nodes tainted.
+   * @param subnet what the network configuration names
    */
-  async cniStatus(): Promise<AgentError | undefined> {
+  async cniStatus(subnet: string | undefined): Promise<AgentError | undefined> {
     const problem = await this.unready();
     if (problem !== undefined) return problem;
-    const full = exhaustion(this.#parts.watches.subnets.values(), nodeNetwork(this.#node())?.subnet);
+    const full = exhaustion(this.#parts.watches.subnets.values(), { join: nodeNetwork(this.#node())?.subnet, subnet });
     return full === undefined ? undefined : new AgentError('not-available', full);
   }
 

@@ -76,6 +76,10 @@ describe('free addresses', () => {
     },
   });
   const dual = '10.16.0.0/16,fd00:10:16::/112';
+  const provided = (name: string, provider: string, v4availableIPs: number): Subnet => {
+    const { spec, ...rest } = subnet(name, '10.16.0.0/16', v4availableIPs);
+    return { ...rest, spec: { ...spec, provider } };
+  };
 
   test.each([
     ['none known', [], false],
@@ -85,7 +89,22 @@ describe('free addresses', () => {
     ['one of two has room', [subnet('a', dual, 0, 5), subnet('b', dual, 1, 1)], false],
     ['the join network does not count', [subnet('a', dual, 0, 0), subnet('join', '100.64.0.0/16', 9)], true],
     ['a CIDR that cannot be read', [subnet('a', 'x', 0, 0)], false],
+    ['one for further interfaces does not count', [subnet('a', dual, 0, 0), provided('b', 'b.shore.ovn', 9)], true],
+    ['nor does one for other plugins', [subnet('a', dual, 0, 0), provided('b', 'b.shore', 9)], true],
+    ['there are none but those', [provided('b', 'b.shore.ovn', 0)], false],
+    ['the provider of first interfaces', [subnet('a', dual, 0, 0), provided('b', 'ovn', 9)], false],
   ])('%s', (_name, subnets, full) => {
-    expect(exhaustion(subnets, 'join') !== undefined).toBe(full);
+    expect(exhaustion(subnets, { join: 'join', subnet: undefined }) !== undefined).toBe(full);
+  });
+
+  test.each([
+    ['is full', [subnet('a', dual, 5, 5), subnet('podman', dual, 0, 0)], true],
+    ['has room', [subnet('a', dual, 0, 0), subnet('podman', dual, 5, 5)], false],
+    ['is one for further interfaces', [provided('podman', 'b.shore.ovn', 0)], true],
+    ['is not known', [subnet('a', dual, 0, 0)], false],
+  ])('the Subnet that the configuration names %s', (_name, subnets, full) => {
+    const message = exhaustion(subnets, { join: 'join', subnet: 'podman' });
+    expect(message !== undefined).toBe(full);
+    if (full) expect(message).toMatch(/^Subnet podman \(10\.16\.0\.0\/16.*\) has no free address/);
   });
 });

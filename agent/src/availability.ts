@@ -59,15 +59,28 @@ function isExhausted({ spec, status }: Subnet): boolean {
   );
 }
 
+/** Which Subnets {@link exhaustion} leaves out, or is about. */
+export interface AddressesFor {
+  /** The Subnet that connects the nodes. */
+  readonly join: string | undefined;
+  /** The Subnet that the network configuration names, as that of containers outside of Kubernetes does. */
+  readonly subnet: string | undefined;
+}
+
 /**
- * Why no new pod can get an address, or undefined: every Subnet but the join network is full. Which of several Subnets
- * the next pod asks for is not known here.
+ * Why nothing new can get an address, or undefined: the Subnet that is named is full, or every Subnet that pods' first
+ * interfaces may be in. Which of several the next pod asks for is not known here.
  */
-export function exhaustion(subnets: Iterable<Subnet>, joinSubnet: string | undefined): string | undefined {
-  const usable = [...subnets].filter(({ metadata }) => metadata.name !== joinSubnet);
+export function exhaustion(subnets: Iterable<Subnet>, { join, subnet }: AddressesFor): string | undefined {
+  const usable = [...subnets].filter(({ metadata: { name }, spec: { provider = 'ovn' } }) =>
+    // One with a provider of its own is for further interfaces (docs/attachments.md), and stays out unless it is named.
+    subnet === undefined ? name !== join && provider === 'ovn' : name === subnet,
+  );
   if (usable.length === 0 || !usable.every(isExhausted)) return undefined;
   const names = usable.map(({ metadata, spec }) => `${metadata.name} (${spec.cidrBlock})`).sort();
-  return `no Subnet has a free address: ${names.join(', ')}; add a Subnet or delete pods`;
+  return subnet === undefined
+    ? `no Subnet has a free address: ${names.join(', ')}; add a Subnet or delete pods`
+    : `Subnet ${names.join(', ')} has no free address: extend it, delete containers, or name another one`;
 }
 
 /** A problem of the dataplane as answer to STATUS. */

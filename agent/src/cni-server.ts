@@ -46,8 +46,8 @@ export interface CniService {
   readonly attachments: Attachments;
   /** Aborted when the agent ends. */
   readonly signal: AbortSignal;
-  /** What STATUS answers; undefined: pods can be attached. */
-  readonly status: () => Promise<AgentError | undefined>;
+  /** What STATUS answers, to a configuration that names a Subnet or none; undefined: pods can be attached. */
+  readonly status: (subnet: string | undefined) => Promise<AgentError | undefined>;
   /** Told of each finished request. */
   readonly onFinished: (
     command: string,
@@ -72,7 +72,7 @@ async function execute(service: CniService, request: CniRequest, signal: AbortSi
       await attachments.collectGarbage(request);
       return undefined;
     case 'STATUS': {
-      const problem = await service.status();
+      const problem = await service.status(request.config.subnet);
       if (problem !== undefined) throw problem;
       return undefined;
     }

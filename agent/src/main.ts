@@ -117,7 +117,7 @@ async function serve(config: AgentConfig): Promise<void> {
         {
           attachments: agent.attachments,
           signal,
-          status: () => agent.cniStatus(),
+          status: (subnet) => agent.cniStatus(subnet),
           onFinished: (command, milliseconds, cni, error) => {
             const fields = {
               command,

@@ -351,21 +351,53 @@ describe('containers outside of Kubernetes', () => {
     await lab.startProcess('node-1.agent');
     await nothingAttached();
   });
+
+  it('addresses of a DEL without API server are given back once it is there, by GC at once', async () => {
+    await using waits = await TestContainer.create(lab, 'node-1', 'one');
+    await using runs = await TestContainer.create(lab, 'node-2', 'two');
+    expect((await runs.add()).code).toBeUndefined();
+    await lab.stopProcess('controller');
+    try {
+      const adding = waits.add();
+      await lab.waitFor('both have an object', async () => (await objects()).length === 2 || objects(), 20_000);
+      await lab.killProcess('apiserver');
+      try {
+        for (const container of [waits, runs]) {
+          await container.del();
+          expect((await container.inside('ip', 'link', 'show', 'eth0')).code).not.toBe(0);
+        }
+      } finally {
+        await lab.startProcess('apiserver');
+      }
+      expect((await adding).msg).toContain('the runtime sent DEL');
+      const gc = { cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] };
+      expect(await waits.call('GC', { config: gc })).toMatchObject({ code: 0, stdout: '' });
+      expect((await objects()).filter((name) => name.endsWith('node-1'))).toEqual([]);
+    } finally {
+      await lab.startProcess('controller');
+    }
+    // The agent's tries may be as much as 15 s apart.
+    await attached(0, 60_000);
+  });
 });
 
-async function attached(count: number): Promise<void> {
+/** IP objects of containers outside of Kubernetes. */
+async function objects(): Promise<readonly string[]> {
+  const text = await lab.kubectl(['get', 'ips', '-l', 'ovenbird.io/attachment=true', '-o', 'name']);
+  return text.split('\n').filter((name) => name !== '');
+}
+async function attached(count: number, deadline = 20_000): Promise<void> {
   await lab.waitFor(
     `${count} containers are attached`,
     async () => {
-      const ips = await lab.kubectl(['get', 'ips', '-l', 'ovenbird.io/attachment=true', '-o', 'name']);
+      const names = await objects();
       const ports = (await lab.nbctl('--bare', '--columns=name', 'list', 'Logical_Switch_Port')).split('\n');
-      const names = ips.split('\n').filter((name) => name !== '');
       return (
         (names.length === count && ports.filter((name) => name.startsWith('attached_')).length === count) ||
-        `${ips}\n${ports.join(' ')}`
+        `${names.join(' ')}\n${ports.join(' ')}`
       );
     },
-    20_000,
+    deadline,
   );
 }
 async function nothingAttached(): Promise<void> {

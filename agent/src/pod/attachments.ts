@@ -42,17 +42,23 @@ export class Attachments {
   }
 
   /** CNI ADD. @param signal aborted when the client went away or the agent ends; the ADD is then undone */
-  add(request: CniRequest, signal: AbortSignal): Promise<CniAddResult> {
-    const key = hostVethName(request.containerId, request.ifname);
-    return this.#lock.run(key, async () => {
-      const aborter = new AbortController();
-      this.#adding.set(key, aborter);
-      try {
-        return await attach(this.#context, request, AbortSignal.any([signal, aborter.signal]));
-      } finally {
-        this.#adding.delete(key);
-      }
-    });
+  async add(request: CniRequest, signal: AbortSignal): Promise<CniAddResult> {
+    const { containerId, ifname } = request;
+    const key = hostVethName(containerId, ifname);
+    try {
+      return await this.#lock.run(key, async () => {
+        const aborter = new AbortController();
+        this.#adding.set(key, aborter);
+        try {
+          return await attach(this.#context, request, AbortSignal.any([signal, aborter.signal]));
+        } finally {
+          this.#adding.delete(key);
+        }
+      });
+    } catch (error) {
+      this.#noteLeftover(containerId, ifname);
+      throw error;
+    }
   }
 
   /** CNI DEL. Succeeds for attachments that do not exist. */
@@ -60,6 +66,7 @@ export class Attachments {
     const key = hostVethName(containerId, ifname);
     this.#adding.get(key)?.abort(new AgentError('try-again', 'the runtime sent DEL while ADD was in progress'));
     await this.#lock.run(key, () => detach(this.#context, containerId, ifname));
+    this.#noteLeftover(containerId, ifname);
   }
 
   /** CNI CHECK. */
@@ -77,11 +84,14 @@ export class Attachments {
     const valid = request.config['cni.dev/valid-attachments'];
     const invalid = invalidAttachments(this.#context.ovs, request.config.name, valid);
     const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods, this.#context.containers.objects);
-    const orphans = await this.collectOrphanLinks().then(
-      () => [],
-      (error: unknown) => [textOf(error)],
-    );
-    report([...orphans, ...(await this.#deleteAll([...invalid, ...abandoned]))]);
+    const failed = (work: Promise<void>): Promise<string[]> =>
+      work.then(
+        () => [],
+        (error: unknown) => [textOf(error)],
+      );
+    const orphans = await failed(this.collectOrphanLinks());
+    const attached = await this.#deleteAll([...invalid, ...abandoned]);
+    report([...orphans, ...attached, ...(await failed(this.collectContainers()))]);
   }
 
   /** Removes attachments that have no container any more. @throws AgentError the failures together */
@@ -91,16 +101,30 @@ export class Attachments {
     await this.collectContainers();
   }
 
-  /** Removes IP objects of containers that have no interface: of an ADD that was cut off, or a DEL without API server. */
+  /**
+   * Removes IP objects of containers that have no interface: of an ADD that was cut off, or a DEL without API server.
+   * @throws AgentError the failures together
+   */
   async collectContainers(): Promise<void> {
-    const { containers, ovs } = this.#context;
-    for (const { object, hostName } of containers.all()) {
-      if (this.#lock.holds(hostName) || interfaceNamed(ovs, hostName) !== undefined) continue;
-      this.#context.log.info({ object: object.metadata.name }, 'removing the IP object of a container that is gone');
-      await this.#lock.run(hostName, async () => {
-        if (interfaceNamed(ovs, hostName) === undefined) await containers.remove(object);
-      });
-    }
+    const { containers, ovs, log } = this.#context;
+    // Of one with a request in progress nothing is known before its end.
+    const left = containers
+      .all()
+      .filter(({ hostName }) => !this.#lock.holds(hostName) && interfaceNamed(ovs, hostName) === undefined);
+    // At once: without API server each takes as long as a request may.
+    const failures = left.map(async ({ object, hostName }) => {
+      const { name } = object.metadata;
+      log.info({ object: name }, 'removing the IP object of a container that is gone');
+      return await this.#lock
+        .run(hostName, async () => {
+          if (interfaceNamed(ovs, hostName) === undefined) await containers.remove(object);
+        })
+        .then(
+          () => [],
+          (error: unknown) => [`IP object ${name}: ${textOf(error)}`],
+        );
+    });
+    report((await Promise.all(failures)).flat());
   }
 
   /** Removes pairs without a row: what an agent that died left unconnected, or a DEL that failed half-way. */
@@ -167,6 +191,13 @@ export class Attachments {
   /** Whether a pod asks for delay or loss in vain. */
   get lacksNetem(): boolean {
     return this.#withoutNetem.size > 0;
+  }
+
+  /** Asks for another try where an interface is gone and its IP object is not. After its request: one in progress is passed over. */
+  #noteLeftover(containerId: string, ifname: string): void {
+    const { containers, ovs, onLeftover } = this.#context;
+    const gone = interfaceNamed(ovs, hostVethName(containerId, ifname)) === undefined;
+    if (gone && containers.of(containerId, ifname) !== undefined) onLeftover();
   }
 
   /** Goes on after a failure; returns what failed. */

@@ -22,6 +22,8 @@ export interface PodContext {
   readonly lookup: (ref: ObjectRef, signal: AbortSignal) => Promise<Pod | undefined>;
   /** Containers outside of Kubernetes on this node. */
   readonly containers: Containers;
+  /** The IP object of an interface that is gone could not be removed: {@link Attachments.collectAbandoned} has to be called. */
+  readonly onLeftover: () => void;
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while it cannot be known */
   readonly mtuOf: (subnet: string) => number;
   /** What is wrong with the daemons of this node, if anything. */
