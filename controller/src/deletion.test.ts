@@ -1,11 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { securityGroupStatus } from './api/security-group-status.ts';
 import { subnetStatus } from './api/subnet-status.ts';
+import type { GroupRule } from './security-group/model.ts';
 import { collect } from './testing/random-cluster.ts';
 import {
+  makeGroup,
   makeIp,
   makePod,
   makePool,
+  makeQosPolicy,
   makeStatefulSet,
   makeSubnet,
   makeVip,
@@ -16,9 +20,14 @@ import {
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const P = 'ovn.kubernetes.io/';
+/** A rule about the pods of another group. */
+const about = (group: string, more: Partial<GroupRule> = {}): GroupRule => ({
+  ...{ family: 4, protocol: 'all', priority: 1, remote: { group }, policy: 'allow', log: false },
+  ...more,
+});
 const inRed = { [`${P}logical_switch`]: 'red' };
 
-/** Everything that holds an address, or is held by one. */
+/** Everything that holds an address, or is held by one; groups that rules and pods name, and a policy on what pods use. */
 const objects: readonly (readonly [Watched, string])[] = [
   ['Vpc', 'island'],
   ['Subnet', 'red'],
@@ -26,6 +35,9 @@ const objects: readonly (readonly [Watched, string])[] = [
   ['IPPool', 'spare'],
   ['Vip', 'front'],
   ['Vip', 'own'],
+  ['SecurityGroup', 'web'],
+  ['SecurityGroup', 'data'],
+  ['QoSPolicy', 'calm'],
   ['IpRecord', 'printer'],
   ['StatefulSet', 'default/db'],
   ['VirtualMachine', 'default/vm'],
@@ -51,31 +63,44 @@ async function full(): Promise<World> {
   world.set('StatefulSet', makeStatefulSet('default', 'db', { template: inRed }));
   const machine = { name: 'vm', namespace: 'default', uid: 'vm', created: '', deleting: false };
   world.set('VirtualMachine', { ...machine, template: inRed });
+  // They name each other, so that neither could go first if rules of a deleted one counted.
+  const pass = about('', { priority: 2, remote: { cidr: '10.0.0.0/8' }, policy: 'pass' });
+  world.set('SecurityGroup', makeGroup('web', { ingress: [about('data'), pass], finalizers }));
+  world.set('SecurityGroup', makeGroup('data', { ingress: [about('web')], egress: [about('data')], finalizers }));
+  const egress = [{ rateKbit: 1000, cidrs: [], localPorts: [], remotePorts: [] }];
+  const targets = [{ pods: [], subnets: ['red'] }];
+  world.set('QoSPolicy', makeQosPolicy('calm', { shared: true, targets, egress }));
   await world.settle();
   const pod = (name: string, annotations: Record<string, string>, keepFor?: string): void =>
     world.set(
       'Pod',
       makePod('default', name, 'node-1', { annotations, ...(keepFor === undefined ? {} : { keepFor }) }),
     );
-  pod('plain', inRed);
+  pod('plain', { ...inRed, [`${P}security_groups`]: 'web' });
   pod('pooled', { [`${P}ip_pool`]: 'spare' });
   pod('sharing', { ...inRed, [`${P}aaps`]: 'front' });
   pod('owner', { [`${P}vip`]: 'own' });
-  pod('db-0', inRed, 'StatefulSet/default/db');
+  pod('db-0', { ...inRed, [`${P}security_groups`]: 'web,data' }, 'StatefulSet/default/db');
   pod('launcher', inRed, 'VirtualMachine/default/vm');
   pod('island', { [`${P}logical_switch`]: 'shore' });
   await world.settle();
   expect([...world.state.keys('PodAddress')]).toHaveLength(7);
+  const shown = world.sink.rows().map(({ table, key, owner }) => `${table} ${key} ${owner}`);
+  for (const row of [/^Port_Group .* SecurityGroup\/web$/, /^ACL .* SecurityGroup\/data$/, /^QoS .* QoSPolicy\/calm$/])
+    expect(shown).toContainEqual(expect.stringMatching(row));
   return world;
 }
 
 /** As the API server does it: what has a finalizer of ours is marked, and goes when that is taken off. */
 async function remove(world: World, kind: Watched, key: string): Promise<void> {
   const [subnet, vpc] = [world.state.get('Subnet', key), world.state.get('Vpc', key)];
+  const group = world.state.get('SecurityGroup', key);
   if (kind === 'Subnet') {
     if (subnet !== undefined) world.set('Subnet', { ...subnet, deleting: true });
   } else if (kind === 'Vpc') {
     if (vpc !== undefined) world.set('Vpc', { ...vpc, deleting: true });
+  } else if (kind === 'SecurityGroup') {
+    if (group !== undefined) world.set('SecurityGroup', { ...group, deleting: true });
   } else world.delete(kind, key);
   await collect(world);
 }
@@ -94,7 +119,7 @@ describe('deleting', () => {
     expect(restarted.state.get('Subnet', 'red')).toBeUndefined();
   });
 
-  it('in any order ends with nothing left, and a subnet that waits names who holds its addresses', async () => {
+  it('in any order ends with nothing left, and what waits names who holds it', async () => {
     const empty = World.standard();
     await empty.settle();
     const order = fc.shuffledSubarray(
@@ -117,6 +142,11 @@ describe('deleting', () => {
             expect(ready?.message, subnet.name).toMatch(
               /^waits for \d+ address(es)? in use: ((kept for )?pod|Vip|IP|VirtualMachine) /,
             );
+          }
+          for (const group of world.state.list('SecurityGroup')) {
+            if (!group.deleting) continue;
+            const { conditions } = securityGroupStatus(group, world.brain.groups, world.state, () => undefined);
+            expect(conditions[0]?.message, group.name).toMatch(/^waits for (pod default|the rules of SecurityGroup )/);
           }
         }
         await collect(world);

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { Finalized } from '../api-effects.ts';
 import type { Key, Pod, Subnet, Tables } from '../store/model.ts';
 import {
   makeIp,
@@ -276,7 +277,7 @@ export async function collect(world: World): Promise<void> {
   await world.settle();
   for (const finalized of world.finalized) {
     const slash = finalized.indexOf('/');
-    const kind = finalized.slice(0, slash) as 'Subnet' | 'Vpc';
+    const kind = finalized.slice(0, slash) as Finalized;
     const name = finalized.slice(slash + 1);
     world.finalized.delete(finalized);
     if (world.state.get(kind, name)?.deleting === true && world.brain.isFinished(kind, name)) world.delete(kind, name);
