@@ -23,7 +23,11 @@ describe('changes of security groups', () => {
     // In no group: the subnet's rules decide.
     open: 'node-1',
     walker: 'node-2',
+    // Of another subnet.
+    outsider: 'node-2',
+    guest: 'node-3',
   } as const;
+  const elsewhere: readonly string[] = ['outsider', 'guest'];
   const pods = new Map<string, readonly string[]>();
 
   const group = (name: string, spec: Rule): Manifest => ({
@@ -75,7 +79,11 @@ describe('changes of security groups', () => {
     await lab.apply(namespace(ns), network(), ...first);
     await lab.apply(
       ...Object.entries(nodeOf).map(([name, node]) =>
-        pod(ns, name, { node, labels: { role: name === 'neighbour' ? 'client' : name } }),
+        pod(ns, name, {
+          node,
+          labels: { role: name === 'neighbour' ? 'client' : name },
+          ...(elsewhere.includes(name) ? { annotations: { 'ovn.kubernetes.io/logical_switch': 'ovn-default' } } : {}),
+        }),
       ),
     );
     await lab.podsReady(ns);
@@ -98,6 +106,28 @@ describe('changes of security groups', () => {
   const refuse = rule(2400, 'udp.dst == 9999', 'drop');
   const network = (acls: readonly Rule[] = [admit, refuse], more: Rule = {}): Manifest =>
     subnet(ns, { cidrBlock: '10.73.0.0/24,fd00:10:73::/112', namespaces: [ns], acls, ...more });
+  /** Private, but for the guest. */
+  const closed = (acls?: readonly Rule[], more: Rule = {}): Manifest =>
+    network(acls, { private: true, allowSubnets: guests(), ...more });
+  const guests = (): readonly string[] =>
+    (pods.get('guest') ?? []).map((address) => `${address}/${address.includes(':') ? 128 : 32}`);
+  const closing = async (): Promise<void> => {
+    await lab.apply(closed());
+    await lab.waitFor(
+      'the subnet is private',
+      async () =>
+        (await lab.nbctl('--bare', '--columns=name', 'list', 'ACL')).includes('private_drop_ip6') || 'not yet',
+      10_000,
+    );
+  };
+  /** To a subnet that is private all the time. */
+  const fromOutside: readonly Flow[] = [
+    { from: 'outsider', to: 'open', port: 9005, closed: true },
+    { from: 'outsider', to: 'open', port: 9000 },
+    { from: 'guest', to: 'open', port: 9006 },
+    { from: 'guest', to: 'open', port: 9999, closed: true },
+    { from: 'walker', to: 'open', port: 9007 },
+  ];
 
   const flows: readonly Flow[] = [
     { from: 'client', to: 'server', port: 9000 },
@@ -149,11 +179,13 @@ describe('changes of security groups', () => {
     await packets.judge();
   });
 
-  it('stay in force while the controller restarts and while another takes over', async () => {
-    await using packets = await PolicyPackets.start(lab, ns, flows);
+  it('stay in force while the controller restarts and while another takes over, as private does', async () => {
+    await closing();
+    await using packets = await PolicyPackets.start(lab, ns, [...flows, ...fromOutside]);
     await packets.changeUnseen(() =>
       lab.apply(
         server([...both({ ...byGroup('client'), ...ports(7000) }), ...both({ ...byGroup('client'), ...open })]),
+        closed([rule(100, 'udp.dst == 1', 'drop'), refuse, admit]),
       ),
     );
     {
@@ -164,12 +196,14 @@ describe('changes of security groups', () => {
       await second.log.waitFor('in control', 60_000);
       await packets.more(20);
       await packets.change(() => lab.apply(server(both({ ...byGroup('client'), ...ports(8990, 9002), priority: 5 }))));
+      await packets.change(() => lab.apply(closed(undefined, { allowSubnets: ['192.0.2.0/24', ...guests()] })));
       await packets.more(50);
     }
     await startController(lab);
     await packets.change(() => lab.apply(...first));
     await packets.more(50);
     await packets.judge();
+    await lab.apply(network());
   });
 
   it('and those of the acls of a Subnet', async () => {
@@ -190,6 +224,24 @@ describe('changes of security groups', () => {
       network([refuse, rule(1500, 'ip', 'drop')], { allowEWTraffic: true }),
       network([admit, rule(1500, 'udp', 'drop')]),
       network(),
+    ];
+    for (const version of versions) await packets.change(() => lab.apply(version));
+    await packets.judge();
+  });
+
+  it('and those of a private Subnet', async () => {
+    await closing();
+    await using packets = await PolicyPackets.start(lab, ns, fromOutside);
+    const [v4 = '', v6 = ''] = guests();
+    const versions: readonly Manifest[] = [
+      // Between others, with an entry that is too late to open anything.
+      closed([rule(500, 'udp.dst == 9005', 'allow-related'), refuse, admit], {
+        allowSubnets: ['192.0.2.0/24', v6, '2001:db8::/64', v4],
+      }),
+      // By an entry instead of by address.
+      closed([rule(1002, 'udp.dst == 9006', 'allow-related'), admit, refuse], { allowSubnets: ['192.0.2.0/24'] }),
+      closed([admit, { ...refuse, log: true }], { allowEWTraffic: true, aclLogRate: 1 }),
+      closed(),
     ];
     for (const version of versions) await packets.change(() => lab.apply(version));
     await packets.judge();
