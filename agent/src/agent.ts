@@ -17,7 +17,7 @@ import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
 import { concernsUnderlay, geneveOverhead, linkExists, listLinks, underlayOf } from './host/link.ts';
 import { follow, monitors } from './host/monitor.ts';
-import { applyNat, listNat, natRuleset } from './host/nat.ts';
+import { applyNat, concernsNat, listNat, natRuleset } from './host/nat.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
@@ -187,8 +187,7 @@ export class Agent {
       if (concernsUnderlay(line, this.#underlay)) this.#trigger('bootstrap');
     };
     void follow(monitors.links, { onLine, onStart: () => this.#trigger('bootstrap') }, log, signal);
-    for (const monitor of [monitors.chains, monitors.deletedRules])
-      void follow(monitor, { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
+    void follow(monitors.firewall, { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
       .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'install'))
       .catch(() => {});
@@ -326,7 +325,8 @@ export class Agent {
   }
 
   #onNftLine(line: string): void {
-    if (/^delete (chain|rule) inet ovenbird /.test(line)) this.#trigger('nat');
+    // Of a write of the agent's own, too: it then finds the table as it left it.
+    if (concernsNat(line)) this.#trigger('nat');
     else if (line.includes('hook forward')) this.#trigger('forward');
     // The line of a deletion does not say which hook the chain had; it matters only while one is in the way.
     else if (line.startsWith('delete chain ') && this.#forwarding.blocking.length > 0) this.#trigger('forward');

@@ -126,8 +126,8 @@ const shape = z.strictObject({
     .default('10.96.0.0/12,fd00:10:96::/112'),
   ofctrlWaitBeforeClear: z.int().min(0).max(60_000).default(3000),
   monitorAll: z.boolean().default(true),
-  // Together below the 120 s after which the plugin gives up, which is below the 2 to 4 minutes of runtimes.
-  announceTimeout: z.int().min(0).max(80_000).default(60_000),
+  // Together below the 110 s after which the plugin gives up, which is below the 2 to 4 minutes of runtimes.
+  announceTimeout: z.int().min(0).max(70_000).default(60_000),
   installTimeout: z.int().min(100).max(35_000).default(30_000),
   outOfServiceAfter: z.int().min(0).max(600_000).default(15_000),
   lookup: z

@@ -8,8 +8,18 @@ import { connect } from 'node:net';
 
 const SUPPORTED = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'];
 const DEFAULT_SOCKET = '/run/ovenbird/cni.sock';
-/** The agent waits 60 s for an address and 30 s for flows; kubelet's runtime gives up after 2 to 4 minutes. */
-const DEADLINE_MS = 120_000;
+/**
+ * How long the agent may take to answer, milliseconds. It says itself what it waited for in vain: after 60 s for an address
+ * and 30 s for flows (ADD), 15 s for the local database and 5 s for the API server (DEL, of one), 2 s for a daemon (STATUS).
+ * Below kubelet's two minutes for a request to its runtime, which would hide who is silent.
+ */
+const DEADLINES_MS: Readonly<Record<string, number>> = {
+  ADD: 110_000,
+  CHECK: 30_000,
+  DEL: 30_000,
+  GC: 30_000,
+  STATUS: 10_000,
+};
 
 /** Variables that a command needs (SPEC.md, "CNI operations"). */
 const REQUIRED: Readonly<Record<string, readonly string[]>> = {
@@ -67,14 +77,14 @@ function readConfig(): string {
 }
 
 /** Sends the request; resolves with HTTP status and body. */
-function post(socket: string, body: string): Promise<{ status: number; body: string }> {
+function post(socket: string, body: string, deadlineMs: number): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     const connection = connect(socket);
     const timer = setTimeout(() => {
       connection.destroy();
-      reject(new CniError(11, `the Ovenbird agent did not answer within ${DEADLINE_MS / 1000} s`));
-    }, DEADLINE_MS);
+      reject(new CniError(11, `the Ovenbird agent did not answer within ${deadlineMs / 1000} s: is it stuck?`));
+    }, deadlineMs);
     connection.on('connect', () => {
       connection.write(
         `POST /cni HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
@@ -158,7 +168,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     path: env['CNI_PATH'] ?? '',
     config,
   };
-  const reply = await post(socket, JSON.stringify(request));
+  const reply = await post(socket, JSON.stringify(request), DEADLINES_MS[command] ?? 0);
   exit(reply.body, reply.status === 200 ? 0 : 1);
 }
 

@@ -192,6 +192,10 @@ describe('the nftables table', () => {
     ['the table is flushed', ['flush', 'table', 'inet', 'ovenbird']],
     ['the table is deleted', ['delete', 'table', 'inet', 'ovenbird']],
     ['the chain is flushed', ['flush', 'chain', 'inet', 'ovenbird', 'postrouting']],
+    ['a set is emptied', ['flush', 'set', 'inet', 'ovenbird', 'nat4']],
+    ['an element is taken away', ['delete', 'element', 'inet', 'ovenbird', 'internal6', '{ fd00:10:96::/112 }']],
+    ['an element is added', ['add', 'element', 'inet', 'ovenbird', 'internal4', '{ 203.0.113.0/24 }']],
+    ['a rule is put before all others', ['insert', 'rule', 'inet', 'ovenbird', 'postrouting', 'return']],
   ])('is written anew at once when %s', async (_what, command) => {
     const lab = await openLab();
     const list = async (): Promise<string> =>

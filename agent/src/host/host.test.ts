@@ -4,7 +4,7 @@ import type { NodeNetwork } from '../networks.ts';
 import { acceptCommands, droppingChains, isIptablesForward } from './forward.ts';
 import { dropsForwarded } from './forward-legacy.ts';
 import { concernsUnderlay, geneveOverhead, underlayOf } from './link.ts';
-import { natRuleset } from './nat.ts';
+import { concernsNat, natRuleset } from './nat.ts';
 import { hostPortCommands } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
 
@@ -58,6 +58,18 @@ describe('masquerade', () => {
 
   test('the same networks give the same text', () => {
     expect(natRuleset(networks, [])).toBe(natRuleset({ ...networks }, []));
+  });
+
+  test.each([
+    ['delete table inet ovenbird', true],
+    ['delete element inet ovenbird nat4 { 10.16.0.0/16 }', true],
+    ['insert rule inet ovenbird postrouting return', true],
+    ['add chain inet ovenbird-else postrouting', false],
+    ['add rule ip ovenbird postrouting return', false],
+    ['add rule inet filter ovenbird return', false],
+    ['\tinet ovenbird', false],
+  ])('a monitor says "%s"', (line, concerns) => {
+    expect(concernsNat(line)).toBe(concerns);
   });
 });
 

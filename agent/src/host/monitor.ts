@@ -10,13 +10,11 @@ export interface Monitor {
   readonly shows: string;
 }
 
-export const monitors: Readonly<Record<'links' | 'chains' | 'deletedRules', Monitor>> = {
+export const monitors: Readonly<Record<'links' | 'firewall', Monitor>> = {
   /** Links and addresses (ip-monitor(8)). */
   links: { argv: ['ip', '-oneline', 'monitor', 'link', 'address'], shows: 'changes of the underlay' },
-  /** Chains that anybody makes, changes or deletes (nft(8)), e.g. `delete chain inet ovenbird postrouting`. */
-  chains: { argv: ['nft', 'monitor', 'chains'], shows: 'foreign firewall changes' },
-  /** Rules that anybody deletes, e.g. `delete rule inet ovenbird postrouting handle 7`. */
-  deletedRules: { argv: ['nft', 'monitor', 'destroy', 'rules'], shows: 'foreign firewall changes' },
+  /** Tables, chains, rules, sets and their elements that anybody makes, changes or deletes (nft(8)); our own writes too. */
+  firewall: { argv: ['nft', 'monitor', 'ruleset'], shows: 'foreign firewall changes' },
 };
 
 /** Where the events of {@link follow} go. */

@@ -51,6 +51,15 @@ export function natRuleset(networks: HostNetworks, serviceCidrs: readonly string
   ].join('\n');
 }
 
+/**
+ * Whether a line of `nft monitor` is about something in the table: `delete element inet ovenbird nat4 { 10.16.0.0/16 }`,
+ * `insert rule inet ovenbird postrouting return`.
+ */
+export function concernsNat(line: string): boolean {
+  const [, , family, table] = line.split(' ', 4);
+  return family === 'inet' && table === NAT_TABLE;
+}
+
 /** Replaces the table. @throws AgentError `host-command` */
 export async function applyNat(ruleset: string): Promise<void> {
   await run('nft', ['-f', '-'], { input: ruleset });

@@ -110,9 +110,35 @@ describe('the shim', () => {
     });
   });
 
-  test('the script that replaces the executable where bun is missing behaves alike', async () => {
-    await must([process.execPath, join(root, 'cni', 'build.mjs'), '--script', '--output', join(directory, 'script')]);
-    const asked = await exec([join(directory, 'script')], { env: { CNI_COMMAND: 'VERSION' } });
-    expect(JSON.parse(asked.stdout)).toMatchObject({ supportedVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] });
+  describe('the script that replaces the executable where bun is missing', () => {
+    const script = join(directory, 'script');
+    beforeAll(async () => {
+      await must([process.execPath, join(root, 'cni', 'build.mjs'), '--script', '--output', script]);
+    });
+
+    test('behaves alike', async () => {
+      const asked = await exec([script], { env: { CNI_COMMAND: 'VERSION' } });
+      expect(JSON.parse(asked.stdout)).toMatchObject({ supportedVersions: ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] });
+    });
+
+    test.each([
+      ['ADD', 110],
+      ['CHECK', 30],
+      ['DEL', 30],
+      ['GC', 30],
+      ['STATUS', 10],
+    ])('gives a silent agent its time for %s: code 11 after %i s', async (command, seconds) => {
+      answer = () => {};
+      // A clock that runs a hundred times faster.
+      const clock = join(directory, 'clock.cjs');
+      writeFileSync(clock, 'const after = setTimeout; globalThis.setTimeout = (what, ms) => after(what, ms / 100);\n');
+      const ended = await exec([process.execPath, '--require', clock, script], {
+        env: { ...env, CNI_COMMAND: command },
+        input: JSON.stringify({ ...config, cniVersion: '1.1.0' }),
+      });
+      expect(ended).toMatchObject({ status: 1, stderr: '' });
+      const msg = `the Ovenbird agent did not answer within ${seconds} s: is it stuck?`;
+      expect(JSON.parse(ended.stdout)).toEqual({ cniVersion: '1.1.0', code: 11, msg });
+    });
   });
 });
