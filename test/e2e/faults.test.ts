@@ -14,8 +14,8 @@ describe('faults', () => {
     await runFaults(lab, {
       namespace: 'faults',
       rounds: 1,
-      faults: 5,
-      steps: 5,
+      faults: 4,
+      steps: 4,
       deadline: 90_000,
       progress: (line) => process.stdout.write(`${line}\n`),
     });

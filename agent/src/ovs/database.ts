@@ -3,6 +3,7 @@ import {
   type IndexSpec,
   type MonitorSpec,
   type OpenVswitch,
+  OvsdbError,
   openVswitch,
   type Ref,
   type Row,
@@ -86,6 +87,15 @@ export function newTransaction(): Transaction<OpenVswitch> {
 }
 
 /**
+ * Whether what was built from the replica may be built anew: nothing was changed, or the connection ended before the reply and
+ * the replica, once it is in sync again, shows whether it was.
+ */
+export function mayBuildAnew(error: unknown): boolean {
+  if (error instanceof OvsdbError && error.code === 'outcome_unknown') return true;
+  return error instanceof Error && 'retryable' in error && error.retryable === true;
+}
+
+/**
  * Commits `build()`; when it was refused for a reason that may pass (connection lost, a row changed meanwhile) builds it
  * anew from the replica and tries again, at most five times.
  * @throws OvsdbError what the last try failed with; AgentError `try-again` while the database is not connected
@@ -104,7 +114,7 @@ export async function commit(
       await ovs.transact(transaction);
       return;
     } catch (error) {
-      if (attempt === 5 || !(error instanceof Error && 'retryable' in error && error.retryable === true)) throw error;
+      if (attempt === 5 || !mayBuildAnew(error)) throw error;
     }
   }
 }

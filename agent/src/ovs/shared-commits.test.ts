@@ -1,4 +1,4 @@
-import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
+import { type OpenVswitch, OvsdbError, type Transaction } from '@ovenbird/ovsdb';
 import { describe, expect, test } from 'vitest';
 import { newTransaction } from './database.ts';
 import { SharedCommits } from './shared-commits.ts';
@@ -94,6 +94,16 @@ describe('shared commits', () => {
     for (let index = 0; index < 5; index += 1) await db.end(lost);
     expect(await Promise.all(all)).toEqual(['lost', 'lost']);
     expect(db.sent).toEqual(Array.from({ length: 5 }, () => ['part-a', 'part-b']));
+  });
+
+  test('one whose reply was lost looks again', async () => {
+    const { db, commit } = setUp();
+    const done = commit('a');
+    await turns();
+    await db.end(new OvsdbError('outcome_unknown', 'the connection ended before the reply'));
+    await db.end();
+    expect(await done).toBe('done');
+    expect(db.sent).toEqual([['part-a'], ['part-a']]);
   });
 
   test('what was not sent yet can be given up', async () => {

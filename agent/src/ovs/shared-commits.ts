@@ -1,5 +1,5 @@
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
-import { newTransaction, type Ovs } from './database.ts';
+import { mayBuildAnew, newTransaction, type Ovs } from './database.ts';
 
 /** How often a change is built anew after a refusal that may pass. */
 const MOST_TRIES = 5;
@@ -14,9 +14,6 @@ interface Change {
   /** It was refused together with others: by itself it is known whose fault that is. */
   alone: boolean;
 }
-
-const isRetryable = (error: unknown): boolean =>
-  error instanceof Error && 'retryable' in error && error.retryable === true;
 
 /**
  * Small changes of the local database that come many at a time. One transaction is in flight; what is asked for meanwhile
@@ -34,7 +31,7 @@ export class SharedCommits {
 
   /**
    * Commits what `build` returns, which sees the database as it is right before; when it was refused for a reason that may
-   * pass, it is built anew, at most five times.
+   * pass, or the connection ended before the reply, it is built anew, at most five times.
    * @param key changes of one key never share a transaction: a later one sees what the earlier one did
    * @param signal gives up as long as the change was not sent
    * @throws OvsdbError what the last try failed with, and what `build` throws
@@ -116,7 +113,7 @@ export class SharedCommits {
   #refused(changes: readonly Change[], error: unknown): void {
     const again: Change[] = [];
     for (const change of changes) {
-      const passing = isRetryable(error);
+      const passing = mayBuildAnew(error);
       if (passing) change.tries += 1;
       else if (changes.length > 1) change.alone = true;
       const hopeless = passing ? change.tries >= MOST_TRIES : changes.length === 1;

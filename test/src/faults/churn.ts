@@ -3,6 +3,7 @@ import type { TestLab } from '../lab.ts';
 import { pod } from '../objects.ts';
 import type { Choices } from '../random.ts';
 import { supervise } from './fault.ts';
+import { optionsOf } from './wishes.ts';
 
 /** Pods that come and go, and the list of those that should be there. */
 export class Churn implements Disposable {
@@ -47,7 +48,8 @@ export class Churn implements Disposable {
     const names = Array.from({ length: coming }, () => `p${(this.#count += 1)}`);
     const leaving = this.#choices.pick(this.wanted, Math.min(going, this.#wanted.size));
     const on = (): string => this.#choices.pick(nodes, 1)[0] ?? '';
-    if (names.length > 0) await this.#lab.apply(...names.map((name) => pod(this.namespace, name, { node: on() })));
+    const manifests = names.map((name) => pod(this.namespace, name, { node: on(), ...optionsOf(name) }));
+    if (manifests.length > 0) await this.#lab.apply(...manifests);
     for (const name of names) this.#wanted.add(name);
     if (leaving.length > 0)
       await this.#lab.kubectl(['delete', 'pod', '-n', this.namespace, '--wait=false', ...leaving]);

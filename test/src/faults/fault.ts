@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { managerOf, run, runAny, underlay } from '@ovenbird/deploy';
 import type { TestLab } from '../lab.ts';
 import type { SmallDisk } from './small-disk.ts';
@@ -38,7 +40,7 @@ function stopped(lab: TestLab, process: string): Fault {
   };
 }
 
-/** A database server drops all its connections (ovsdb-server(1), `ovsdb-server/reconnect`). */
+/** A central database server drops all its connections (ovsdb-server(1), `ovsdb-server/reconnect`). */
 function databaseCut(name: string, control: string): Fault {
   return {
     name: `cut the connections of ${name}`,
@@ -79,6 +81,40 @@ function unplugged(lab: TestLab, node: string): Fault {
     await lab.outside('ip', 'link', 'set', node, state);
   };
   return { name: `unplug ${node}`, target: node, apiAnswers: true, begin: () => link('down'), end: () => link('up') };
+}
+
+/** A node's database server drops all its connections: those of its agent, ovn-controller and ovs-vswitchd. */
+function nodeDatabaseCut(lab: TestLab, node: string): Fault {
+  const target = `${node}.ovsdb`;
+  return {
+    name: `cut the connections of ${target}`,
+    target,
+    apiAnswers: true,
+    begin: async () => {
+      const directory = lab.layout.node(node).run;
+      const pid = readFileSync(join(directory, 'ovsdb-server.pid'), 'utf8').trim();
+      const control = join(directory, `ovsdb-server.${pid}.ctl`);
+      await run(['ovs-appctl', '--timeout=10', '-t', control, 'ovsdb-server/reconnect']);
+    },
+    end: nothing,
+  };
+}
+
+/**
+ * What is sent to a node crawls, and what waits longer than a second is lost (tc-tbf(8); the delays of tc-netem(8) are a module
+ * that not every kernel has).
+ */
+function delayed(lab: TestLab, node: string): Fault {
+  const discipline = async (verb: string, ...more: readonly string[]): Promise<void> => {
+    await lab.outside('tc', 'qdisc', verb, 'dev', node, 'root', ...more);
+  };
+  return {
+    name: `delay ${node}`,
+    target: node,
+    apiAnswers: true,
+    begin: () => discipline('add', 'tbf', 'rate', '128kbit', 'burst', '2kb', 'latency', '1s'),
+    end: () => discipline('del'),
+  };
 }
 
 /** Control socket of a database server (ovsdb-server(8), `--unixctl`). */
@@ -126,7 +162,7 @@ export function faultsOf(lab: TestLab, disk?: SmallDisk): readonly Fault[] {
     ...['ovnnb', 'ovnsb'].map((name) => databaseCut(name, controlOf(lab, name))),
     portCut(lab, 'apiserver', underlay.apiPort),
     portCut(lab, 'ovnsb', underlay.southboundPort),
-    ...nodes.map((node) => unplugged(lab, node)),
+    ...nodes.flatMap((node) => [unplugged(lab, node), delayed(lab, node), nodeDatabaseCut(lab, node)]),
     ...(disk === undefined ? [] : [diskFull(lab, disk)]),
   ];
 }
