@@ -26,10 +26,25 @@ describe('addresses', () => {
   const tenant = 'tenant';
   const neighbour = 'neighbour';
   const bystander = 'bystander';
+  /** Namespaces with a subnet of few addresses and a larger one. IPv6 has no broadcast address to set aside. */
+  const tiny = [
+    { name: 'tiny-v4', room: 5, full: '10.132.2.0/29', next: '10.132.3.0/24', excludeIps: [] },
+    { name: 'tiny-v6', room: 6, full: 'fd00:10:132:2::/125', next: 'fd00:10:132:3::/112', excludeIps: [] },
+    {
+      name: 'tiny-dual',
+      room: 5,
+      full: '10.132.5.0/29,fd00:10:132:5::/125',
+      next: '10.132.6.0/24,fd00:10:132:6::/112',
+      excludeIps: ['fd00:10:132:5::7'],
+    },
+  ] as const;
   const objects = [
     subnet('keeping', { cidrBlock: '10.132.0.0/24,fd00:10:132::/120', namespaces: [ns] }),
-    subnet('tiny-two', { cidrBlock: '10.132.1.0/24', namespaces: [ns, 'tiny'] }),
-    subnet('tiny', { cidrBlock: '10.132.2.0/29', namespaces: ['tiny'] }),
+    subnet('tiny-two', { cidrBlock: '10.132.1.0/24', namespaces: [ns] }),
+    ...tiny.flatMap(({ name, full, next, excludeIps }) => [
+      subnet(name, { cidrBlock: full, excludeIps, namespaces: [name] }),
+      subnet(`${name}-next`, { cidrBlock: next, namespaces: [name] }),
+    ]),
     subnet('growing', { cidrBlock: '10.132.4.0/30,fd00:10:132:4::/126', gateway: '10.132.4.1,fd00:10:132:4::1' }),
     // What belongs to somebody else.
     vpc('neighbours'),
@@ -38,7 +53,7 @@ describe('addresses', () => {
     ours('IPPool', 'neighbour', { subnet: 'ovn-default', ips: ['10.16.205.0/28'], namespaces: [neighbour] }),
     ours('Vip', 'neighbour', { subnet: 'ovn-default', namespace: neighbour, v4ip: '10.16.206.1' }),
   ];
-  const namespaces = [ns, tenant, neighbour, bystander, 'tiny'].map((name) => namespace(name));
+  const namespaces = [ns, tenant, neighbour, bystander, ...tiny.map(({ name }) => name)].map((name) => namespace(name));
 
   beforeAll(async () => {
     lab = await openLab();
@@ -47,7 +62,8 @@ describe('addresses', () => {
       'wait',
       '--for=condition=Ready',
       '--timeout=20s',
-      ...['keeping', 'tiny-two', 'tiny', 'growing', 'neighbour', 'neighbour-vpc'].map((name) => `subnet/${name}`),
+      ...['keeping', 'tiny-two', 'growing', 'neighbour', 'neighbour-vpc'].map((name) => `subnet/${name}`),
+      ...tiny.flatMap(({ name }) => [`subnet/${name}`, `subnet/${name}-next`]),
       'vip/neighbour',
       'ippool/neighbour',
     ]);
@@ -96,7 +112,7 @@ describe('addresses', () => {
   };
 
   describe('of StatefulSets', () => {
-    const set = (replicas: number, annotations: Record<string, string> = {}): Manifest => ({
+    const set = (replicas: number, annotations: Record<string, string> = {}, node?: string): Manifest => ({
       apiVersion: 'apps/v1',
       kind: 'StatefulSet',
       metadata: { namespace: ns, name: 'db' },
@@ -106,7 +122,11 @@ describe('addresses', () => {
         selector: { matchLabels: { app: 'db' } },
         template: {
           metadata: { labels: { app: 'db' }, annotations },
-          spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'lab' }] },
+          spec: {
+            terminationGracePeriodSeconds: 0,
+            ...(node === undefined ? {} : { nodeName: node }),
+            containers: [{ name: 'main', image: 'lab' }],
+          },
         },
       },
     });
@@ -137,6 +157,29 @@ describe('addresses', () => {
       expect(await addresses('db-1')).toEqual(before);
       await recordIs(`db-1.${ns}`, 'in use');
       await lab.delete([pod(ns, 'thief')], '--wait=true');
+    });
+
+    it('are kept on another node, and answer there', async () => {
+      const on = async (): Promise<string> =>
+        (await lab.get<PodObject>('pod', 'db-0', '-n', ns)).spec.nodeName ?? 'none';
+      const [before, first] = [await addresses('db-0'), await on()];
+      const [other = '', third = ''] = lab.nodes.filter((name) => name !== first);
+      await lab.apply(pod(ns, 'asks', { node: third }));
+      await scaled(0);
+      await recordIs(`db-0.${ns}`, 'reserved');
+      await lab.apply(set(2, {}, other));
+      await scaled(2);
+      expect(await on()).toBe(other);
+      expect(await addresses('db-0')).toEqual(before);
+      await recordIs(`db-0.${ns}`, 'in use');
+      expect((await record(`db-0.${ns}`))?.spec.nodeName).toBe(other);
+      await lab.podsReady(ns, 30, 'asks');
+      await lab.waitFor(
+        'it answers on its other node',
+        async () => (await lab.pingMatrix([`${ns}/asks`], before, 700)).join() || true,
+        20_000,
+      );
+      await lab.delete([pod(ns, 'asks')], '--wait=true');
     });
 
     it('are released when the IP object is deleted', async () => {
@@ -209,27 +252,39 @@ describe('addresses', () => {
     await recordIs(`vm.${ns}`, 'gone');
   });
 
-  it('of an exhausted subnet are waited for: an event, a condition, and the next one takes what is freed', async () => {
-    const available = async (status: string): Promise<void> => {
-      await lab.kubectl(['wait', `--for=condition=AddressesAvailable=${status}`, '--timeout=20s', 'subnet/tiny']);
-    };
-    const all = Array.from({ length: 5 }, (_, index) => pod('tiny', `tiny-${index}`, asks({ logical_switch: 'tiny' })));
-    await lab.apply(...all);
-    await lab.podsReady('tiny', 40);
-    await available('False');
-    await lab.apply(pod('tiny', 'late', asks({ logical_switch: 'tiny' })));
-    expect(await event('tiny', 'late', 'SubnetExhausted')).toContain('no free IPv4 address left');
-    const [freed] = await addresses('tiny-3', 'tiny');
-    await lab.delete([pod('tiny', 'tiny-3')], '--wait=true');
-    await lab.podsReady('tiny', 30, 'late');
-    expect(await addresses('late', 'tiny')).toEqual([freed]);
-    await lab.delete([pod('tiny', 'late')], '--wait=true');
-    await available('True');
-    // A namespace of two subnets gets the next one when the first is full.
-    await lab.apply(pod('tiny', 'again', asks({ logical_switch: 'tiny' })), pod('tiny', 'other'));
-    await lab.podsReady('tiny', 30, 'again', 'other');
-    expect((await addresses('other', 'tiny'))[0]).toMatch(/^10\.132\.1\./);
-  });
+  it.concurrent.each(tiny)(
+    'of an exhausted subnet ($full) are waited for, and the next one takes what is freed',
+    async (set) => {
+      const { name, room, full, next } = set;
+      const here = asks({ logical_switch: name });
+      const available = async (status: string): Promise<void> => {
+        await lab.kubectl(['wait', `--for=condition=AddressesAvailable=${status}`, '--timeout=20s', `subnet/${name}`]);
+      };
+      const all = Array.from({ length: room }, (_, index) => pod(name, `tiny-${index}`, here));
+      await lab.apply(...all);
+      await lab.podsReady(name, 40);
+      await available('False');
+      await lab.apply(pod(name, 'late', here));
+      expect(await event(name, 'late', 'SubnetExhausted')).toContain(
+        `no free ${full.includes('.') ? 'IPv4' : 'IPv6'} address left`,
+      );
+      // A namespace of two subnets gets the next one when the first is full.
+      await lab.apply(pod(name, 'other'));
+      await lab.podsReady(name, 30, 'other');
+      const prefixes = next
+        .split(',')
+        .map((cidr) => cidr.slice(0, cidr.includes(':') ? -'/112'.length : -'0/24'.length));
+      const others = await addresses('other', name);
+      expect(others.map((address, at) => address.startsWith(prefixes[at] ?? '-'))).toEqual(prefixes.map(() => true));
+      const freed = await addresses('tiny-3', name);
+      expect(freed).toHaveLength(prefixes.length);
+      await lab.delete([pod(name, 'tiny-3')], '--wait=true');
+      await lab.podsReady(name, 30, 'late');
+      expect(await addresses('late', name)).toEqual(freed);
+      await lab.delete([pod(name, 'late')], '--wait=true');
+      await available('True');
+    },
+  );
 
   it('of a subnet that grows go to the pod that waits, which reaches those from before', async () => {
     const on = { logical_switch: 'growing' };

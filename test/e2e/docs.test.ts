@@ -82,6 +82,7 @@ const claims: Readonly<Record<string, (lab: TestLab) => Promise<void>>> = {
   'addresses.md': async (lab) => {
     await has(lab, 'aviary', 'clutch-1', '10.81.0.71', 'fd00:10:81::71');
     await has(lab, 'aviary', 'clutch-2', '10.81.0.72', 'fd00:10:81::72');
+    expect(addressesOf(await lab.get<PodObject>('pod', 'snipe', '-n', 'marsh'))[0]).toMatch(/^10\.81\.2\./);
     expect(await lab.exec('aviary', 'dipper', 'ip', 'route')).toContain('192.168.102.0/24 via 10.81.0.1');
   },
   'ip-pool.md': async (lab) => {
