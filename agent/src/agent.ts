@@ -102,11 +102,15 @@ export class Agent {
     const { pods } = watches;
     const { containers } = parts;
     const commits = new SharedCommits(ovs);
+    const daemons = new Daemons({ config, log, signal });
+    daemons.onChange(() => this.#trigger('bootstrap', 'install'));
+    this.#daemons = daemons;
     const onLeftover = (): void => this.#trigger('collect');
     this.attachments = new Attachments({
       config,
       ovs,
       commits,
+      daemons,
       pods,
       containers,
       onLeftover,
@@ -115,7 +119,6 @@ export class Agent {
       dataplane,
       log,
     });
-    this.#daemons = new Daemons({ config, log, signal, onChange: () => this.#trigger('bootstrap', 'install') });
     this.#health = new Health({ probe, onChange: () => this.#onHealth(), clock: systemClock, signal });
     this.#serving = new Serving({
       installed: cniInstalled(config),

@@ -12,8 +12,6 @@ const FLOWS_RETURN_MS = 15_000;
 export interface DaemonsOptions {
   readonly config: Pick<AgentConfig, 'ovsRunDir' | 'ovnRunDir'>;
   readonly log: Pick<Logger, 'info' | 'warn'>;
-  /** Something is different: one of the two questions has another answer now. */
-  readonly onChange: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -24,9 +22,19 @@ export class Daemons {
   #vswitchd: boolean | undefined;
   #controller: boolean | undefined;
   #flowsReturn: NodeJS.Timeout | undefined;
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: DaemonsOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Calls back when {@link problem} or {@link hasFlows} has another answer.
+   * @returns ends that
+   */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Follows them until the signal fires. */
@@ -39,7 +47,7 @@ export class Daemons {
     follow(config.ovnRunDir, 'ovn-controller', (running) => {
       this.#say('ovn-controller', this.#controller, running);
       this.#controller = running;
-      this.#options.onChange();
+      this.#changed();
     });
     signal.addEventListener('abort', () => clearTimeout(this.#flowsReturn), { once: true });
   }
@@ -65,12 +73,16 @@ export class Daemons {
     if (restarted) {
       const returned = (): void => {
         this.#flowsReturn = undefined;
-        this.#options.onChange();
+        this.#changed();
       };
       this.#flowsReturn = setTimeout(returned, FLOWS_RETURN_MS);
       this.#flowsReturn.unref();
     }
-    this.#options.onChange();
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #say(program: string, before: boolean | undefined, now: boolean): void {

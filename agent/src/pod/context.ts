@@ -4,6 +4,7 @@ import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import type { DataplaneProblem } from '../availability.ts';
 import type { AgentConfig } from '../config.ts';
+import type { Daemons } from '../node/daemons.ts';
 import type { Ovs } from '../ovs/database.ts';
 import type { SharedCommits } from '../ovs/shared-commits.ts';
 import type { Announcement } from './announcement.ts';
@@ -16,6 +17,8 @@ export interface PodContext {
   readonly ovs: Ovs;
   /** Attaches and detaches ports. */
   readonly commits: SharedCommits;
+  /** Whether the switch has the flows that it was given. */
+  readonly daemons: Pick<Daemons, 'hasFlows' | 'onChange'>;
   /** The pods of this node. */
   readonly pods: Store<Pod>;
   /** Reads one pod from the API server itself; undefined when it does not exist. */

@@ -1,5 +1,6 @@
 import type { Ref } from '@ovenbird/ovsdb';
 import { AgentError } from '../error.ts';
+import type { Daemons } from '../node/daemons.ts';
 import { type InterfaceRow, integrationBridge, type Ovs } from '../ovs/database.ts';
 import { waitFor } from '../wait-for.ts';
 
@@ -52,4 +53,21 @@ export async function waitInstalled(
       },
     },
   );
+}
+
+/**
+ * Waits until the switch has the flows that it was given before its last start, as far as can be known.
+ * @throws AgentError `try-again` after the deadline; the signal's reason when aborted
+ */
+export async function waitFlows(
+  daemons: Pick<Daemons, 'hasFlows' | 'onChange'>,
+  signal: AbortSignal,
+  deadlineMs: number,
+): Promise<void> {
+  await waitFor([(look) => daemons.onChange(look)], () => (daemons.hasFlows ? true : undefined), {
+    deadlineMs,
+    signal,
+    expired: () =>
+      new AgentError('try-again', `waited ${deadlineMs / 1000} s for ovs-vswitchd to start and get its flows back`),
+  });
 }

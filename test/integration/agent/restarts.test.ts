@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
-import { exec, must, until } from './exec.ts';
+import { type Ended, exec, must, until } from './exec.ts';
 import { NodeUnderTest } from './node-under-test.ts';
 import { announcedPod, cni, leftovers, podObject, sandbox, type TestPod } from './pods.ts';
 
@@ -17,6 +17,13 @@ const empty = async (): Promise<boolean> => {
   const { ports, links } = await leftovers(node);
   return ports.length === 0 && links.length === 0;
 };
+
+/** A request, and whether it has an answer by now. */
+function pending(outcome: Promise<Ended>): { readonly outcome: Promise<Ended>; ended: boolean } {
+  const request = { outcome, ended: false };
+  void outcome.then(() => (request.ended = true));
+  return request;
+}
 
 describe('the agent restarts', () => {
   test('pods keep traffic while it is down; what vanished meanwhile is cleaned up', async () => {
@@ -151,6 +158,57 @@ describe('others interfere', () => {
     node.startSwitch();
     await until('the world is reached again', () => reaches(pod, '172.31.0.254'), 30_000);
     expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
+  test('vswitchd is away: the same ADD again does not succeed by what was installed before', async () => {
+    showLog();
+    const [pod, other] = await Promise.all([announcedPod(node, 34), announcedPod(node, 35)]);
+    if (pod === undefined || other === undefined) throw new Error('two pods');
+    for (const one of [pod, other]) expect((await cni(node, 'ADD', one)).status).toBe(0);
+    const log = node.log('agent').length;
+    await node.kill('vswitchd');
+    await until('the agent knows', async () => node.log('agent').slice(log).includes('ovs-vswitchd does not run'));
+    const again = pending(cni(node, 'ADD', pod));
+    await until('it is in progress', async () => (await node.query('/status')).body.includes('"busy": 1'));
+    expect((await cni(node, 'DEL', other)).status).toBe(0);
+    expect(again.ended).toBe(false);
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+    expect(JSON.parse((await again.outcome).stdout)).toMatchObject({ code: 11 });
+    expect(await empty()).toBe(true);
+    node.startSwitch();
+    await node.agentReady();
+  });
+
+  test.each([
+    ['its own name', 36],
+    ['another name', 38],
+  ])('a mark ovn-installed that was there before is not believed (%s)', async (name, index) => {
+    showLog();
+    const [pod, other] = await Promise.all([announcedPod(node, index), announcedPod(node, index + 1)]);
+    if (pod === undefined || other === undefined) throw new Error('two pods');
+    for (const one of [pod, other]) expect((await cni(node, 'ADD', one)).status).toBe(0);
+    expect((await cni(node, 'DEL', other)).status).toBe(0);
+    const [link = ''] = (await leftovers(node)).ports;
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+    expect((await cni(node, 'ADD', other)).status).toBe(0);
+    await node.kill('ovn-controller', 'SIGKILL');
+    const stale = name === 'another name' ? 'stale0' : link;
+    const ids = { 'iface-id': `${pod.name}.default`, 'iface-id-ver': pod.uid, 'ovn-installed': 'true' };
+    const columns = Object.entries(ids).map(([key, value]) => `external_ids:${key}=${value}`);
+    await node.vsctl('add-port', 'br-int', stale, '--', 'set', 'Interface', stale, ...columns);
+    const adding = pending(cni(node, 'ADD', pod));
+    await until('vswitchd has opened the port', async () =>
+      /^\d/.test(await node.vsctl('get', 'Interface', link, 'ofport')),
+    );
+    expect((await cni(node, 'DEL', other)).status).toBe(0);
+    expect(adding.ended).toBe(false);
+    expect(await node.vsctl('get', 'Interface', link, 'external_ids')).not.toContain('ovn-installed');
+    node.startController();
+    expect((await adding.outcome).status).toBe(0);
+    expect(await node.vsctl('list-ports', 'br-int')).not.toContain('stale0');
+    await until('the gateway is reached', () => reaches(pod, '10.16.0.1'));
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+    expect(await empty()).toBe(true);
   });
 
   test('a forward chain with policy drop: iptables is opened, another firewall is reported on the Node', async () => {
