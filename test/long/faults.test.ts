@@ -12,7 +12,7 @@ const rounds = Number(process.env['ROUNDS'] ?? 15);
 /** `LOGS=directory` keeps the logs of the processes there. */
 const logs = process.env['LOGS'];
 
-/** Many rounds of faults, of all kinds: also a full disk below the central databases. */
+/** Many rounds of faults, of all kinds: also a full disk below the central databases, and in the end a long stall. */
 describe('faults', () => {
   const options: LabOptions = { nodes: 3, dualStack: true, fabricOnly: false, keepState: true, without: [] };
   const progress = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -24,7 +24,16 @@ describe('faults', () => {
       await up(directory, options, () => undefined);
       try {
         const lab = new TestLab(directory, () => Promise.resolve());
-        await runFaults(lab, { namespace: 'faults', rounds, faults: 6, steps: 8, deadline: 180_000, disk, progress });
+        await runFaults(lab, {
+          namespace: 'faults',
+          rounds,
+          faults: 6,
+          steps: 8,
+          deadline: 180_000,
+          disk,
+          longStall: true,
+          progress,
+        });
       } finally {
         if (logs !== undefined) cpSync(join(directory, 'log'), logs, { recursive: true });
         await down(directory, () => undefined, false);

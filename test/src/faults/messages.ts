@@ -45,7 +45,7 @@ export class Complaints {
 
   private constructor(lab: TestLab, before: readonly WarnedOf[]) {
     this.#lab = lab;
-    this.#logs = ['controller', ...lab.nodes.map((node) => `${node}.agent`)].map((who) => ({
+    this.#logs = ['controller', 'controller-2', ...lab.nodes.map((node) => `${node}.agent`)].map((who) => ({
       who,
       log: new ProcessLog(lab, who),
     }));

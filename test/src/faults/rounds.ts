@@ -6,6 +6,7 @@ import { namespace } from '../objects.ts';
 import { choices } from '../random.ts';
 import { Churn } from './churn.ts';
 import { type Fault, faultsOf } from './fault.ts';
+import { longStall } from './long-stall.ts';
 import { Complaints } from './messages.ts';
 import { unreviewed } from './reviewed.ts';
 import type { SmallDisk } from './small-disk.ts';
@@ -23,6 +24,8 @@ export interface FaultOptions {
   /** Longest wait for everything to be right again, milliseconds. */
   readonly deadline: number;
   readonly disk?: SmallDisk;
+  /** After the rounds, a stall that Lease and probes do not outlast. */
+  readonly longStall?: boolean;
   readonly progress: (line: string) => void;
 }
 
@@ -92,6 +95,11 @@ export async function runFaults(lab: TestLab, options: FaultOptions): Promise<vo
     held = await verify(lab, churn, before, held, story, deadline);
     progress(`  right again ${Math.round(performance.now() - begun)} ms after its begin, ${held.size} pods`);
   }
+  if (options.longStall === true)
+    await longStall(lab, churn, random, async (story) => {
+      held = await verify(lab, churn, before, held, story, deadline);
+      progress(`${story}: right again, ${held.size} pods`);
+    });
   await churn.clear();
   await verify(lab, churn, before, new Map(), `the end (SEED=${seed})`, deadline);
   const said = await complaints.said();
