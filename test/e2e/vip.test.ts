@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
-import { namespace, type PodObject, pod } from '../src/objects.ts';
+import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
 
 const asks = (keys: Record<string, string>): { annotations: Record<string, string> } => ({
   annotations: Object.fromEntries(Object.entries(keys).map(([key, value]) => [`ovn.kubernetes.io/${key}`, value])),
@@ -30,6 +30,25 @@ while total >> 16: total = (total & 0xffff) + (total >> 16)
 icmp = icmp[:2] + struct.pack('!H', ~total & 0xffff) + icmp[4:]
 header = struct.pack('!IHBB', 6 << 28, len(icmp), 58, 255) + ip + all_nodes
 s.send(bytes.fromhex('333300000001') + mac + bytes.fromhex('86dd') + header + icmp)
+`;
+
+/** Prints the sources of packets to UDP port 9400, when three have come from the one given. */
+const listenForSources = `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 9400))
+sources = []
+while sources.count(sys.argv[1]) < 3: sources.append(s.recvfrom(100)[1][0])
+print('\\n'.join(sorted(set(sources))))
+`;
+
+/** Sends a packet to UDP port 9400 of the first address from each of the others. */
+const sendFrom = `
+import socket, sys
+for source in sys.argv[2:]:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((source, 0))
+    s.sendto(b'x', (sys.argv[1], 9400))
 `;
 
 /** Addresses that pods share, and ports that may do more than others, on the wire. */
@@ -169,17 +188,66 @@ describe('Vips and unsafe ports', () => {
   });
 
   it('and to no other pod', async () => {
+    const virtual = 'logical_port=vip_front';
+    const parentOf = async (): Promise<string> =>
+      (await lab.sbctl('--bare', '--columns=virtual_parent', 'find', 'Port_Binding', virtual)).trim();
+    const column = ['get', 'Logical_Switch_Port'];
+    for (const port of ['vip_front', 'vip_front_ip6'])
+      await lab.waitFor(
+        `${port} has its two pods`,
+        async () => {
+          const parents = (await lab.nbctl(...column, port, 'options:virtual-parents')).trim();
+          return parents === `"one.${ns},two.${ns}"` || parents;
+        },
+        10_000,
+      );
+    // What a pod announces that may have the address is seen after what one announced that may not.
     await take('client');
-    const parent = await lab.sbctl(
-      '--bare',
-      '--columns=virtual_parent',
-      'find',
-      'Port_Binding',
-      'logical_port=vip_front',
+    await take('one');
+    await lab.waitFor(
+      'one has the address',
+      async () => ((parent) => parent === `one.${ns}` || parent)(await parentOf()),
+      15_000,
     );
-    expect(parent.trim()).not.toBe(`client.${ns}`);
+    await lab.exec(ns, 'client', 'python3', '-c', gratuitousArp, '10.16.210.1');
     await lab.exec(ns, 'client', 'ip', 'address', 'del', '10.16.210.1/32', 'dev', 'eth0');
+    await lab.exec(ns, 'one', 'ip', 'address', 'del', '10.16.210.1/32', 'dev', 'eth0');
+    await take('two');
+    const seen = new Set<string>();
+    await lab.waitFor(
+      'two has the address',
+      async () => {
+        const parent = await parentOf();
+        seen.add(parent);
+        return parent === `two.${ns}` || parent;
+      },
+      15_000,
+    );
+    expect([...seen]).not.toContain(`client.${ns}`);
+    await reached('10.16.210.1');
+    await lab.exec(ns, 'two', 'ip', 'address', 'del', '10.16.210.1/32', 'dev', 'eth0');
   });
+
+  const addressOf = async (name: string): Promise<string> =>
+    addressesOf(await lab.get<PodObject>('pod', name, '-n', ns))[0] ?? '';
+  /** Of which addresses packets arrive at the client, when `loose` sends from its own and then from a foreign one, twice at least. */
+  async function sourcesSeen(own: string, foreign: string): Promise<readonly string[]> {
+    const client = await addressOf('client');
+    let seen: string | undefined;
+    const listening = lab.exec(ns, 'client', 'timeout', '25', 'python3', '-c', listenForSources, own).then((text) => {
+      seen = text;
+    });
+    await lab.waitFor(
+      'the client has seen packets',
+      async () => {
+        await lab.exec(ns, 'loose', 'python3', '-c', sendFrom, client, own, foreign);
+        return seen !== undefined || 'not yet';
+      },
+      20_000,
+    );
+    await listening;
+    return (seen ?? '').trim().split('\n');
+  }
 
   it('a port without port security needs a labelled namespace', async () => {
     const name = `loose.${ns}`;
@@ -188,9 +256,15 @@ describe('Vips and unsafe ports', () => {
     await lab.apply(pod(ns, 'loose', asks({ port_security: 'false', layer2_forward: 'true' })));
     await lab.podsReady(ns, 30, 'loose');
     expect(await security()).not.toBe('');
+    const own = await addressOf('loose');
+    const foreign = '10.16.212.1';
+    await lab.exec(ns, 'loose', 'ip', 'address', 'add', `${foreign}/32`, 'dev', 'eth0');
+    expect(await sourcesSeen(own, foreign)).toEqual([own]);
     await lab.kubectl(['label', 'namespace', ns, 'ovenbird.io/allow-unsafe-ports=true']);
     await lab.waitFor('port security is off', async () => (await security()) === '' || 'still on', 15_000);
     expect(await lab.nbctl('lsp-get-addresses', name)).toContain('unknown');
+    await lab.nbctl('--wait=hv', 'sync');
+    expect(await sourcesSeen(own, foreign)).toEqual([own, foreign].sort());
     const { items } = await lab.get<{ items: { reason: string }[] }>(
       'events',
       '-n',
