@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
-import { addressesOf, namespace, type PodObject, pod } from '../src/objects.ts';
+import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
 import { throughput } from '../src/throughput.ts';
 
 const ns = 'qos';
@@ -30,24 +30,29 @@ describe('QoSPolicy', () => {
       ingress: [{ rate: '20M', protocol: 'tcp', localPorts: [{ port: 5201, endPort: 5202 }] }],
     }),
     policy('named', { priority: 200, allowedNamespaces: [ns], egress: [{ dscp: 10 }] }),
+    // Of a Subnet, for what goes to IPv4 addresses of the default one.
+    policy('subnet', { appliesTo: [{ subnets: ['qos'] }], egress: [{ dscp: 20, cidrs: ['10.16.0.0/16'] }] }),
     policy('foreign', { priority: 300, allowedNamespaces: ['other'], egress: [{ dscp: 12 }] }),
   ];
+  const network = subnet('qos', { cidrBlock: '10.147.0.0/24,fd00:10:147::/112', namespaces: [ns] });
   beforeAll(async () => {
     lab = await openLab();
     await lab.apply(
-      namespace(ns),
+      namespace(ns, { 'ovn.kubernetes.io/logical_switch': 'ovn-default' }),
+      network,
       ...policies,
       pod(ns, 'server', { node: 'node-1', command: server }),
       ...['one', 'two'].map((name) => pod(ns, name, { node: 'node-1', labels: { shared: 'yes' }, command: server })),
       pod(ns, 'free', { node: 'node-2' }),
       ...['slow-1', 'slow-2'].map((name) => pod(ns, name, { node: 'node-2', labels: { each: 'yes' } })),
+      pod(ns, 'inside', { node: 'node-3', annotations: { 'ovn.kubernetes.io/logical_switch': 'qos' } }),
       pod(ns, 'marked', { node: 'node-3', annotations: { 'ovenbird.io/qos-policy': 'qos-named,qos-foreign' } }),
     );
     await lab.kubectl(['wait', '--for=condition=Ready', '--timeout=20s', 'qospolicy', '--all']);
     await lab.podsReady(ns);
   });
   afterAll(async () => {
-    await lab.delete([namespace(ns), ...policies], '--wait=true', '--timeout=60s');
+    await lab.delete([namespace(ns), ...policies, network], '--wait=true', '--timeout=60s');
   });
 
   it('limits each pod on its own, or all of them together, and nobody else', async () => {
@@ -106,8 +111,10 @@ describe('QoSPolicy', () => {
       seen('slow-1', 5062, true),
       seen('marked', 5063),
       seen('marked', 5064, true),
+      seen('inside', 5065),
+      seen('inside', 5066, true),
     ]);
-    expect(marks).toEqual(['0xb8', 'no mark', '0x28', '0x28']);
+    expect(marks).toEqual(['0xb8', 'no mark', '0x28', '0x28', '0x50', 'no mark']);
   });
 
   it('counts its pods, and says who may not have it', async () => {
@@ -120,7 +127,7 @@ describe('QoSPolicy', () => {
         const counts = items
           .filter(({ metadata }) => metadata.name.startsWith('qos-'))
           .map(({ metadata, status }) => `${metadata.name}=${status?.pods}`);
-        return counts.join() === 'qos-each=2,qos-foreign=0,qos-named=1,qos-shared=2' || counts.join();
+        return counts.join() === 'qos-each=2,qos-foreign=0,qos-named=1,qos-shared=2,qos-subnet=1' || counts.join();
       },
       10_000,
     );
