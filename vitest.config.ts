@@ -30,8 +30,6 @@ const packets = [
   'node-restarts',
   'policy-changes',
   'policy-connections',
-  'policy-first-packet',
-  'policy-nodes',
   'recovery',
   'security-group-changes',
 ].map(file);

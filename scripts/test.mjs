@@ -106,7 +106,7 @@ try {
   // Unit tests take processors, end-to-end tests mostly wait; what measures something begins when the former are through.
   const beside = layer(['e2e-beside'], { quiet: true });
   if (pattern.length === 0) await check();
-  await layer(['unit', 'integration'], { workers: 2 });
+  await layer(['unit', 'integration'], { workers: 3 });
   await Promise.all([beside, layer(['e2e']), layer(['e2e-packets'], { quiet: true })]);
   if (all) await layer(['long']);
 } finally {
