@@ -4,8 +4,20 @@ import type { TestLab } from './lab.ts';
 
 /** The nodes' nftables rules as text without counters. */
 export async function firewalls(lab: TestLab): Promise<string> {
-  const rules = lab.nodes.map(async (node) => `${node}\n${await lab.onNode(node, 'nft', '-s', 'list', 'ruleset')}`);
-  return (await Promise.all(rules)).join('\n');
+  return textOf(await rulesets(lab));
+}
+
+interface NodeRules {
+  readonly node: string;
+  readonly rules: string;
+}
+
+const textOf = (all: readonly NodeRules[]): string => all.map(({ node, rules }) => `${node}\n${rules}`).join('\n');
+
+async function rulesets(lab: TestLab): Promise<readonly NodeRules[]> {
+  return await Promise.all(
+    lab.nodes.map(async (node) => ({ node, rules: await lab.onNode(node, 'nft', '-s', 'list', 'ruleset') })),
+  );
 }
 
 /** {@link firewalls} once they are about the subnets and nodes that there are: agents hear of those a moment after all is Ready. */
@@ -14,15 +26,14 @@ export async function settledFirewalls(lab: TestLab): Promise<string> {
     "the nodes' firewalls are about the subnets and nodes that there are",
     async () => {
       const wanted = await wantedSets(lab);
-      const text = await firewalls(lab);
-      for (const node of lab.nodes) {
-        const rules = await lab.onNode(node, 'nft', '-s', 'list', 'table', 'inet', 'ovenbird').catch(() => 'no table');
+      const all = await rulesets(lab);
+      for (const { node, rules } of all) {
         for (const [set, members] of wanted) {
           const [now, then] = [covered(elementsOf(rules, set)), covered(members)];
           if (now !== then) return `${node}, set ${set}: ${now}, not ${then}`;
         }
       }
-      return { text };
+      return { text: textOf(all) };
     },
     30_000,
   );

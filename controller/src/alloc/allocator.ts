@@ -209,7 +209,7 @@ export class Allocator {
     const v6Text = v6 === undefined ? undefined : pools.v6?.slots.toText(v6);
     const known = this.#wantedMac(pools, owner, wanted.mac) ?? keep?.address.mac ?? '';
     const bits = madeFrom(pools, v4, v6);
-    const isMade = known === '' && bits !== undefined && this.#isMadeMacFree(pools, bits, owner);
+    const isMade = known === '' && bits !== undefined && this.#isMacFree(pools, '', bits, owner);
     const mac = isMade
       ? macOfBits(bits)
       : known === ''
@@ -374,13 +374,6 @@ export class Allocator {
       if (holding?.hasMadeMac === true && madeFrom(pools, holding.v4, holding.v6) === bits) return owner;
     }
     return undefined;
-  }
-
-  /** The same for the MAC that follows from the address that `owner` gets: in a subnet of one family from no other one. */
-  #isMadeMacFree(pools: Pools, bits: number, owner: string): boolean {
-    if (pools.v4 !== undefined && pools.v6 !== undefined) return this.#isMacFree(pools, '', bits, owner);
-    const holder = pools.macs.holder('', bits);
-    return holder === undefined || holder === owner;
   }
 
   #isMacFree(pools: Pools, mac: string, bits: number | undefined, owner: string): boolean {
