@@ -110,7 +110,6 @@ export class Agent {
       config,
       ovs,
       commits,
-      daemons,
       pods,
       containers,
       onLeftover,
@@ -289,7 +288,7 @@ export class Agent {
         ...attachmentOf(row),
         addresses: row.external_ids.get('ip_addresses') ?? '',
         ofport: row.ofport ?? null,
-        installed: row.external_ids.get('ovn-installed') === 'true',
+        installed: this.#daemons.hasFlows && row.external_ids.get('ovn-installed') === 'true',
         error: row.error ?? null,
       })),
     };

@@ -13,7 +13,7 @@ import { type CniRequest, isContainer, isIpam, podIdentity } from './request.ts'
 import { resolve } from './resolve.ts';
 import { addResult, appendResult, type CniAddResult, ipamResult } from './result.ts';
 import { configurePodEnd, createVeth, type VethPlan } from './veth.ts';
-import { waitFlows, waitInstalled } from './wait-installed.ts';
+import { waitForwards, waitInstalled } from './wait-installed.ts';
 
 /** The Interface row of an earlier, complete ADD of the same attachment, or undefined. */
 async function earlierAttachment(
@@ -112,9 +112,7 @@ async function attachAnnounced(
   const result = previous === undefined ? own : appendResult(previous, own);
   const earlier = await earlierAttachment(context.ovs, pod, request, plan, netns);
   if (earlier !== undefined) {
-    // Its mark may be from before a restart of ovs-vswitchd, which forgets all flows.
-    await waitFlows(context.daemons, signal, context.config.installTimeout);
-    await waitInstalled(context.ovs, earlier, signal, context.config.installTimeout);
+    await waitForwards(context, earlier, signal);
     return result;
   }
   // A leftover of an ADD that the agent did not survive. Its other end is in this pod or in none.

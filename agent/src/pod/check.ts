@@ -3,6 +3,7 @@ import { linkExists } from '../host/link.ts';
 import { hostSocket, RouteSocket } from '../netlink/socket.ts';
 import { isUp, readLink } from '../netlink/state.ts';
 import { interfaceNamed } from '../ovs/database.ts';
+import { portHasFlows } from '../ovs/port-flows.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { attachmentOf } from './interface-row.ts';
 import { openNetns, type PodNetns } from './netns.ts';
@@ -44,9 +45,15 @@ function resultMac(result: PreviousResult, { ifname }: CniRequest): string | und
     ?.mac?.toLowerCase();
 }
 
+/** Whether the switch has flows for a port, where the configuration says how to ask it: a mark in the database outlives them. */
+async function forwards({ config: { ovsRunDir } }: PodContext, ofport: number, signal: AbortSignal): Promise<boolean> {
+  if (ovsRunDir === undefined) return true;
+  return await portHasFlows({ ovsRunDir, ofport, patience: 'now', signal });
+}
+
 /**
  * CNI CHECK: compares the attachment with what ADD made.
- * @throws AgentError `check-failed` naming the first difference; `try-again` when ovs-vswitchd does not run it
+ * @throws AgentError `check-failed` naming the first difference; `try-again` while br-int has no flows for it
  */
 export async function check(context: PodContext, request: CniRequest, signal: AbortSignal): Promise<void> {
   const previous = previousResult(request.config);
@@ -70,8 +77,12 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
   if (row.external_ids.get('iface-id-ver') !== pod.uid)
     failed(`${plan.hostName} belongs to an earlier pod or container of this name`);
   if (row.ofport === undefined || row.ofport < 0)
-    failed(`ovs-vswitchd has not opened ${plan.hostName}: ${row.error ?? ''}`);
+    return failed(`ovs-vswitchd has not opened ${plan.hostName}: ${row.error ?? ''}`);
   if (row.external_ids.get('ovn-installed') !== 'true') failed(`OVN has not installed the flows of ${plan.hostName}`);
+  if (!(await forwards(context, row.ofport, signal))) {
+    const what = `OVN has not installed the flows of ${plan.hostName} again since ovs-vswitchd started`;
+    throw new AgentError('try-again', `${pod.label}: ${what}; ask again in a moment, and see that ovn-controller runs`);
+  }
   if (!(await isUp(hostSocket(), plan.hostName))) failed(`the host's end ${plan.hostName} of its interface is down`);
   const problem = await podEndProblem(plan, netns, mac ?? plan.mac);
   if (problem !== undefined) failed(problem);

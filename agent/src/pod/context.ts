@@ -4,7 +4,6 @@ import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import type { DataplaneProblem } from '../availability.ts';
 import type { AgentConfig } from '../config.ts';
-import type { Daemons } from '../node/daemons.ts';
 import type { Ovs } from '../ovs/database.ts';
 import type { SharedCommits } from '../ovs/shared-commits.ts';
 import type { Announcement } from './announcement.ts';
@@ -13,12 +12,13 @@ import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
 
 /** What attaching and detaching pods needs of the agent. */
 export interface PodContext {
-  readonly config: Pick<AgentConfig, 'nodeName' | 'netnsDirs' | 'datapathType' | 'announceTimeout' | 'installTimeout'>;
+  readonly config: Pick<
+    AgentConfig,
+    'nodeName' | 'netnsDirs' | 'datapathType' | 'announceTimeout' | 'installTimeout' | 'ovsRunDir'
+  >;
   readonly ovs: Ovs;
   /** Attaches and detaches ports. */
   readonly commits: SharedCommits;
-  /** Whether the switch has the flows that it was given. */
-  readonly daemons: Pick<Daemons, 'hasFlows' | 'onChange'>;
   /** The pods of this node. */
   readonly pods: Store<Pod>;
   /** Reads one pod from the API server itself; undefined when it does not exist. */

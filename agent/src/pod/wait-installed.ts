@@ -1,8 +1,9 @@
 import type { Ref } from '@ovenbird/ovsdb';
 import { AgentError } from '../error.ts';
-import type { Daemons } from '../node/daemons.ts';
 import { type InterfaceRow, integrationBridge, type Ovs } from '../ovs/database.ts';
+import { portHasFlows } from '../ovs/port-flows.ts';
 import { waitFor } from '../wait-for.ts';
+import type { PodContext } from './context.ts';
 
 function lastState(ovs: Ovs, row: InterfaceRow | undefined): string {
   if (row === undefined) return 'its Interface row was deleted by somebody else';
@@ -38,7 +39,8 @@ export async function waitInstalled(
     () => {
       const row = table.get(uuid);
       if (row === undefined) throw new AgentError('try-again', `the port was not installed: ${lastState(ovs, row)}`);
-      return row.external_ids.get('ovn-installed') === 'true' ? true : undefined;
+      const isOpen = row.ofport !== undefined && row.ofport >= 0;
+      return isOpen && row.external_ids.get('ovn-installed') === 'true' ? true : undefined;
     },
     {
       deadlineMs,
@@ -56,18 +58,44 @@ export async function waitInstalled(
 }
 
 /**
- * Waits until the switch has the flows that it was given before its last start, as far as can be known.
- * @throws AgentError `try-again` after the deadline; the signal's reason when aborted
+ * Waits until br-int forwards for an interface of an earlier ADD. Its mark may be from before a restart of ovs-vswitchd, which
+ * forgets all flows: the switch itself is asked for them, where the configuration says how.
+ * @throws AgentError `try-again` with the last state after the deadline; the signal's reason when aborted
  */
-export async function waitFlows(
-  daemons: Pick<Daemons, 'hasFlows' | 'onChange'>,
+export async function waitForwards(
+  { ovs, config: { ovsRunDir, installTimeout } }: Pick<PodContext, 'ovs' | 'config'>,
+  uuid: Ref<'Interface'>,
   signal: AbortSignal,
-  deadlineMs: number,
 ): Promise<void> {
-  await waitFor([(look) => daemons.onChange(look)], () => (daemons.hasFlows ? true : undefined), {
-    deadlineMs,
-    signal,
-    expired: () =>
-      new AgentError('try-again', `waited ${deadlineMs / 1000} s for ovs-vswitchd to start and get its flows back`),
-  });
+  if (ovsRunDir === undefined) return await waitInstalled(ovs, uuid, signal, installTimeout);
+  const table = ovs.replica.table('Interface');
+  const portOf = (): number | undefined => table.get(uuid)?.ofport;
+  const expired = new AbortController();
+  const timer = setTimeout(() => {
+    const name = table.get(uuid)?.external_ids.get('iface-id') ?? uuid;
+    const what = `waited ${installTimeout / 1000} s for br-int to have the flows of ${name} again`;
+    expired.abort(new AgentError('try-again', `${what}: do ovs-vswitchd and ovn-controller run?`));
+  }, installTimeout);
+  const either = AbortSignal.any([signal, expired.signal]);
+  try {
+    for (let proven = false; !proven; ) {
+      await waitInstalled(ovs, uuid, either, installTimeout);
+      const ofport = portOf() ?? -1;
+      if (ofport < 0) continue;
+      // vswitchd numbers ports anew when it starts.
+      const moved = new AbortController();
+      const unsubscribe = ovs.replica.onChange(() => {
+        if ((portOf() ?? -1) !== ofport) moved.abort();
+      });
+      const until = AbortSignal.any([either, moved.signal]);
+      proven = await portHasFlows({ ovsRunDir, ofport, patience: 'until', signal: until })
+        .catch((error: unknown) => {
+          if (either.aborted || !moved.signal.aborted) throw error;
+          return false;
+        })
+        .finally(unsubscribe);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -180,6 +180,44 @@ describe('others interfere', () => {
   });
 
   test.each([
+    ['which the agent saw', 50],
+    ['while the agent was away', 51],
+  ])(
+    'after a restart of vswitchd, %s, neither CHECK nor the same ADD believes the mark of before',
+    async (when, index) => {
+      showLog();
+      const pod = await announcedPod(node, index);
+      const added = await cni(node, 'ADD', pod);
+      const config = node.cniConfig('1.0.0', { prevResult: JSON.parse(added.stdout) as unknown });
+      const check = (): Promise<Ended> => cni(node, 'CHECK', pod, { config });
+      expect(await check()).toMatchObject({ status: 0, stdout: '' });
+      if (when === 'while the agent was away') await node.kill('agent');
+      // Nobody fills the new switch.
+      await node.kill('ovn-controller', 'SIGKILL');
+      await node.kill('vswitchd');
+      node.startSwitch();
+      if (when === 'while the agent was away') node.launchAgent();
+      const answer = await until('switch and agent answer', async () => {
+        const ended = await check();
+        if (ended.status === 0 || ended.stdout.includes('flows')) return ended;
+        throw new Error(ended.stdout);
+      });
+      const missing = expect.stringContaining('has not installed the flows') as unknown;
+      expect(JSON.parse(answer.stdout || '{}')).toMatchObject({ code: 11, msg: missing });
+      expect(await node.vsctl('list', 'Interface')).toContain('ovn-installed="true"');
+      const again = pending(cni(node, 'ADD', pod));
+      await until('it is in progress', async () => (await node.query('/status')).body.includes('"busy": 1'));
+      expect(again.ended).toBe(false);
+      node.startController();
+      expect((await again.outcome).stdout).toBe(added.stdout);
+      expect(await reaches(pod, '10.16.0.1')).toBe(true);
+      expect(await check()).toMatchObject({ status: 0, stdout: '' });
+      expect((await cni(node, 'DEL', pod)).status).toBe(0);
+      await node.agentReady();
+    },
+  );
+
+  test.each([
     ['its own name', 36],
     ['another name', 38],
   ])('a mark ovn-installed that was there before is not believed (%s)', async (name, index) => {
