@@ -62,6 +62,7 @@ export {
 export { parseRoutes, type Route } from './routes.ts';
 export type { KubernetesValidation } from './rule.ts';
 export {
+  MAX_GROUP_PRIORITY,
   SECURITYGROUPS,
   type SecurityGroup,
   type SecurityGroupLabels,

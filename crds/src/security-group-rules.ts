@@ -3,9 +3,6 @@ import { ipFamily, isCidr, isIp } from './ip.ts';
 import type { Rule, TransitionRule } from './rule.ts';
 import type { SecurityGroupLabels, SecurityGroupRule, SecurityGroupSpec } from './security-group.ts';
 
-/** Lowest-ranking priority of a rule of tier 1: those behind have no number in OVN's scale (docs/acl-order.md). */
-const lastOfTier1 = 980;
-
 const given = (field: string): string => `has(self.${field}) && self.${field} != ''`;
 const isAddress = (text: string): boolean => isIp(text) || isCidr(text);
 const familyCel = (field: string): string =>
@@ -100,11 +97,6 @@ export const groupRules: readonly Rule<SecurityGroupSpec>[] = [
     rule: `!(${inTier1}) || (${all(`r.policy != 'pass'`)})`,
     message: 'behind tier 1 comes nothing that could decide instead: write allow or drop, or spec.tier 0',
     holds: (value) => value.tier !== 1 || rulesOf(value).every(({ policy }) => policy !== 'pass'),
-  },
-  {
-    rule: `!(${inTier1}) || (${all(`r.priority <= ${lastOfTier1}`)})`,
-    message: `rules of tier 1 have priorities 1 to ${lastOfTier1}`,
-    holds: (value) => value.tier !== 1 || rulesOf(value).every(({ priority }) => priority <= lastOfTier1),
   },
 ];
 

@@ -7,6 +7,9 @@ import type { Condition, CustomResource } from './metadata.ts';
 import { shortName, withRules, withTransitions } from './rule.ts';
 import { groupRules, ruleRules, selectorRules, vpcTransition } from './security-group-rules.ts';
 
+/** The highest priority of a rule. */
+export const MAX_GROUP_PRIORITY = 16_384;
+
 /** One rule. Empty strings are as good as absent fields. */
 export interface SecurityGroupRule {
   readonly ipVersion: 'ipv4' | 'ipv6';
@@ -88,7 +91,7 @@ const rule = () =>
       priority: z
         .int()
         .min(1)
-        .max(16_384)
+        .max(MAX_GROUP_PRIORITY)
         .meta({ description: 'The lowest matching priority decides. Two of one priority have no order.' }),
       remoteType: z
         .enum(['address', 'securityGroup'])

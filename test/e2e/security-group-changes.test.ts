@@ -91,7 +91,7 @@ describe('changes of security groups', () => {
       pods.set(name, addressesOf(await lab.get<PodObject>('pod', name, '-n', ns)));
   });
   afterAll(async () => {
-    await lab.delete([...first, namespace(ns)], '--wait=true', '--timeout=60s');
+    await lab.delete([...first, group('nobody', {}), namespace(ns)], '--wait=true', '--timeout=60s');
     await lab.delete([network()], '--wait=true', '--timeout=60s');
   });
 
@@ -140,17 +140,18 @@ describe('changes of security groups', () => {
 
   it('neither close what all versions allow nor open what all deny', async () => {
     await using packets = await PolicyPackets.start(lab, ns, flows);
-    const everybody = both({ remoteType: 'address', protocol: 'all', policy: 'drop', priority: 900 }).map((rule) => ({
-      ...rule,
-      remoteAddress: rule['ipVersion'] === 'ipv4' ? '0.0.0.0/0' : '::/0',
-    }));
+    const last = (priority: number): readonly Rule[] =>
+      both({ remoteType: 'address', protocol: 'all', policy: 'drop', priority }).map((rule) => ({
+        ...rule,
+        remoteAddress: rule['ipVersion'] === 'ipv4' ? '0.0.0.0/0' : '::/0',
+      }));
     const versions: readonly Manifest[] = [
       // Rules in other places of the list, with other priorities and more around them.
       server([
         ...both({ ...byGroup('server'), ...ports(7000), priority: 1 }),
         ...both({ ...byGroup('client'), ...ports(8990, 9005), priority: 30 }),
       ]),
-      server([...everybody, ...both({ ...byGroup('client'), ...open, priority: 2 })]),
+      server([...last(900), ...both({ ...byGroup('client'), ...open, priority: 2 })]),
       // The same pods by address, and back.
       server(byAddress(['client', 'neighbour'], open)),
       client(byAddress(['server'], open)),
@@ -158,6 +159,12 @@ describe('changes of security groups', () => {
         ...byAddress(['stranger'], { policy: 'drop', protocol: 'all', priority: 1 }),
         ...both({ ...byGroup('client'), ...open }),
       ]),
+      // Priorities that crowd each other: what is there moves for the new ones, also for those of a group of nobody.
+      server([...last(16_383), ...both({ ...byGroup('client'), ...open, priority: 16_382 })]),
+      server([...last(16_384), ...last(16_383), ...both({ ...byGroup('client'), ...open, priority: 16_382 })]),
+      group('nobody', { ingressRules: last(16_381) }),
+      group('nobody', { ingressRules: [...last(16_381), ...last(16_382), ...last(16_380), ...last(16_379)] }),
+      group('nobody', {}),
       // Behind everything else, and before it again: every row moves.
       server(both({ ...byGroup('client'), ...open }), { tier: 1 }),
       client(both({ ...byGroup('server'), ...open }), { tier: 1 }),

@@ -68,6 +68,9 @@ describe(`no transaction opens or closes what the states before and after a chan
     await assertChanges(clusterChange, { numRuns: 10, minLength: 10, maxLength: 30 }, (changes) =>
       checkRestart(new ClusterBoth(false), new MemoryStore(), changes),
     );
+    await assertChanges(groupChange, { numRuns: 5, minLength: 10, maxLength: 20 }, (changes) =>
+      checkRestart(new GroupsBoth(false), new MemoryStore(), changes),
+    );
   }, 120_000);
 
   describe.each(ladders)('in %s', (_name, release, tiers) => {

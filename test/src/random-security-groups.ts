@@ -9,6 +9,9 @@ import { makeGroup, makeNamespace, makePod, World } from '../../controller/src/t
 import { CompiledPolicies } from './compiled-policies.ts';
 import type { Packet } from './ovn-match.ts';
 
+/** Some with a place of their own, and some that are in each other's way (controller/src/security-group/places.ts). */
+const priorities = [1, 4, 2001, 2004, 16_382] as const;
+
 const namespaces = ['x', 'y'] as const;
 const groupNames = ['g0', 'g1', 'g2'] as const;
 const ofApp = (app: string): Selector => parseSelector({ matchLabels: { app } });
@@ -147,7 +150,7 @@ export class GroupsBoth {
         const own = (list: readonly GroupRule[]): readonly GroupRule[] =>
           list.map((one) => ({
             ...one,
-            priority: 3 * one.priority + groupNames.indexOf(name) + 1,
+            priority: (priorities[one.priority] ?? 0) + groupNames.indexOf(name),
             policy: tier === 1 && one.policy === 'pass' ? 'drop' : one.policy,
           }));
         const pods = whom === 'everybody' ? [] : ofApp(whom);

@@ -5,18 +5,18 @@
 import type { Candidate } from './fit.ts';
 import { type Note, nameOf } from './report.ts';
 
-/** Numbers above these, down to the next, are among rules that Kube-OVN keeps in other tiers; elsewhere nothing is different. */
-const bands = [
+/**
+ * Numbers above these, down to the next, are among rules that Kube-OVN keeps in other tiers; elsewhere nothing is different.
+ * `test/src/import-order.test.ts` compares them with those of the controller.
+ */
+export const bands: readonly { readonly above: number; readonly what?: string }[] = [
   { above: 30_999, what: 'before every policy and SecurityGroup, and before what nodes send to their own pods' },
   { above: 5974, what: 'among cluster policies of tier Admin, and before all SecurityGroups' },
   { above: 3001, what: 'among the rules of SecurityGroups of tier 0' },
   { above: 999 },
   { above: 1, what: 'among the rules of SecurityGroups of tier 1' },
   { above: -1 },
-] as const satisfies readonly { readonly above: number; readonly what?: string }[];
-
-/** The highest priority of a rule of tier 0 that has a place. */
-const lastOfTier0 = 2960;
+];
 
 /** Numbers that a note shows. */
 const shown = 5;
@@ -44,20 +44,14 @@ function aclNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
 }
 
 function groupNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
-  if (spec['tier'] === 1) return [];
+  const closes = 'on OVN 23.03, where the group lets nothing through until that is changed (NeedsNewerOVN)';
   return ['ingressRules', 'egressRules'].flatMap((name) => {
-    const field = `spec.${name}`;
-    const closes = 'on OVN 23.03, where the group lets nothing through until that is changed (NeedsNewerOVN)';
-    const rules = entriesOf(spec[name]);
-    const late = prioritiesOf(rules).filter((priority) => priority > lastOfTier0);
-    const [verb, numbers] = listed(late, 'has', 'have');
-    const passes = rules.some(({ policy, remoteType }) => policy === 'pass' && remoteType === 'securityGroup');
-    return [
-      ...(late.length === 0
-        ? []
-        : [{ field, why: `${numbers} ${verb} no place ${closes}; write 1 to ${lastOfTier0}` }]),
-      ...(passes ? [{ field, why: `pass by remoteSecurityGroup cannot be ${closes}; write remoteAddress` }] : []),
-    ];
+    const passes = entriesOf(spec[name]).some(
+      ({ policy, remoteType }) => policy === 'pass' && remoteType === 'securityGroup',
+    );
+    return passes
+      ? [{ field: `spec.${name}`, why: `pass by remoteSecurityGroup cannot be ${closes}; write remoteAddress` }]
+      : [];
   });
 }
 

@@ -1,4 +1,4 @@
-import { MAX_QOS_RULES } from '@ovenbird/crds';
+import { MAX_GROUP_PRIORITY, MAX_QOS_RULES } from '@ovenbird/crds';
 
 /**
  * Priorities of everything Ovenbird writes, in one place, highest first; docs/acl-order.md is the page for people. OVN 23.03
@@ -76,10 +76,12 @@ export const baselineLadder: { readonly bands: BandLadder; readonly tiers: BandL
 export interface GroupBand {
   /** What every pod needs to be on the network: ARP needs no rule, neighbour discovery and DHCP do. */
   readonly base: number;
-  /** A rule of priority 1; one of priority p stands at `first - (p - 1)`. */
+  /** The rule of place 1; the one of place n stands at `first - (n - 1)`. */
   readonly first: number;
-  /** The highest p that has a place. */
-  readonly last: number;
+  /** How many places there are. */
+  readonly places: number;
+  /** Rules up to this priority have the place of that number when nothing crowds them out (security-group/places.ts). */
+  readonly exact: number;
   /** `allowSameGroupTraffic`. */
   readonly sameGroup: number;
   /** Everything else. */
@@ -89,11 +91,18 @@ export interface GroupBand {
 const groupBands = {
   /** Between tier Admin and what nodes, Subnets and namespaces say; with tiers at Kube-OVN's numbers. */
   0: {
-    bands: { base: 5974, first: 5973, last: 2960, sameGroup: 3004, drop: 3002 },
-    tiers: { base: 18_484, first: 18_483, last: 16_384, sameGroup: 2004, drop: 2002 },
+    bands: { base: 5974, first: 5973, places: 2960, exact: 2000, sameGroup: 3004, drop: 3002 },
+    tiers: {
+      base: 18_484,
+      first: 18_483,
+      places: MAX_GROUP_PRIORITY,
+      exact: MAX_GROUP_PRIORITY,
+      sameGroup: 2004,
+      drop: 2002,
+    },
   },
   /** Behind everything else. */
-  1: { base: 999, first: 998, last: 980, sameGroup: 4, drop: 2 },
+  1: { base: 999, first: 998, places: 980, exact: 500, sameGroup: 4, drop: 2 },
 } as const;
 
 /** Where rules of SecurityGroups of a tier stand. @param tiers OVN has ACL tiers */

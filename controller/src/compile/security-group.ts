@@ -1,6 +1,7 @@
 import { type Box, boxOf, boxProtocols, everyPort, wholeBox } from '../security-group/box.ts';
 import type { GroupRule, Ports, SecurityGroup } from '../security-group/model.ts';
 import { isPassing, Passes, passingAmong } from '../security-group/passes.ts';
+import { groupPriority } from '../security-group/places.ts';
 import { remoteProblem } from '../security-group/remote.ts';
 import { unfitGroup } from '../security-group/unfit.ts';
 import type { Reader } from '../store/state.ts';
@@ -160,7 +161,7 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
         ids: { security_group: name },
         remotes,
       };
-      const own = isPassing(group, context.tiers) ? [group] : [];
+      const own = isPassing(group, context.tiers, reader) ? [group] : [];
       const passes = own.length === 0 ? {} : { passes: new Passes(own) };
       emitRules(
         context,
@@ -197,7 +198,8 @@ function emitRules(
   const logged = (log: boolean): Partial<Acl> => (log ? logColumns('sg', group.name) : {});
   out.close(band, logged(group.logDropped));
   // Nothing of it rather than some.
-  const fits = unfitGroup(group, context.tiers) === undefined;
+  const at = { tiers: context.tiers, reader };
+  const fits = unfitGroup(group, context.tiers, reader) === undefined;
   for (const direction of fits ? directions : []) {
     for (const [index, rule] of group[direction].entries()) {
       const { remote, priority, policy, log } = rule;
@@ -205,7 +207,12 @@ function emitRules(
       // Where OVN cannot pass, it is the rules behind that are narrowed.
       if (policy === 'pass' && !context.tiers) continue;
       out.rule(direction, {
-        ...{ name: String(index), priority: band.first - (priority - 1), action: actions[policy], ...logged(log) },
+        ...{
+          name: String(index),
+          priority: groupPriority(group, direction, priority, at),
+          action: actions[policy],
+          ...logged(log),
+        },
         ...{ place: priority, boxes: [boxOf(rule)] },
         match: (portGroup) => groupRuleMatch(direction, portGroup, rule, remotes),
       });

@@ -115,9 +115,7 @@ export class Committer {
       if (rest.length > 0) await this.#attempt(rest, commit, signal, false);
       return;
     }
-    const half = Math.ceil(tried.length / 2);
-    await this.#attempt(tried.slice(0, half), commit, signal, false);
-    await this.#attempt(tried.slice(half), commit, signal, false);
+    for (const part of splitOf(tried)) await this.#attempt(part, commit, signal, false);
   }
 
   async #send(plan: Plan, signal: AbortSignal): Promise<NbTransactError | undefined> {
@@ -141,6 +139,14 @@ export class Committer {
     });
     return new NorthboundError('waiting', `${unit.name} waits for ${wanted.join('; ')}`);
   }
+}
+
+/** What is one change stays together as long as it may be something else that is refused, such as a new pod's port. */
+function splitOf(units: readonly Unit[]): readonly (readonly Unit[])[] {
+  const joint = units.filter((unit) => unit.joint);
+  if (joint.length > 0 && joint.length < units.length) return [joint, units.filter((unit) => !unit.joint)];
+  const half = Math.ceil(units.length / 2);
+  return [units.slice(0, half), units.slice(half)];
 }
 
 function refused(unit: Unit, error: NbTransactError, blockers: readonly Blocker[]): NorthboundError {

@@ -47,7 +47,7 @@ export class GroupClasses {
     const group = this.#state.get('SecurityGroup', name);
     const inForce = group !== undefined && this.#state.get('GroupBinding', name) !== undefined;
     const before = this.#passing.size;
-    if (inForce && isPassing(group, false)) this.#passing.add(name);
+    if (inForce && isPassing(group, false, this.#state)) this.#passing.add(name);
     else this.#passing.delete(name);
     if (before + this.#passing.size > 0) this.#allDirty = true;
     return this.#state.list('GroupClass').flatMap((one) => (one.with.includes(name) ? [one.group] : []));

@@ -7,6 +7,7 @@ import { GroupClasses } from './classes.ts';
 import { closedPods } from './closed-pods.ts';
 import { namedGroups, podSetsOf, podsNaming } from './members.ts';
 import type { ClosedPods, SecurityGroup } from './model.ts';
+import { GroupOrders } from './order.ts';
 import { tooManyParts } from './passes.ts';
 import { type Unfit, unfitGroup } from './unfit.ts';
 
@@ -35,11 +36,13 @@ export class SecurityGroupLife {
   readonly #effects: SecurityGroupEffects;
   readonly #dirty = new Set<Key>();
   readonly #deleting = new Set<Key>();
-  readonly #told = new WeakSet<SecurityGroup>();
+  /** What was said of each version. */
+  readonly #told = new WeakMap<SecurityGroup, string | undefined>();
   readonly #sets = new Map<Key, ReadonlySet<string>>();
   /** Whether there are groups at all: nodes are exempt from them. */
   readonly #isolation: Counter<Isolation>;
   readonly #closed: Counter<ClosedPods>;
+  readonly #orders: GroupOrders;
   readonly #classes: GroupClasses | undefined;
 
   /** @param options `tiers`: OVN has ACL tiers */
@@ -48,6 +51,7 @@ export class SecurityGroupLife {
     this.#defaultVpc = options.defaultVpc;
     this.#tiers = options.tiers;
     this.#effects = effects;
+    this.#orders = new GroupOrders(state, options.tiers);
     this.#isolation = new Counter(
       (key, isolation) => state.set('Isolation', key, isolation),
       (key) => state.delete('Isolation', key),
@@ -69,8 +73,14 @@ export class SecurityGroupLife {
 
   /** Brings the derived objects up to date. Synchronous; call `Engine.flush` afterwards. */
   run(): void {
-    for (const name of this.#dirty) this.#reconcile(name);
+    const reconciled = [...this.#dirty];
     this.#dirty.clear();
+    for (const name of reconciled) this.#reconcile(name);
+    // Whether a group has a place depends on all of them.
+    for (const name of new Set([...reconciled, ...this.#orders.run()])) {
+      for (const one of [name, ...(this.#classes?.groupChanged(name) ?? [])]) this.#effects.statusChanged(one);
+      this.#tell(this.#state.get('SecurityGroup', name));
+    }
     this.#classes?.run();
   }
 
@@ -89,7 +99,7 @@ export class SecurityGroupLife {
 
   /** Why the group cannot be in force; its pods are closed then. */
   unfit(group: SecurityGroup): Unfit | undefined {
-    return unfitGroup(group, this.#tiers);
+    return unfitGroup(group, this.#tiers, this.#state);
   }
 
   /** Rules that what is passed before them splits too much, in words. */
@@ -109,8 +119,7 @@ export class SecurityGroupLife {
     } else this.#state.delete('GroupBinding', name);
     this.#isolates(`group/${name}`, inForce);
     this.#select(name, inForce && !group.deleting ? group : undefined);
-    for (const one of [name, ...(this.#classes?.groupChanged(name) ?? [])]) this.#effects.statusChanged(one);
-    this.#tell(group);
+    this.#orders.set(name, inForce ? group : undefined);
     // Rules of others name it, in vain or no longer so.
     if (known !== inForce)
       for (const other of this.#state.index('SecurityGroup', 'remote', name)) this.#effects.statusChanged(other.name);
@@ -126,10 +135,11 @@ export class SecurityGroupLife {
 
   /** Says once of each version what of it cannot be. */
   #tell(group: SecurityGroup | undefined): void {
-    if (group === undefined || group.deleting || this.#told.has(group)) return;
-    this.#told.add(group);
+    if (group === undefined || group.deleting) return;
     const unfit = this.unfit(group);
-    if (unfit !== undefined) this.#effects.warn(group, unfit.reason, unfit.message);
+    if (unfit !== undefined && this.#told.get(group) !== unfit.message)
+      this.#effects.warn(group, unfit.reason, unfit.message);
+    this.#told.set(group, unfit?.message);
   }
 
   #select(name: Key, group: SecurityGroup | undefined): void {

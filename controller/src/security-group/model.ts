@@ -51,6 +51,20 @@ export interface SecurityGroup extends Meta {
   readonly generation: number;
 }
 
+export const groupDirections = ['ingress', 'egress'] as const;
+export type GroupDirection = (typeof groupDirections)[number];
+
+/**
+ * Where the rules of the SecurityGroups of a Vpc and tier stand, as far as other priorities are in their way. Derived; there is
+ * none where that is nowhere so.
+ */
+export interface GroupOrder {
+  /** Places by priority. */
+  readonly moved: Readonly<Record<GroupDirection, Readonly<Record<number, number>>>>;
+  /** Groups for whose priorities there are no places left. */
+  readonly crowded: readonly string[];
+}
+
 /** A SecurityGroup that pods can be in: who may, without what they may do. Derived, so that pods do not follow its rules. */
 export interface GroupBinding {
   readonly name: string;

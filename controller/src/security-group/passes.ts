@@ -1,13 +1,11 @@
 import type { Reader } from '../store/state.ts';
 import { type Box, boxOf, boxWithout, cidrsOfBox, wholeBox } from './box.ts';
-import type { GroupRule, SecurityGroup } from './model.ts';
+import type { GroupDirection, GroupRule, SecurityGroup } from './model.ts';
 import { unfitGroup } from './unfit.ts';
 
 /** ACLs and CIDRs into which one rule may fall apart for what is passed before it; more does not fit. */
 export const maxParts = 64;
 const maxCidrs = 1024;
-
-export type GroupDirection = 'ingress' | 'egress';
 
 /** Rules that pass, of the groups that a pod is in. */
 export class Passes {
@@ -39,24 +37,24 @@ export class Passes {
 }
 
 /** Whether what a group passes has to be taken out of the rules behind it: where OVN has no tiers (docs/decisions/0014). */
-export const isPassing = (group: SecurityGroup, tiers: boolean): boolean =>
+export const isPassing = (group: SecurityGroup, tiers: boolean, reader: Reader): boolean =>
   !tiers &&
   group.tier === 0 &&
   [...group.ingress, ...group.egress].some(({ policy }) => policy === 'pass') &&
-  unfitGroup(group, tiers) === undefined;
+  unfitGroup(group, tiers, reader) === undefined;
 
 /** The passing groups among those named, of which there may be none by now. */
 export const passingAmong = (names: readonly string[], reader: Reader): readonly SecurityGroup[] =>
   names.flatMap((name) => {
     const group = reader.get('SecurityGroup', name);
-    return group !== undefined && reader.get('GroupBinding', name) !== undefined && isPassing(group, false)
+    return group !== undefined && reader.get('GroupBinding', name) !== undefined && isPassing(group, false, reader)
       ? [group]
       : [];
   });
 
 /** Rules of a group that fall into more parts than there may be, in words. Where OVN cannot pass. */
 export function tooManyParts(group: SecurityGroup, reader: Reader): readonly string[] {
-  const own = isPassing(group, false) ? [group] : [];
+  const own = isPassing(group, false, reader) ? [group] : [];
   const found = new Set<string>();
   for (const others of [[], ...reader.index('GroupClass', 'group', group.name).map((one) => one.with)]) {
     const passing = [...own, ...passingAmong(others, reader)];

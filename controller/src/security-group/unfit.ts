@@ -1,30 +1,34 @@
 import { groupBand } from '../compile/bands.ts';
+import type { Reader } from '../store/state.ts';
 import type { SecurityGroup } from './model.ts';
+import { orderKey } from './places.ts';
 
 /** Why the rows of a group cannot be written for the connected OVN. */
 export interface Unfit {
-  readonly reason: 'NeedsNewerOVN';
+  readonly reason: 'NeedsNewerOVN' | 'DoesNotFit';
   readonly message: string;
 }
 
 /** Whether the connected OVN has a place for a group's rules (docs/acl-order.md). @param tiers it has ACL tiers */
-export function unfitGroup({ tier, ingress, egress }: SecurityGroup, tiers: boolean): Unfit | undefined {
-  const { last } = groupBand(tier, tiers);
+export function unfitGroup(group: SecurityGroup, tiers: boolean, reader: Reader): Unfit | undefined {
+  const { name, tier, vpc } = group;
+  if (reader.get('GroupOrder', orderKey(group))?.crowded.includes(name) === true) {
+    const { places } = groupBand(tier, tiers);
+    const cure = 'Use priorities that other groups use as well';
+    return {
+      reason: tier === 0 ? 'NeedsNewerOVN' : 'DoesNotFit',
+      message: `the SecurityGroups of tier ${tier} in vpc "${vpc}" have more than ${places} different priorities, and older ones go first; until there are fewer this group lets nothing through. ${cure}`,
+    };
+  }
   if (tiers || tier === 1) return undefined;
-  for (const [field, rules] of [
-    ['ingressRules', ingress],
-    ['egressRules', egress],
-  ] as const) {
-    for (const [index, { priority, policy, remote }] of rules.entries()) {
-      const where = `${field}[${index}]`;
-      const because = (what: string, instead: string): Unfit => ({
-        reason: 'NeedsNewerOVN',
-        message: `${where}: ${what} OVN 23.06 or later; until then the group lets nothing through. ${instead}`,
-      });
+  for (const field of ['ingress', 'egress'] as const) {
+    for (const [index, { policy, remote }] of group[field].entries()) {
       // What is not in a set of addresses cannot be written positively, and the set changes with each pod.
       if (policy === 'pass' && 'group' in remote)
-        return because('pass by remoteSecurityGroup needs', 'Write remoteAddress, or allow or drop');
-      if (priority > last) return because(`priorities above ${last} need`, `Write 1 to ${last}`);
+        return {
+          reason: 'NeedsNewerOVN',
+          message: `${field}Rules[${index}]: pass by remoteSecurityGroup needs OVN 23.06 or later; until then the group lets nothing through. Write remoteAddress, or allow or drop`,
+        };
     }
   }
   return undefined;

@@ -18,7 +18,14 @@ import type {
 } from '../policy/model.ts';
 import type { Selector } from '../policy/selector.ts';
 import type { PodBandwidth, PodQos, QosPolicy, QosUse } from '../qos/model.ts';
-import type { ClosedPods, GroupBinding, GroupClass, PodClasses, SecurityGroup } from '../security-group/model.ts';
+import type {
+  ClosedPods,
+  GroupBinding,
+  GroupClass,
+  GroupOrder,
+  PodClasses,
+  SecurityGroup,
+} from '../security-group/model.ts';
 import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
@@ -275,6 +282,7 @@ export interface Tables {
   NodeSet: NodeSet;
   SecurityGroup: SecurityGroup;
   GroupBinding: GroupBinding;
+  GroupOrder: GroupOrder;
   ClosedPods: ClosedPods;
   GroupClass: GroupClass;
   PodClasses: PodClasses;
@@ -301,6 +309,7 @@ export type DerivedKind =
   | 'QosUse'
   | 'PodBandwidth'
   | 'GroupBinding'
+  | 'GroupOrder'
   | 'ClosedPods'
   | 'GroupClass'
   | 'PodClasses';

@@ -31,7 +31,7 @@ describe('SecurityGroup', () => {
     [{ ingressRules: [{ ...nobody, remoteType: 'securityGroup', remoteSecurityGroup: 'b', remoteAddress: '' }] }],
     [{ egressRules: [{ ...web, ipVersion: 'ipv6', remoteAddress: 'fd00::/8', localAddress: 'fd00::5' }] }],
     [{ egressRules: [{ ...web, sourcePortRangeMin: 1, sourcePortRangeMax: 1, policy: 'pass', log: true }] }],
-    [{ tier: 1, ingressRules: [{ ...web, priority: 980, policy: 'drop' }], logDropped: true, logRate: 5 }],
+    [{ tier: 1, ingressRules: [{ ...web, priority: 16_384, policy: 'drop' }], logDropped: true, logRate: 5 }],
     [{ namespaces: ['a'], namespaceSelectors: [{ matchLabels: { a: 'b' } }] }],
     [{ selectors: [{ podSelector: { matchExpressions: [{ key: 'a', operator: 'In', values: ['b'] }] } }] }],
     [{ vpc: 'blue' }],
@@ -62,7 +62,6 @@ describe('SecurityGroup', () => {
   it.each<[object, string]>([
     [{ tier: 2 }, 'must be <= 1'],
     [{ tier: 1, egressRules: [{ ...web, policy: 'pass' }] }, 'behind tier 1 comes nothing that could decide instead'],
-    [{ tier: 1, ingressRules: [{ ...web, priority: 981 }] }, 'rules of tier 1 have priorities 1 to 980'],
     [{ namespaceSelectors: [{ matchExpressions: [{ key: 'a', operator: 'In' }] }] }, 'In and NotIn need values'],
     [{ logRate: 0 }, 'must be >= 1'],
   ])('refuses %j', (spec, message) => {
