@@ -17,7 +17,7 @@ import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
 import { Containers } from './pod/containers.ts';
 import { handlePublicQuery, handleQuery, type QuerySource } from './query-server.ts';
 import { closeServer, type HttpHandler, listenUnix } from './unix-server.ts';
-import { startWatches } from './watches.ts';
+import { projectPod, startWatches } from './watches.ts';
 
 /** How long requests in progress get to undo what they began, milliseconds; the process ends within 5 s of SIGTERM. */
 const SHUTDOWN_MS = 4000;
@@ -71,8 +71,10 @@ async function serve(config: AgentConfig): Promise<void> {
   };
   const pods = client.resource(PODS);
   // A list of one: the agent's role holds `list` on pods for its watch, and nothing more than that.
-  const lookup = async ({ namespace, name }: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> =>
-    (await pods.list({ namespace, fieldSelector: `metadata.name=${name}`, signal, timeoutMs: 10_000 })).items[0];
+  const lookup = async ({ namespace, name }: ObjectRef, signal: AbortSignal): Promise<Pod | undefined> => {
+    const query = { namespace, fieldSelector: `metadata.name=${name}`, signal, timeoutMs: 10_000 };
+    return (await pods.list(query)).items.map(projectPod)[0];
+  };
   const containers = new Containers({
     objects: watches.containers,
     client,

@@ -8,6 +8,7 @@ import {
   type Pod,
   Reflector,
   type ReflectorNotice,
+  runtimeUid,
   Store,
 } from '@ovenbird/kube';
 import type { Logger } from 'pino';
@@ -31,9 +32,10 @@ function ownAnnotations(annotations: Readonly<Record<string, string>> | undefine
   return Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => OWN_ANNOTATION.test(key)));
 }
 
-/** The part of a Pod that the agent reads. */
+/** The part of a Pod that the agent reads, with the UID that the runtime knows. */
 export function projectPod(pod: Pod): Pod {
-  const { namespace, name, uid, resourceVersion, deletionTimestamp, annotations } = pod.metadata;
+  const { namespace, name, resourceVersion, deletionTimestamp, annotations } = pod.metadata;
+  const uid = runtimeUid(pod.metadata);
   return {
     metadata: { namespace, name, uid, resourceVersion, deletionTimestamp, annotations: ownAnnotations(annotations) },
     spec: { nodeName: pod.spec.nodeName, hostNetwork: pod.spec.hostNetwork },

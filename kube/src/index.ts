@@ -36,7 +36,7 @@ export { toMicroTime, toTime } from './timestamp.ts';
 export { TokenBucket } from './token-bucket.ts';
 export type * from './types/cluster-policy.ts';
 export type * from './types/core.ts';
-export { controllerOf } from './types/core.ts';
+export { controllerOf, runtimeUid } from './types/core.ts';
 export type * from './types/groups.ts';
 export type * from './types/meta.ts';
 export {

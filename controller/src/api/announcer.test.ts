@@ -29,18 +29,23 @@ const gatewayKey = 'ovn.kubernetes.io/gateway';
 function setUp(): {
   readonly state: State;
   readonly patches: Record<string, string>[];
+  /** UIDs that the patches have as precondition. */
+  readonly uids: string[];
   readonly restored: string[];
   readonly announce: () => Promise<void>;
-  readonly watch: (annotations: Record<string, string>) => Promise<void>;
+  readonly watch: (annotations: Record<string, string>, objectUid?: string) => Promise<void>;
 } {
   const state = new State();
   const patches: Record<string, string>[] = [];
+  const uids: string[] = [];
   const restored: string[] = [];
   const stop = new AbortController();
   onTestFinished(() => stop.abort());
   const client: Requester = {
     request: <T>({ body }: KubeRequest): Promise<T> => {
-      patches.push((body as { metadata: { annotations: Record<string, string> } }).metadata.annotations);
+      const { metadata } = body as { metadata: { uid: string; annotations: Record<string, string> } };
+      patches.push(metadata.annotations);
+      uids.push(metadata.uid);
       return Promise.resolve({} as T);
     },
   };
@@ -64,10 +69,11 @@ function setUp(): {
   return {
     state,
     patches,
+    uids,
     restored,
     announce,
-    watch: async (annotations) => {
-      state.set('Pod', 'default/a', { ...pod, annotations });
+    watch: async (annotations, objectUid) => {
+      state.set('Pod', 'default/a', { ...pod, annotations, ...(objectUid === undefined ? {} : { objectUid }) });
       await announce();
     },
   };
@@ -89,6 +95,17 @@ describe('Announcer', () => {
     await watch({ ...patches[0], [gatewayKey]: '10.1.0.99' });
     expect(patches).toHaveLength(2);
     expect(patches[1]?.[gatewayKey]).toBe('10.1.0.1');
+  });
+
+  it('a mirror pod that kubelet made anew is told again, and nobody is blamed', async () => {
+    const { patches, uids, restored, watch } = setUp();
+    await watch({}, 'mirror-1');
+    await watch(patches[0] ?? {}, 'mirror-1');
+    await watch({}, 'mirror-2');
+    expect(uids).toEqual(['mirror-1', 'mirror-2']);
+    expect(patches[1]).toEqual(patches[0]);
+    expect(patches[1]?.['ovenbird.io/announced-uid']).toBe('u');
+    expect(restored).toEqual([]);
   });
 
   it('a new gateway while the first write is on its way is written as well, and blames nobody', async () => {

@@ -32,6 +32,7 @@ export interface AnnouncerOptions {
 
 /** An announcement that was seen on its object. */
 interface Done {
+  /** Of the object. */
   readonly uid: string;
   readonly text: string;
   /** What it was made from, when that is all of it: the same again needs no second look. */
@@ -103,10 +104,11 @@ export class Announcer {
     }
     if (object === undefined || address === undefined || subnet === undefined || address.uid !== object.uid) return;
     if (!this.#options.isPublished(owner, object.uid)) return;
+    const objectUid = uidOf(object);
     const namespace = 'namespace' in object ? state.get('Namespace', object.namespace) : undefined;
     const source: Source = { annotations: object.annotations, address, subnet, namespace };
     const known = this.#done.get(owner);
-    if (known?.from !== undefined && known.uid === object.uid && isSame(known.from, source)) return;
+    if (known?.from !== undefined && known.uid === objectUid && isSame(known.from, source)) return;
     const further = 'hostNetwork' in object ? interfacesAnnouncement(state, object, address) : undefined;
     const annotations = isPod
       ? { ...podAnnouncement(address, subnet, this.#routes(object as Pod)), ...further?.wanted }
@@ -114,7 +116,7 @@ export class Announcer {
     const text = JSON.stringify(annotations);
     if (isAnnounced(object, annotations)) {
       this.#remember(owner, {
-        uid: object.uid,
+        uid: objectUid,
         text,
         ...(multus.networks in object.annotations ? {} : { from: source }),
       });
@@ -123,9 +125,9 @@ export class Announcer {
     const sent = this.#sent.get(owner);
     if (sent?.object === object && sent.text === text) return;
     const done = this.#done.get(owner);
-    if (isPod && done?.uid === object.uid && done.text === text) this.#options.restored(object as Pod);
+    if (isPod && done?.uid === objectUid && done.text === text) this.#options.restored(object as Pod);
     const ref = 'namespace' in object ? { namespace: object.namespace, name: object.name } : { name: object.name };
-    const patch = { metadata: { uid: object.uid, annotations: { ...annotations, ...further?.unguarded } } };
+    const patch = { metadata: { uid: objectUid, annotations: { ...annotations, ...further?.unguarded } } };
     try {
       if (isPod) await this.#pods.patch(ref, patch, { signal, unread: true });
       else await this.#nodes.patch(ref, patch, { signal, unread: true });
@@ -151,12 +153,18 @@ export class Announcer {
 
   #remember(owner: string, seen: Done): void {
     const { uid } = seen;
-    const sent = this.#sent.get(owner)?.object.uid === uid;
+    const sentTo = this.#sent.get(owner)?.object;
+    const sent = sentTo !== undefined && uidOf(sentTo) === uid;
     this.#sent.delete(owner);
     const done = this.#done.get(owner);
     this.#done.set(owner, seen);
     if (done?.uid !== uid && !sent) this.#options.announced(owner);
   }
+}
+
+/** The UID that the API server knows an object by. */
+function uidOf(object: Pod | Node): string {
+  return 'objectUid' in object ? (object.objectUid ?? object.uid) : object.uid;
 }
 
 function isSame(a: Source, b: Source): boolean {

@@ -1,4 +1,4 @@
-import { PODS, type Requester, Resource } from '@ovenbird/kube';
+import { PODS, type Requester, Resource, runtimeUid } from '@ovenbird/kube';
 import { splitOwner } from '../compile/names.ts';
 import { recordName } from '../records/ip-object.ts';
 import type { State } from '../store/state.ts';
@@ -37,7 +37,7 @@ export async function arePodsReallyGone({ client, state, owners, signal }: Delet
       }
       const pod = await pods.find({ namespace, name }, { signal });
       // The same name with another UID is another pod: the one that the port was made for is gone as well.
-      if (pod !== undefined && pod.metadata.uid === record.ownerUid) gone = false;
+      if (pod !== undefined && runtimeUid(pod.metadata) === record.ownerUid) gone = false;
     }
   };
   await Promise.all(Array.from({ length: parallel }, worker));

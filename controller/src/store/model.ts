@@ -30,8 +30,11 @@ import type { Key, Meta } from './meta.ts';
 
 export type { Key, Meta } from './meta.ts';
 
+/** A pod; `uid` is the one that kubelet runs it under. */
 export interface Pod extends Meta {
   readonly namespace: string;
+  /** UID of the object, where it is another one: a mirror pod's. */
+  readonly objectUid?: string;
   readonly node: string;
   /** True when the pod shares the node's network, and so has no port. */
   readonly hostNetwork: boolean;

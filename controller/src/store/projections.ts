@@ -19,14 +19,15 @@ import {
   parseBits,
   parseIp,
 } from '@ovenbird/crds';
-import type {
-  ClusterPolicyObject,
-  Namespace as KubeNamespace,
-  NetworkPolicy as KubeNetworkPolicy,
-  Node as KubeNode,
-  Pod as KubePod,
-  StatefulSet as KubeStatefulSet,
-  ObjectMeta,
+import {
+  type ClusterPolicyObject,
+  type Namespace as KubeNamespace,
+  type NetworkPolicy as KubeNetworkPolicy,
+  type Node as KubeNode,
+  type Pod as KubePod,
+  type StatefulSet as KubeStatefulSet,
+  type ObjectMeta,
+  runtimeUid,
 } from '@ovenbird/kube';
 import { virtualMachine } from '../alloc/kept.ts';
 import { hostPortsOf } from '../pod/host-ports.ts';
@@ -76,8 +77,12 @@ export function projectPod(pod: KubePod): Pod {
   const { metadata, spec, status } = pod;
   const keeper = keeperOf(metadata.ownerReferences);
   const hostPorts = hostPortsOf(pod);
+  const meta = metaOf(metadata);
+  const uid = runtimeUid(metadata) ?? '';
   return {
-    ...metaOf(metadata),
+    ...meta,
+    uid,
+    ...(uid === meta.uid ? {} : { objectUid: meta.uid }),
     namespace: metadata.namespace ?? '',
     node: spec.nodeName ?? '',
     hostNetwork: spec.hostNetwork ?? false,

@@ -26,9 +26,11 @@ import {
   PODS,
   Reflector,
   type ReflectorNotice,
+  type ReflectorSink,
   type ResourceKind,
   STATEFULSETS,
   type StreamRequester,
+  systemClock,
 } from '@ovenbird/kube';
 import { NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment } from '../attachment/definition.ts';
 import {
@@ -38,6 +40,7 @@ import {
   VIRTUALMACHINES,
 } from '../machine/kubevirt.ts';
 import { type ClusterPolicyKind, clusterPolicyKinds } from '../policy/cluster-model.ts';
+import { MirrorPods } from './mirror-pods.ts';
 import type { Key, Tables, WatchedKind } from './model.ts';
 import { watchOptional } from './optional-watch.ts';
 import {
@@ -117,7 +120,13 @@ export async function watchAll(options: WatchOptions): Promise<void> {
     watch(options, 'Node', NODES, projectNode),
     watch(options, 'NetworkPolicy', NETWORKPOLICIES, projectNetworkPolicy),
     watch(options, 'StatefulSet', STATEFULSETS, projectStatefulSet),
-    watch(options, 'Pod', PODS, projectPod),
+    watch(
+      options,
+      'Pod',
+      PODS,
+      projectPod,
+      new MirrorPods({ sink: sinkOf(options, 'Pod'), clock: systemClock, signal: options.signal }),
+    ),
     watchIfServed(options, 'VirtualMachine', VIRTUALMACHINES, projectVirtualMachine),
     watchIfServed(options, 'VirtualMachineInstance', VIRTUALMACHINEINSTANCES, projectVirtualMachineInstance),
     watchIfServed(options, 'NetworkAttachment', NETWORK_ATTACHMENT_DEFINITIONS, projectNetworkAttachment),
@@ -160,8 +169,9 @@ async function watch<T extends KubeObject, K extends WatchedKind>(
   kind: K,
   resource: ResourceKind<T>,
   project: (object: T) => Tables[K],
+  sink?: ReflectorSink<Projected<K>>,
 ): Promise<void> {
-  await begin(options, kind, resource, project).synced;
+  await begin(options, kind, resource, project, sink).synced;
 }
 
 function sinkOf<K extends WatchedKind>(options: WatchOptions, kind: K): StateSink<K> {
@@ -174,13 +184,14 @@ function begin<T extends KubeObject, K extends WatchedKind>(
   kind: K,
   resource: ResourceKind<T>,
   project: (object: T) => Tables[K],
+  sink: ReflectorSink<Projected<K>> = sinkOf(options, kind),
 ): Reflector<T, Projected<K>> {
   const { client, signal, onNotice } = options;
   const reflector = new Reflector<T, Projected<K>>({
     client,
     kind: resource,
     signal,
-    sink: sinkOf(options, kind),
+    sink,
     onNotice: (notice) => onNotice(kind, notice),
     project: (object) => {
       const { name, namespace, uid, resourceVersion } = object.metadata;

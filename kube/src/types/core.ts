@@ -59,6 +59,18 @@ export interface Pod extends KubeObject {
     | undefined;
 }
 
+/** Annotation of a mirror pod, which kubelet makes for a static pod: the UID of the latter. */
+const MIRROR = 'kubernetes.io/config.mirror';
+
+/**
+ * The UID under which kubelet runs a pod. A static pod's is the hash of its manifest, that of the mirror pod in the API is
+ * another one, and is new whenever somebody deletes the mirror while the containers run on (kubernetes, pkg/kubelet/pod,
+ * `GetUIDTranslations`).
+ */
+export function runtimeUid({ uid, annotations }: KubeObject['metadata']): string | undefined {
+  return annotations?.[MIRROR] ?? uid;
+}
+
 /** `core/v1` Node. */
 export interface Node extends KubeObject {
   readonly spec?:

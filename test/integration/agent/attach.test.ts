@@ -105,6 +105,35 @@ describe('ADD and DEL', () => {
     expect(await leftovers(node)).toEqual({ ports: [], links: [] });
   });
 
+  test('a static pod is attached by the UID of its manifest; its mirror may be deleted and made anew', async () => {
+    showLog();
+    const pod = await sandbox(node, 6);
+    // As kubelet makes it (kubernetes, pkg/kubelet/pod, `CreateMirrorPod`).
+    const mirror = (uid: string): Promise<unknown> => {
+      const object = podObject(pod, true);
+      const annotations = { ...object.metadata.annotations, 'kubernetes.io/config.mirror': pod.uid };
+      return node.put('Pod', { ...object, metadata: { ...object.metadata, uid, annotations } });
+    };
+    await node.nbctl(...portCommands(pod));
+    await mirror('mirror-1');
+    const added = await cni(node, 'ADD', pod);
+    expect(added).toMatchObject({ status: 0, stderr: '' });
+    await ping(pod, '10.16.0.1');
+    await node.remove('Pod', pod.name, 'default');
+    await mirror('mirror-2');
+    const config = node.cniConfig('1.0.0', { prevResult: JSON.parse(added.stdout) as unknown });
+    await until('CHECK is content', async () => {
+      const { status, stdout } = await cni(node, 'CHECK', pod, { config });
+      if (status !== 0) throw new Error(stdout);
+      return true;
+    });
+    expect((await cni(node, 'ADD', pod)).stdout).toBe(added.stdout);
+    const other = await cni(node, 'ADD', { ...pod, uid: 'mirror-2' });
+    expect(errorOf(other.stdout)).toMatchObject({ code: 11, msg: expect.stringContaining('UID') as unknown });
+    await ping(pod, '10.16.0.1');
+    expect((await cni(node, 'DEL', pod)).status).toBe(0);
+  });
+
   test('20 at once: distinct, no error, nothing left', async () => {
     showLog();
     const pods = await Promise.all(Array.from({ length: 20 }, (_, index) => announcedPod(node, 20 + index)));
