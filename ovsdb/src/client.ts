@@ -15,6 +15,7 @@ import { ServerState, type ServerStatus, watchServer } from './server-database.t
 import { checkAgainstSchema, compatible, parseSchema, type ServerSchema } from './server-schema.ts';
 import { Session } from './session.ts';
 import type { DatabaseSpec } from './spec.ts';
+import { takeFrame } from './take-frame.ts';
 import type { Transaction } from './transaction.ts';
 import { openTransport, parseRemote } from './transport.ts';
 import type { Condition, TableName } from './types.ts';
@@ -347,22 +348,19 @@ class DatabaseClient<DB> implements Client<DB> {
     );
   }
 
-  /** Takes the frames that come most often, changes of one row, without parsing what they have in common. */
+  /** Takes the frames that come most often without parsing what they have in common. */
   #takeFrame(text: string, from: number): number {
-    const frame = this.#frames?.read(text, from);
-    if (frame === undefined) {
-      return -1;
-    }
     try {
-      if (!this.#replica.applyRow(frame)) {
+      const taken = this.#frames && takeFrame(this.#frames, this.#replica, text, from);
+      if (taken === undefined) {
         return -1;
       }
+      this.#lastTransaction = taken.lastTransaction;
+      return taken.end;
     } catch (error) {
       this.#lastTransaction = ZERO_UUID;
       throw error;
     }
-    this.#lastTransaction = frame.lastTransaction;
-    return frame.end;
   }
 
   /** What it throws ends the session, and the next one loads everything anew. */

@@ -128,7 +128,7 @@ export class ReplicaStore<DB> implements Replica<DB> {
    * @throws OvsdbError `protocol_error`; nothing was applied then.
    */
   apply(method: MonitorMethod, updates: Json): void {
-    const load = new UpdateLoad(this.#tables, method, false, !this.#isListenedTo());
+    const load = new UpdateLoad(this.#tables, method, false, !this.isListenedTo);
     this.readInto(load, updates);
     this.commit(load, true);
   }
@@ -176,7 +176,7 @@ export class ReplicaStore<DB> implements Replica<DB> {
 
   /** Begins to take in the reply to a monitor request. @param following whether they continue from the present content, or replace it. */
   load(method: MonitorMethod, following: boolean): Load {
-    const fold = !this.#isListenedTo();
+    const fold = !this.isListenedTo;
     return following ? new UpdateLoad(this.#tables, method, true, fold) : new SnapshotLoad(this.#tables, method, fold);
   }
 
@@ -197,7 +197,7 @@ export class ReplicaStore<DB> implements Replica<DB> {
   }
 
   /** Listeners read what changed: to fold it for them would mean to parse it twice. */
-  #isListenedTo(): boolean {
+  get isListenedTo(): boolean {
     return this.#listeners.size > 0 || this.#tables.values().some(({ listeners }) => listeners.size > 0);
   }
 

@@ -81,6 +81,81 @@ describe('RowFrameReader', () => {
     expect(Math.min(taken, whole)).toBeGreaterThan(100);
   });
 
+  it('reads row by row what JSON.parse says, or nothing', () => {
+    let taken = 0;
+    let rows = 0;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(updates, fc.uuid()), { maxLength: 4 }), fc.nat(), (list, cut) => {
+        const messages = list.map(([tables, transaction]) => ({
+          id: null,
+          method: 'update3',
+          params: ['db', transaction, tables],
+        }));
+        const bytes = Buffer.from(messages.map((message) => JSON.stringify(message)).join(''));
+        const reader = new RowFrameReader('db');
+        const got: unknown[] = [];
+        const take = (chunk: string, from: number): number => {
+          const tables: Record<string, Record<string, Json>> = {};
+          let read = 0;
+          const frame = reader.readRows(chunk, from, (name, uuid, json, own) => {
+            tables[name] = { ...tables[name], [uuid]: json };
+            read += 1;
+            expect(JSON.parse(own ?? '')).toEqual(json);
+          });
+          if (frame === undefined) return -1;
+          taken += 1;
+          rows = Math.max(rows, read);
+          got.push(['db', frame.lastTransaction, tables]);
+          return frame.end;
+        };
+        const framer = new JsonFramer(
+          (message) => {
+            if (take(message, 0) < 0) got.push((JSON.parse(message) as Message).params);
+          },
+          undefined,
+          take,
+        );
+        const at = cut % (bytes.length + 1);
+        framer.push(bytes.subarray(0, at));
+        framer.push(bytes.subarray(at));
+        expect(got).toEqual(messages.map(({ params }) => params));
+      }),
+      seeded(2_000),
+    );
+    expect(taken).toBeGreaterThan(1_000);
+    expect(rows).toBeGreaterThan(1);
+  });
+
+  it('reads no frame row by row that is cut or not the monitor\u2019s', () => {
+    const uuids = ['123e4567-e89b-42d3-a456-426614174000', '223e4567-e89b-42d3-a456-426614174000'] as const;
+    const rows = `{"${uuids[0]}":{"insert":{"a":"}}}]}"}},"${uuids[1]}":{"delete":null}}`;
+    const good = `{"id":null,"method":"update3","params":["db","${uuids[0]}",{"A":${rows},"B":${rows}}]}`;
+    const seen: unknown[] = [];
+    const read = (text: string) => new RowFrameReader('db').readRows(text, 0, (...row) => void seen.push(row));
+    expect(read(good)).toEqual({ end: good.length, lastTransaction: uuids[0] });
+    expect(seen).toEqual(
+      ['A', 'B'].flatMap((name) => [
+        [name, uuids[0], { insert: { a: '}}}]}' } }, '{"insert":{"a":"}}}]}"}}'],
+        [name, uuids[1], { delete: null }, '{"delete":null}'],
+      ]),
+    );
+    for (const [from, to] of [
+      ['"db"', '"other"'],
+      ['update3', 'update2'],
+      ['"A":{', '"A": {'],
+      ['"B":{', '"B\\"":{'],
+      ['null}},', 'null}}, '],
+      ['null}}', 'null}]'],
+      [`"${uuids[1]}"`, '"short"'],
+      ['}}}]}"}', '}}}]}}'],
+    ] as const) {
+      expect(read(good.replace(from, to)), to).toBeUndefined();
+    }
+    for (let end = 0; end < good.length; end += 1) {
+      expect(read(good.slice(0, end))).toBeUndefined();
+    }
+  });
+
   it('takes no other message', () => {
     const reader = new RowFrameReader('db');
     const uuid = '123e4567-e89b-42d3-a456-426614174000';

@@ -66,6 +66,7 @@ export class Session {
   readonly ended: Promise<OvsdbError>;
   readonly #stream: Duplex;
   readonly #framer: JsonFramer;
+  readonly #take: TakeMessage | undefined;
   readonly #onNotification: (method: string, params: Json) => void;
   readonly #onEnd: (() => void) | undefined;
   readonly #probeMs: number;
@@ -87,6 +88,7 @@ export class Session {
     this.#probeMs = options.probeIntervalMs ?? 10_000;
     this.#clock = options.clock ?? systemClock;
     const take = options.takeMessage;
+    this.#take = take;
     this.#framer = new JsonFramer(
       (text) => this.#onText(text),
       options.limits ?? DEFAULT_LIMITS,
@@ -234,7 +236,8 @@ export class Session {
   }
 
   #onText(text: string): void {
-    if (this.#reason !== undefined) {
+    // A message that came in several chunks is whole only now.
+    if (this.#reason !== undefined || (this.#take?.(text, 0) ?? -1) >= 0) {
       return;
     }
     let message: Json;

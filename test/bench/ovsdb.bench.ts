@@ -92,22 +92,25 @@ async function start(): Promise<void> {
   print(infoLine('ovsdb_start', { without_compile_cache: [ms(uncached), 'ms'], python_rss: [rss(c), 'MB'] }));
 }
 
-/** (b): inserts, on a new database each time. */
+/** (b): inserts, on a new database each time; both sides run as the lab runs the controller. */
 async function insert(): Promise<void> {
+  const flags = ['--max-semi-space-size=64'];
   const rate = async (how: string): Promise<number> => {
     const fresh = new TestServer(dir, `insert-${how}`);
     await fresh.create();
     await fresh.start();
     try {
-      const { stdout } = await run(process.execPath, [here('insert.mjs'), how, fresh.remote]);
+      const { stdout } = await run(process.execPath, [...flags, here('insert.mjs'), how, fresh.remote]);
       return (SWITCHES * PORTS) / ((JSON.parse(stdout) as { elapsed: number }).elapsed / 1000);
     } finally {
       await fresh.stop('SIGKILL');
     }
   };
-  print(`ovsdb insert: A = node ${here('insert.mjs')} builder REMOTE (typed builder, replica following)`);
   print(
-    `ovsdb insert: B = node ${here('insert.mjs')} bare REMOTE (encoded before, written at once, replies not parsed)`,
+    `ovsdb insert: A = node ${flags.join(' ')} ${here('insert.mjs')} builder REMOTE (typed builder, replica following)`,
+  );
+  print(
+    `ovsdb insert: B = node ${flags.join(' ')} ${here('insert.mjs')} bare REMOTE (encoded before, written at once, replies not parsed)`,
   );
   const a: number[] = [];
   const b: number[] = [];

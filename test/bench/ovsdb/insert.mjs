@@ -4,9 +4,11 @@ import { connect as connectSocket } from 'node:net';
 import { connect, ovnNorthbound } from '@ovenbird/ovsdb';
 import { SWITCHES, switchTransaction } from './population.ts';
 
-/** Through the typed builder, the replica following; so many transactions are in flight at once. */
+/** Transactions in flight at once: enough that the server does not wait; the reference writes all of them at once. */
+const window = 32;
+
+/** Through the typed builder, the replica following. */
 async function builder(remote) {
-  const window = 8;
   const db = connect({
     remotes: [remote],
     database: ovnNorthbound,
