@@ -66,6 +66,7 @@ type LoopName =
   | 'mtu'
   | 'netem'
   | 'install'
+  | 'ports'
   | 'conditions';
 
 /**
@@ -146,6 +147,7 @@ export class Agent {
       forward: loop('forward', () => this.#forward()),
       collect: loop('collect', () => this.attachments.collectAbandoned()),
       mtu: loop('mtu', (until) => this.attachments.followMtus(until)),
+      ports: loop('ports', (until) => this.#restorePorts(until)),
       gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
       netem: loop('netem', (until) => this.#emulate(until)),
       // Without API server nothing is decided anew: that is no fault of this node.
@@ -191,7 +193,7 @@ export class Agent {
     void follow(monitors.links, { onLine, onStart: () => this.#trigger('bootstrap') }, log, signal);
     void follow(monitors.firewall, { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
-      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'install'))
+      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'install', 'ports'))
       .catch(() => {});
   }
 
@@ -321,6 +323,10 @@ export class Agent {
         if (row?.name === HOST_PORT) this.#trigger('ovn0', 'bootstrap');
         else if (row?.name === 'br-int') this.#trigger('install');
         else if (lostLink(change.old, change.new)) this.#trigger('collect');
+        else if (row !== undefined && change.new === undefined && attachmentOf(row) !== undefined) {
+          const lost = this.attachments.isLost(row.name);
+          void lost.then((is) => is && this.#trigger('ports'));
+        }
         if (change.old === undefined || change.new === undefined) this.#trigger('netem');
       }
     }
@@ -410,6 +416,15 @@ export class Agent {
     else if (this.#conditions.get(condition.type)?.status === 'True')
       noteNode('Normal', 'InService', 'pods can be attached again');
     this.#say(condition);
+  }
+
+  async #restorePorts(signal: AbortSignal): Promise<void> {
+    const { log, noteNode } = this.#parts;
+    const tell = (link: string, message: string): void => {
+      log.warn({ link }, message);
+      noteNode('Warning', 'PortLost', message);
+    };
+    if ((await this.attachments.restorePorts(tell, signal)) > 0) this.#trigger('gateways', 'collect');
   }
 
   async #emulate(signal: AbortSignal): Promise<void> {

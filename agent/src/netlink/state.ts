@@ -10,7 +10,7 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const IFF_UP = 1;
 /** if_link.h, if_addr.h, rtnetlink.h */
-const IFLA = { address: 1, ifname: 3, mtu: 4, ifalias: 20 } as const;
+const IFLA = { address: 1, ifname: 3, mtu: 4, ifalias: 20, linkNetnsid: 37 } as const;
 const IFA = { address: 1, local: 2 } as const;
 const RTA = { dst: 1, oif: 4, gateway: 5, table: 15 } as const;
 const ROUTE = { tableMain: 254, protocolKernel: 2, typeUnicast: 1, cloned: 0x200 } as const;
@@ -30,6 +30,8 @@ export interface LinkState {
   /** Its MAC. */
   readonly address?: string;
   readonly ifalias?: string;
+  /** It is one end of a pair whose other end is in another network namespace. */
+  readonly peerElsewhere?: true;
   readonly addresses: readonly LinkAddress[];
 }
 
@@ -79,6 +81,7 @@ export function linkOf(body: Buffer, addresses: ReadonlyMap<number, readonly Lin
     up: (body.readUInt32LE(8) & IFF_UP) !== 0,
     ...(address === undefined ? {} : { address }),
     ...(ifalias === undefined ? {} : { ifalias }),
+    ...(found.has(IFLA.linkNetnsid) ? { peerElsewhere: true } : {}),
     addresses: addresses.get(linkIndex(body)) ?? [],
   };
 }

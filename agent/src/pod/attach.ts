@@ -6,7 +6,14 @@ import { limitBandwidth } from './bandwidth.ts';
 import { podEndProblem } from './check.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { detach } from './detach.ts';
-import { attachmentOf, attachTransaction, newInterfaceUuid, refuseSecondInterface } from './interface-row.ts';
+import {
+  type Attachment,
+  attachmentOf,
+  attachTransaction,
+  newInterfaceUuid,
+  refuseSecondInterface,
+} from './interface-row.ts';
+import { linkAlias } from './link-note.ts';
 import { openNetns, type PodNetns } from './netns.ts';
 import { type PreviousResult, previousResult } from './previous-result.ts';
 import { type CniRequest, isContainer, isIpam, podIdentity } from './request.ts';
@@ -31,6 +38,10 @@ async function earlierAttachment(
   return (await podEndProblem(plan, netns)) === undefined ? row._uuid : undefined;
 }
 
+function attachmentBy({ containerId, ifname, config, netns }: CniRequest): Attachment {
+  return { containerId, ifname, network: config.name, netns };
+}
+
 /** Connects the pair to br-int and configures the pod end; the two do not depend on each other and overlap. */
 async function connect(
   context: PodContext,
@@ -41,8 +52,7 @@ async function connect(
   signal: AbortSignal,
 ): Promise<void> {
   const uuid = newInterfaceUuid();
-  const { containerId, ifname } = request;
-  const attachment = { containerId, ifname, network: request.config.name, netns: request.netns };
+  const attachment = attachmentBy(request);
   const bind = async (): Promise<void> => {
     // A try whose reply was lost may have been carried out.
     const done = (): boolean => context.ovs.replica.table('Interface').get(uuid) !== undefined;
@@ -118,7 +128,7 @@ async function attachAnnounced(
   // A leftover of an ADD that the agent did not survive. Its other end is in this pod or in none.
   await deleteLink(plan.hostName);
   signal.throwIfAborted();
-  await createVeth(plan, netns);
+  await createVeth(plan, netns, linkAlias(pod, attachmentBy(request)));
   try {
     await connect(context, pod, request, plan, netns, signal);
   } catch (error) {

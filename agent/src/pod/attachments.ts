@@ -1,14 +1,15 @@
 import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
-import { deleteLink } from '../host/link.ts';
+import { linkExists } from '../host/link.ts';
 import { interfaceNamed } from '../ovs/database.ts';
 import { attach } from './attach.ts';
 import { check } from './check.ts';
-import { abandonedAttachments, invalidAttachments, orphanLinks } from './collect.ts';
+import { abandonedAttachments, invalidAttachments, unlisted } from './collect.ts';
 import type { PodContext } from './context.ts';
 import { detach } from './detach.ts';
 import { followGateway, movedGateways } from './gateway.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import { LostPorts, type TellStray } from './lost-ports.ts';
 import { followMtu, wrongMtus } from './mtu.ts';
 import { applyNetem, changedNetem } from './netem.ts';
 import type { CniRequest } from './request.ts';
@@ -32,8 +33,11 @@ export class Attachments {
   /** What links were to do that this kernel cannot, by host end. */
   readonly #withoutNetem = new Map<string, string>();
 
+  readonly #lostPorts: LostPorts;
+
   constructor(context: PodContext) {
     this.#context = context;
+    this.#lostPorts = new LostPorts(context, this.#lock);
   }
 
   /** Attachments with a request in progress. */
@@ -82,14 +86,15 @@ export class Attachments {
    */
   async collectGarbage(request: CniRequest): Promise<void> {
     const valid = request.config['cni.dev/valid-attachments'];
-    const invalid = invalidAttachments(this.#context.ovs, request.config.name, valid);
+    const unwanted = unlisted(request.config.name, valid);
+    const invalid = invalidAttachments(this.#context.ovs, unwanted);
     const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods, this.#context.containers.objects);
     const failed = (work: Promise<void>): Promise<string[]> =>
       work.then(
         () => [],
         (error: unknown) => [textOf(error)],
       );
-    const orphans = await failed(this.collectOrphanLinks());
+    const orphans = await failed(this.#lostPorts.collect(unwanted));
     const attached = await this.#deleteAll([...invalid, ...abandoned]);
     report([...orphans, ...attached, ...(await failed(this.collectContainers()))]);
   }
@@ -106,18 +111,16 @@ export class Attachments {
    * @throws AgentError the failures together
    */
   async collectContainers(): Promise<void> {
-    const { containers, ovs, log } = this.#context;
+    const { containers, log } = this.#context;
     // Of one with a request in progress nothing is known before its end.
-    const left = containers
-      .all()
-      .filter(({ hostName }) => !this.#lock.holds(hostName) && interfaceNamed(ovs, hostName) === undefined);
+    const left = containers.all().filter(({ hostName }) => !this.#lock.holds(hostName) && this.#isGone(hostName));
     // At once: without API server each takes as long as a request may.
     const failures = left.map(async ({ object, hostName }) => {
       const { name } = object.metadata;
       log.info({ object: name }, 'removing the IP object of a container that is gone');
       return await this.#lock
         .run(hostName, async () => {
-          if (interfaceNamed(ovs, hostName) === undefined) await containers.remove(object);
+          if (this.#isGone(hostName)) await containers.remove(object);
         })
         .then(
           () => [],
@@ -127,16 +130,19 @@ export class Attachments {
     report((await Promise.all(failures)).flat());
   }
 
-  /** Removes pairs without a row: what an agent that died left unconnected, or a DEL that failed half-way. */
+  /** Removes pairs without a row that belong to nobody. */
   async collectOrphanLinks(): Promise<void> {
-    for (const name of await orphanLinks(this.#context.ovs)) {
-      // One with a request in progress is about to get its row.
-      if (this.#lock.holds(name)) continue;
-      this.#context.log.info({ link: name }, 'removing a veth pair that is not connected');
-      await this.#lock.run(name, async () => {
-        if (interfaceNamed(this.#context.ovs, name) === undefined) await deleteLink(name);
-      });
-    }
+    await this.#lostPorts.collect();
+  }
+
+  /** Connects running pods again that lost their port. @returns how many. @throws AgentError the failures together */
+  async restorePorts(tell: TellStray, signal: AbortSignal): Promise<number> {
+    return await this.#lostPorts.restore(tell, signal);
+  }
+
+  /** Whether a link whose row was removed stays without one: not so where a request removed it. */
+  async isLost(hostName: string): Promise<boolean> {
+    return await this.#lostPorts.isLost(hostName);
   }
 
   /** Points the routes of running containers at the gateways that are announced now. @throws AgentError the failures together */
@@ -195,9 +201,14 @@ export class Attachments {
 
   /** Asks for another try where an interface is gone and its IP object is not. After its request: one in progress is passed over. */
   #noteLeftover(containerId: string, ifname: string): void {
-    const { containers, ovs, onLeftover } = this.#context;
-    const gone = interfaceNamed(ovs, hostVethName(containerId, ifname)) === undefined;
-    if (gone && containers.of(containerId, ifname) !== undefined) onLeftover();
+    const { containers, onLeftover } = this.#context;
+    if (this.#isGone(hostVethName(containerId, ifname)) && containers.of(containerId, ifname) !== undefined)
+      onLeftover();
+  }
+
+  /** Whether an interface has neither a port nor a link: one that has only lost its port gets it again. */
+  #isGone(hostName: string): boolean {
+    return interfaceNamed(this.#context.ovs, hostName) === undefined && !linkExists(hostName);
   }
 
   /** Goes on after a failure; returns what failed. */

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { IP } from '@ovenbird/crds';
 import type { Pod, Store } from '@ovenbird/kube';
-import { linkExists, listLinks } from '../host/link.ts';
-import { type InterfaceRow, interfaceNamed, type Ovs } from '../ovs/database.ts';
+import { linkExists } from '../host/link.ts';
+import type { InterfaceRow, Ovs } from '../ovs/database.ts';
 import { type Attachment, attachmentOf, podInterfaces } from './interface-row.ts';
-import { hostVethName, LINK_ALIAS } from './veth.ts';
+import { hostVethName } from './veth.ts';
 
 /**
  * Attachments that have no container any more although nobody sent DEL. That is certain when the host's end of the pair
@@ -30,31 +30,25 @@ export function abandonedAttachments(ovs: Ovs, pods: Store<Pod>, containers: Sto
   return abandoned;
 }
 
+type Listed = readonly { readonly containerID: string; readonly ifname: string }[] | null | undefined;
+
 /**
- * Attachments of one network that the runtime does not list as valid (SPEC.md, "GC").
+ * Whether an attachment of one network is not among those that the runtime lists as valid (SPEC.md, "GC"). @param network its name
  * @param valid what the runtime listed; absent = it listed nothing at all, which is taken as "do not know": libcni's
  *   `cnitool gc` sends no list, and removing every pod's network on its word would be an outage. `[]` means none.
  */
-export function invalidAttachments(
-  ovs: Ovs,
-  network: string,
-  valid: readonly { readonly containerID: string; readonly ifname: string }[] | null | undefined,
-): readonly Attachment[] {
-  if (valid === undefined || valid === null) return [];
+export function unlisted(network: string, valid: Listed): (name: string, one: Attachment) => boolean {
+  if (valid === undefined || valid === null) return () => false;
   const keep = new Set(valid.map(({ containerID, ifname }) => hostVethName(containerID, ifname)));
+  return (name, one) => one.network === network && !keep.has(name);
+}
+
+/** Attachments that the runtime does not list. @param unwanted as {@link unlisted} says */
+export function invalidAttachments(ovs: Ovs, unwanted: ReturnType<typeof unlisted>): readonly Attachment[] {
   return podInterfaces(ovs)
     .map((row) => attachmentOf(row))
     .filter((attachment) => attachment !== undefined)
-    .filter((one) => one.network === network && !keep.has(hostVethName(one.containerId, one.ifname)));
-}
-
-/** Host ends of pairs that have no row: an agent died between creating the pair and connecting it. */
-export async function orphanLinks(ovs: Ovs): Promise<readonly string[]> {
-  const links = await listLinks();
-  return links
-    .filter(({ ifname, ifalias }) => ifalias === LINK_ALIAS && /^h[0-9a-f]{12}$/.test(ifname))
-    .map(({ ifname }) => ifname)
-    .filter((name) => interfaceNamed(ovs, name) === undefined);
+    .filter((one) => unwanted(hostVethName(one.containerId, one.ifname), one));
 }
 
 /** The pod a row belongs to, as `namespace/name`. */

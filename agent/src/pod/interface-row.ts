@@ -90,6 +90,7 @@ export function refuseSecondInterface(
  * deleted, an earlier try of this one) go in the same transaction: two Interfaces with one iface-id would make
  * ovn-controller choose either.
  * @param uuid of the new Interface row, so that an ambiguous commit cannot make a twin
+ * @param gateways what is recorded of the pod's routes
  * @throws AgentError `try-again` while br-int does not exist, `second-interface`
  */
 export function attachTransaction(
@@ -98,6 +99,7 @@ export function attachTransaction(
   pod: Announcement,
   attachment: Attachment,
   plan: VethPlan,
+  gateways: string = gatewaysOf(plan),
 ): Transaction<OpenVswitch> {
   const bridge = integrationBridge(ovs);
   if (bridge === undefined) throw new AgentError('try-again', 'the bridge br-int does not exist yet');
@@ -119,7 +121,7 @@ export function attachTransaction(
         ['iface-id-ver', pod.uid],
         ['attached-mac', plan.mac],
         ['ip_addresses', plan.addresses.map(({ address }) => address).join(',')],
-        ['gateways', gatewaysOf(plan)],
+        ['gateways', gateways],
         ['subnet', pod.subnet],
         ...(pod.object === undefined
           ? ([

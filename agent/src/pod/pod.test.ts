@@ -33,7 +33,7 @@ describe('veth', () => {
 
   test('what is asked of the kernel, in the words of ip(8)', () => {
     const words = (requests: readonly NetlinkRequest[]): readonly string[] => requests.map(({ what }) => what);
-    expect(words(hostRequests(plan, 9))).toEqual([
+    expect(words(hostRequests(plan, 9, 'ovenbird'))).toEqual([
       'ip link add h0123456789ab type veth peer eth0',
       'ip link set dev h0123456789ab alias ovenbird up',
     ]);

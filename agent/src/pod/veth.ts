@@ -39,9 +39,6 @@ export interface VethPlan {
   readonly ipv6: boolean;
 }
 
-/** The alias by which the agent knows links it made, should their OVS row be gone. */
-export const LINK_ALIAS = 'ovenbird';
-
 function digest(containerId: string, ifname: string): string {
   return createHash('sha256').update(`${containerId}/${ifname}`).digest('hex');
 }
@@ -56,13 +53,17 @@ export function hostVethMac(containerId: string, ifname: string): string {
   return `fe:${(digest(containerId, ifname).slice(12, 22).match(/../g) ?? []).join(':')}`;
 }
 
-/** Requests on the node: the pair, its far end born inside the pod's namespace. @param netns descriptor of that */
-export function hostRequests(plan: VethPlan, netns: number): readonly NetlinkRequest[] {
+/**
+ * Requests on the node: the pair, its far end born inside the pod's namespace.
+ * @param netns descriptor of that
+ * @param alias of the host's end
+ */
+export function hostRequests(plan: VethPlan, netns: number, alias: string): readonly NetlinkRequest[] {
   const { hostName, hostMac, ifname, mac, mtu } = plan;
   return [
     addVeth({ name: hostName, mac: hostMac, mtu }, { name: ifname, mac, mtu }, netns),
     // No link-local address on the host end: what the host would send there goes straight into the pod.
-    nameAndRaise(hostName, LINK_ALIAS, plan.ipv6),
+    nameAndRaise(hostName, alias, plan.ipv6),
   ];
 }
 
@@ -118,10 +119,11 @@ export function prefixRequests(
 
 /**
  * Creates the pair and leaves the host end up, the pod end unconfigured.
+ * @param alias of the host's end
  * @throws AgentError `interface-exists` when the pod already has a link of that name; it is left untouched.
  */
-export async function createVeth(plan: VethPlan, netns: PodNetns): Promise<void> {
-  const requests = hostRequests(plan, netns.fd);
+export async function createVeth(plan: VethPlan, netns: PodNetns, alias: string): Promise<void> {
+  const requests = hostRequests(plan, netns.fd, alias);
   const replies = await hostSocket().exchange(requests);
   const failed = replies.findIndex(({ errno }) => errno !== 0);
   const [request, reply] = [requests[failed], replies[failed]];
