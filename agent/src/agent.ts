@@ -3,7 +3,7 @@ import { type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
 import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
-import { lostLink, netemEdited, subnetEdited } from './changes.ts';
+import { concernedBy, type LoopName, netemEdited, removedPort, subnetEdited } from './changes.ts';
 import {
   cniInstalled,
   installCni,
@@ -55,19 +55,6 @@ export interface AgentParts {
   /** Ends the agent. */
   readonly signal: AbortSignal;
 }
-
-type LoopName =
-  | 'bootstrap'
-  | 'ovn0'
-  | 'nat'
-  | 'forward'
-  | 'collect'
-  | 'gateways'
-  | 'mtu'
-  | 'netem'
-  | 'install'
-  | 'ports'
-  | 'conditions';
 
 /**
  * The agent of one node: loops that keep the host as it should be, each woken by what it depends on, and the attachments
@@ -309,26 +296,9 @@ export class Agent {
 
   #onOvsChange(changes: readonly OvsChange[]): void {
     for (const change of changes) {
-      if (change.table === 'Open_vSwitch') this.#trigger('bootstrap');
-      else if (change.table === 'Bridge' && (change.new ?? change.old)?.name === 'br-int') {
-        if (change.new === undefined || change.old === undefined) this.#trigger('bootstrap', 'ovn0', 'install');
-        else if (
-          change.new.fail_mode !== change.old.fail_mode ||
-          change.new.datapath_type !== change.old.datapath_type
-        ) {
-          this.#trigger('bootstrap');
-        }
-      } else if (change.table === 'Interface') {
-        const row = change.new ?? change.old;
-        if (row?.name === HOST_PORT) this.#trigger('ovn0', 'bootstrap');
-        else if (row?.name === 'br-int') this.#trigger('install');
-        else if (lostLink(change.old, change.new)) this.#trigger('collect');
-        else if (row !== undefined && change.new === undefined && attachmentOf(row) !== undefined) {
-          const lost = this.attachments.isLost(row.name);
-          void lost.then((is) => is && this.#trigger('ports'));
-        }
-        if (change.old === undefined || change.new === undefined) this.#trigger('netem');
-      }
+      this.#trigger(...concernedBy(change));
+      const lost = removedPort(change);
+      if (lost !== undefined) void this.attachments.isLost(lost).then((is) => is && this.#trigger('ports'));
     }
   }
 
