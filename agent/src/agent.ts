@@ -2,7 +2,7 @@ import { NODE_MTU } from '@ovenbird/crds';
 import { type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
-import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
+import { bootstrapTransaction, chassisSettings, ENCAP_DF, tunnelAddress } from './bootstrap.ts';
 import { concernedBy, type LoopName, netemEdited, removedPort, subnetEdited } from './changes.ts';
 import {
   cniInstalled,
@@ -15,10 +15,19 @@ import {
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
-import { concernsUnderlay, geneveOverhead, linkExists, listLinks, underlayOf } from './host/link.ts';
+import {
+  concernsUnderlay,
+  geneveOverhead,
+  LEAST_IPV6_MTU,
+  linkExists,
+  listLinks,
+  smallForIpv6,
+  underlayOf,
+} from './host/link.ts';
 import { follow, monitors } from './host/monitor.ts';
 import { applyNat, concernsNat, listNat, natRuleset } from './host/nat.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
+import type { LinkState } from './netlink/state.ts';
 import { hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
@@ -68,6 +77,8 @@ export class Agent {
   /** MTU that the underlay leaves for pods, once known. */
   #overlayMtu: number | undefined;
   #encapIp: string | undefined;
+  /** What was told about an underlay too small for IPv6; empty when it no longer is. */
+  #smallUnderlay: string | undefined;
   /** Name of the link that carries it. */
   #underlay = '';
   /** The ruleset that was applied, and what nftables made of it. */
@@ -233,12 +244,13 @@ export class Agent {
 
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while the underlay's is not known */
   mtuOf(subnet: string): number {
-    const mtu = this.#parts.watches.subnets.get(subnet)?.spec.mtu ?? this.#usualMtu();
+    const spec = this.#parts.watches.subnets.get(subnet)?.spec;
+    const mtu = spec?.mtu ?? this.#usualMtu();
     if (mtu === undefined) {
       const why = this.#loops.bootstrap.lastError?.message ?? 'the agent has just started';
       throw new AgentError('try-again', `the MTU of the underlay is not known yet, the runtime asks again; ${why}`);
     }
-    return mtu;
+    return spec?.cidrBlock.includes(':') === true ? Math.max(mtu, LEAST_IPV6_MTU) : mtu;
   }
 
   /** MTU of pods in Subnets that set none, once known. */
@@ -324,15 +336,26 @@ export class Agent {
     if (mtuChanged) log.info({ before: this.#overlayMtu, mtu }, 'the MTU of the underlay changed');
     this.#overlayMtu = mtu;
     this.#underlay = underlay.ifname;
-    await commit(
-      ovs,
-      () => bootstrapTransaction(ovs, config, chassisSettings(config, encapIp), this.#daemons.hasFlows),
-      signal,
-    );
+    const settings = new Map([...chassisSettings(config, encapIp), ...this.#fragmentation(underlay, encapIp)]);
+    await commit(ovs, () => bootstrapTransaction(ovs, config, settings, this.#daemons.hasFlows), signal);
     const isNew = this.#encapIp !== encapIp;
     this.#encapIp = encapIp;
     if (isNew) this.#trigger('ovn0', 'nat');
     if (mtuChanged) this.#trigger('ovn0', 'mtu');
+  }
+
+  /** Lets tunnels fragment packets of an underlay that is too small for IPv6, as long as it is that, and tells people. */
+  #fragmentation(underlay: LinkState, encapIp: string): ReadonlyMap<string, string> {
+    const { watches, log, noteNode } = this.#parts;
+    const ipv6 = [...watches.subnets.values()].some(({ spec }) => spec.cidrBlock.includes(':'));
+    const small = ipv6 ? smallForIpv6(underlay, encapIp) : undefined;
+    if (small !== undefined && small !== this.#smallUnderlay) {
+      log.warn({ underlay: underlay.ifname, mtu: underlay.mtu }, small);
+      noteNode('Warning', 'UnderlayMtuTooSmall', small);
+    }
+    if (small === undefined && this.#smallUnderlay === undefined) return new Map();
+    this.#smallUnderlay = small ?? '';
+    return new Map([[ENCAP_DF, String(small === undefined)]]);
   }
 
   async #hostPort(signal: AbortSignal): Promise<void> {

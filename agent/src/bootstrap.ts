@@ -39,6 +39,9 @@ function cmsOptions(current: string | undefined): string {
   return (words.includes(CMS_OPTION) ? words : [...words, CMS_OPTION]).join(',');
 }
 
+/** Whether tunnels forbid that their packets are fragmented; they do where nobody says otherwise (ovn-controller(8)). */
+export const ENCAP_DF = 'ovn-encap-df_default';
+
 const WAIT_BEFORE_CLEAR = 'ovn-ofctrl-wait-before-clear';
 
 /**

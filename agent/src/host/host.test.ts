@@ -3,7 +3,7 @@ import type { LinkState } from '../netlink/state.ts';
 import type { NodeNetwork } from '../networks.ts';
 import { acceptCommands, droppingChains, isIptablesForward } from './forward.ts';
 import { dropsForwarded } from './forward-legacy.ts';
-import { concernsUnderlay, geneveOverhead, underlayOf } from './link.ts';
+import { concernsUnderlay, geneveOverhead, smallForIpv6, underlayOf } from './link.ts';
 import { concernsNat, natRuleset } from './nat.ts';
 import { hostPortCommands } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
@@ -26,6 +26,14 @@ describe('MTU', () => {
     expect(underlayOf(links, 'fd00::1').mtu).toBe(9000);
     expect(() => underlayOf(links, '10.0.0.2')).toThrow('no link of this node has the encapsulation address 10.0.0.2');
     expect(() => underlayOf(links, 'eth0')).toThrow('is not an IP address');
+  });
+
+  test('an underlay too small for IPv6 is named, with what it needs', () => {
+    expect(smallForIpv6({ ifname: 'eth0', mtu: 1338 }, '10.0.0.1')).toBeUndefined();
+    expect(smallForIpv6({ ifname: 'eth0', mtu: 1337 }, '10.0.0.1')).toMatch(
+      /\(1337\) .* 1279 bytes.*fragments.* 1338 or/,
+    );
+    expect(smallForIpv6({ ifname: 'eth0', mtu: 1338 }, 'fd00::1')).toMatch(/lost between nodes; .* 1358 or more$/);
   });
 
   test.each([

@@ -34,6 +34,18 @@ export function geneveOverhead(encapIp: string): number {
   return 14 + 8 + 8 + 8 + (isIPv6(encapIp) ? 40 : 20);
 }
 
+/** The least MTU of a link with IPv6, bytes (RFC 8200 §5): below it, Linux takes all IPv6 addresses from the link, for good. */
+export const LEAST_IPV6_MTU = 1280;
+
+/** What people have to know of an underlay whose packets cannot hold the least IPv6 packet; undefined when they can. */
+export function smallForIpv6({ ifname, mtu }: Pick<LinkState, 'ifname' | 'mtu'>, encapIp: string): string | undefined {
+  const needed = LEAST_IPV6_MTU + geneveOverhead(encapIp);
+  if (mtu >= needed) return undefined;
+  const left = mtu - geneveOverhead(encapIp);
+  const fate = isIPv6(encapIp) ? 'is lost between nodes' : 'goes from node to node in fragments';
+  return `the MTU of ${ifname} (${mtu}) leaves pods ${left} bytes, less than IPv6 needs: pods with IPv6 have ${LEAST_IPV6_MTU}, and what they send beyond ${left} ${fate}; give ${ifname} an MTU of ${needed} or more`;
+}
+
 /**
  * The link that carries the encapsulation address: its MTU, less {@link geneveOverhead}, is that of pods when nobody sets
  * one.

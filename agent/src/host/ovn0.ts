@@ -1,11 +1,16 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { OpenVswitch, Transaction } from '@ovenbird/ovsdb';
+import { AgentError } from '../error.ts';
 import { hostSocket } from '../netlink/socket.ts';
 import { type LinkState, type RouteState, readLink } from '../netlink/state.ts';
 import type { HostRoute, NodeNetwork } from '../networks.ts';
 import { integrationBridge, interfaceNamed, newTransaction, type Ovs, VENDOR } from '../ovs/database.ts';
 import { run } from './run.ts';
+import { setSysctl } from './sysctl.ts';
+
+const NO_IPV6 =
+  'the join subnet has IPv6, but the kernel of this node has none: boot it without ipv6.disable=1 (sysctl net.ipv6.conf.all.disable_ipv6=1 is no hindrance), or give the cluster a join subnet and Subnets with IPv4 alone';
 
 /** The node's own port in the overlay. */
 export const HOST_PORT = 'ovn0';
@@ -88,15 +93,10 @@ export async function configureHostPort(node: NodeNetwork, wanted: readonly Host
   return lines;
 }
 
-function setSysctl(key: string, value: string): void {
-  const path = `/proc/sys/${key}`;
-  if (existsSync(path) && readFileSync(path, 'utf8').trim() !== value) writeFileSync(path, value);
-}
-
 /**
- * Kernel settings that forwarding between pods and the world needs. Only differences are written, so that a read-only
- * /proc/sys with the right values is fine.
+ * Kernel settings that forwarding between pods and the world needs.
  * @param ipv6 whether the overlay has IPv6
+ * @throws AgentError `host-command` where it has and the kernel has not
  */
 export function configureForwarding(ipv6: boolean): void {
   setSysctl('net/ipv4/ip_forward', '1');
@@ -105,6 +105,9 @@ export function configureForwarding(ipv6: boolean): void {
   setSysctl(`net/ipv4/conf/${HOST_PORT}/rp_filter`, '2');
   setSysctl(`net/ipv4/conf/${HOST_PORT}/send_redirects`, '0');
   if (!ipv6) return;
+  if (!existsSync('/proc/sys/net/ipv6')) throw new AgentError('host-command', NO_IPV6);
+  // On a node that has it switched off as such, the overlay has it all the same.
+  setSysctl(`net/ipv6/conf/${HOST_PORT}/disable_ipv6`, '0');
   const forwarding = 'net/ipv6/conf/all/forwarding';
   if (readFileSync(`/proc/sys/${forwarding}`, 'utf8').trim() !== '1') {
     // A router ignores router advertisements unless accept_ra is 2: a node that has its default route from one would

@@ -37,15 +37,16 @@ function must({ result, errno }: Outcome, what: string): number {
   return result;
 }
 
-/** Opens the socket; in another namespace when one is given. No other code runs meanwhile: setns(2) moves this thread. */
-function openIn(netns: number | undefined): number {
-  const open = (): number => must(socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE), 'socket(AF_NETLINK)');
-  if (netns === undefined) return open();
+/**
+ * Does something at once in another network namespace. No other code runs meanwhile: setns(2) moves this thread.
+ * @param netns open descriptor of it
+ */
+export function within<T>(netns: number, work: () => T): T {
   const home = openSync('/proc/thread-self/ns/net', 'r');
   try {
     must(setns(netns, CLONE_NEWNET), 'cannot enter the network namespace');
     try {
-      return open();
+      return work();
     } finally {
       // An agent in a pod's namespace would do everything that follows to the pod.
       if (setns(home, CLONE_NEWNET).result !== 0) process.abort();
@@ -53,6 +54,12 @@ function openIn(netns: number | undefined): number {
   } finally {
     closeSync(home);
   }
+}
+
+/** Opens the socket; in another namespace when one is given. */
+function openIn(netns: number | undefined): number {
+  const open = (): number => must(socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE), 'socket(AF_NETLINK)');
+  return netns === undefined ? open() : within(netns, open);
 }
 
 interface Waiting {

@@ -4,6 +4,7 @@ import type { ObjectRef, Pod, Store } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import type { DataplaneProblem } from '../availability.ts';
 import type { AgentConfig } from '../config.ts';
+import { LEAST_IPV6_MTU } from '../host/link.ts';
 import type { Ovs } from '../ovs/database.ts';
 import type { SharedCommits } from '../ovs/shared-commits.ts';
 import type { Announcement } from './announcement.ts';
@@ -44,16 +45,18 @@ function routesOf({ routes, addresses }: Announcement): VethPlan['routes'] {
 
 /** What the cable of a pod has to look like. */
 export function vethPlan(context: PodContext, pod: Announcement, containerId: string, ifname: string): VethPlan {
+  const mtu = context.mtuOf(pod.subnet);
   return {
     hostName: hostVethName(containerId, ifname),
     hostMac: hostVethMac(containerId, ifname),
     ifname,
     mac: pod.mac,
-    mtu: context.mtuOf(pod.subnet),
+    mtu,
     addresses: pod.addresses,
     defaultRoute: pod.defaultRoute,
     routes: routesOf(pod),
     disableOffload: context.config.datapathType === 'netdev',
-    ipv6: existsSync('/proc/net/if_inet6'),
+    // The kernel has no IPv6 on links below its least MTU.
+    ipv6: mtu >= LEAST_IPV6_MTU && existsSync('/proc/net/if_inet6'),
   };
 }

@@ -3,9 +3,10 @@ import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
+import { setSysctl } from '../host/sysctl.ts';
 import type { NetlinkRequest } from '../netlink/message.ts';
 import { addAddress, addRoute, addVeth, deleteAddress, nameAndRaise, raise, replaceRoute } from '../netlink/route.ts';
-import { failure, hostSocket, RouteSocket } from '../netlink/socket.ts';
+import { failure, hostSocket, RouteSocket, within } from '../netlink/socket.ts';
 import { type LinkAddress, readLink } from '../netlink/state.ts';
 import type { PodNetns } from './netns.ts';
 
@@ -35,7 +36,7 @@ export interface VethPlan {
    * takes them as they are, so unfinished checksums and 64 kB "segments" would go out on the wire.
    */
   readonly disableOffload: boolean;
-  /** Whether the node's kernel has IPv6 (a kernel without it refuses the IPv6 settings of a link). */
+  /** Whether the host's end has IPv6 (the kernel refuses the IPv6 settings of a link that has none). */
   readonly ipv6: boolean;
 }
 
@@ -140,9 +141,24 @@ export async function createVeth(plan: VethPlan, netns: PodNetns, alias: string)
   throw cause;
 }
 
+/**
+ * Takes back what a runtime or an image says against IPv6 as such (`net.ipv6.conf.default.disable_ipv6=1`) for the one
+ * interface that was given an IPv6 address.
+ * @throws AgentError `host-command`
+ */
+function enableIpv6(netns: PodNetns, ifname: string): void {
+  const key = `net/ipv6/conf/${ifname}/disable_ipv6`;
+  try {
+    within(netns.fd, () => setSysctl(key, '0'));
+  } catch (cause) {
+    throw new AgentError('host-command', `cannot set ${key}=0 in ${netns.path}: ${String(cause)}`, { cause });
+  }
+}
+
 /** Gives the pod end its addresses, brings it up and sets the default routes. */
 export async function configurePodEnd(plan: VethPlan, netns: PodNetns): Promise<void> {
   using socket = new RouteSocket(netns.fd);
+  if (plan.addresses.some(({ address }) => isIPv6(address))) enableIpv6(netns, plan.ifname);
   await socket.run(podRequests(plan, await socket.indexOf(plan.ifname)));
   if (plan.disableOffload) await socket.disableOffload(plan.ifname);
 }
