@@ -81,7 +81,7 @@ test('a Subnet of IPv4 alone may have an MTU that is too small for IPv6', async 
     'ovn.kubernetes.io/gateway': '10.16.0.1',
     'ovn.kubernetes.io/logical_switch': 'small',
   };
-  await node.put('Pod', { ...object, metadata: { ...object.metadata, annotations } } as never);
+  await node.put('Pod', { ...object, metadata: { ...object.metadata, annotations } });
   expect(await cni(node, 'ADD', pod)).toMatchObject({ status: 0 });
   expect(await mtuOf(pod)).toBe(1200);
   await reach(pod, '10.16.0.1');
@@ -116,7 +116,7 @@ test('a cluster of IPv6 alone: ADD, the world, CHECK, DEL', async () => {
     'ovn.kubernetes.io/cidr': 'fd00:10:16::/112',
     'ovn.kubernetes.io/gateway': 'fd00:10:16::1',
   };
-  await node.put('Pod', { ...pods, metadata: { ...pods.metadata, annotations: announced } } as never);
+  await node.put('Pod', { ...pods, metadata: { ...pods.metadata, annotations: announced } });
   const added = await cni(node, 'ADD', pod);
   expect(added).toMatchObject({ status: 0 });
   expect(JSON.parse(added.stdout)).toMatchObject({
