@@ -1,4 +1,12 @@
-import { announcement, cidrContains, dualValues, ipFamily, type Subnet, splitDualCidr } from '@ovenbird/crds';
+import {
+  announcement,
+  cidrContains,
+  dualValues,
+  ipFamily,
+  isIpamOnly,
+  type Subnet,
+  splitDualCidr,
+} from '@ovenbird/crds';
 import type { Node, Store } from '@ovenbird/kube';
 import { type AddressAnnotations, readAddresses } from './pod/announcement.ts';
 
@@ -43,10 +51,13 @@ export interface HostNetworks {
   readonly nodes: readonly string[];
 }
 
-/** Collects the CIDRs of the VPC that the join subnet belongs to, in a stable order. */
+/**
+ * Collects the CIDRs of the VPC that the join subnet belongs to, in a stable order. Those of Subnets that are in no VPC, because
+ * another plugin makes the interfaces, are left out: the host may have networks of its own there.
+ */
 export function hostNetworks(subnets: Store<Subnet>, joinSubnet: string): HostNetworks {
   const vpc = vpcOf(subnets.get(joinSubnet));
-  const members = [...subnets.values()].filter((subnet) => vpcOf(subnet) === vpc);
+  const members = [...subnets.values()].filter((subnet) => vpcOf(subnet) === vpc && !isIpamOnly(subnet.spec.provider));
   const nat = members.filter((subnet) => subnet.spec.natOutgoing === true && subnet.metadata.name !== joinSubnet);
   return {
     cidrs: members.flatMap(cidrsOf).sort(),

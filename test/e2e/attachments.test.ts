@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkInterface } from '../src/check-interface.ts';
 import { TestContainer } from '../src/containers.ts';
 import { type Manifest, openLab, type TestLab } from '../src/lab.ts';
 import { addressesOf, namespace, type PodObject, pod, subnet } from '../src/objects.ts';
@@ -35,7 +38,9 @@ let lab: TestLab;
 const subnets: readonly Manifest[] = [
   subnet('blue', { cidrBlock: '10.48.0.0/24,fd00:48::/112', provider: `blue.${ns}.ovn` }),
   subnet('lan', { cidrBlock: '192.168.48.0/24,fd00:49::/112', provider: `lan.${ns}` }),
+  subnet('yard', { cidrBlock: '192.168.58.0/24,fd00:58::/112', provider: `yard.${ns}` }),
 ];
+const bridge = 'attached-yard';
 beforeAll(async () => {
   lab = await openLab();
   await lab.apply(
@@ -43,10 +48,18 @@ beforeAll(async () => {
     ...subnets,
     definition('blue', { type: 'ovenbird', capabilities: { ips: true, mac: true } }),
     definition('lan', { type: 'macvlan', master: 'eth0', mode: 'bridge', ipam: { type: 'ovenbird' } }),
+    definition('yard', {
+      plugins: [
+        { type: 'bridge', bridge, isGateway: true, ipam: { type: 'ovenbird' } },
+        { type: 'tuning', mtu: 1300 },
+      ],
+    }),
   );
 });
 afterAll(async () => {
   await lab.delete([namespace(ns), ...subnets], '--wait=true', '--timeout=60s');
+  // The stock plugin leaves it.
+  await lab.onNode('node-2', 'ip', 'link', 'delete', bridge);
 });
 
 const link = async (name: string, ifname: string): Promise<Link | undefined> =>
@@ -162,9 +175,17 @@ describe('several interfaces', () => {
     await container.del();
   });
 
-  it('interfaces stay over restarts of controller and agent', async () => {
+  it('interfaces stay over restarts of controller, agent and kubelet, which checks what it finds', async () => {
     await lab.restartProcess('controller');
     await lab.restartProcess('node-1.agent');
+    const checked = (): string[] =>
+      readFileSync(join(lab.layout.log, 'node-1.agent.log'), 'utf8')
+        .split('\n')
+        .filter((line) => line.includes('"command":"CHECK"') && line.includes(`"pod":"${ns}/`));
+    const before = checked().length;
+    await lab.restartProcess('kubelet');
+    await lab.waitFor('CHECK of a and b', () => checked().length - before >= 2 || checked().join('\n'), 15_000);
+    for (const line of checked().slice(before)) expect(line).not.toContain('"reason"');
     await pings('a', '10.48.0.77', '10.48.0.99');
     const content = await lab.nbctl('lsp-list', 'blue');
     expect(content).toContain(`nic_a.${ns}_net1`);
@@ -237,6 +258,44 @@ describe('several interfaces', () => {
     expect((await statusOf('m1'))[1]).toMatchObject({ interface: 'net1', ips: ['192.168.48.2', 'fd00:49::2'] });
     await pings('m1', '192.168.48.3');
     expect(await lab.nbctl('ls-list')).not.toContain('(lan)');
+  });
+
+  it('so does the stock bridge, first in a chain and with the gateway of the Subnet as its own', async () => {
+    await lab.apply(
+      pod(ns, 'y1', { node: 'node-2', ...networks([{ name: 'yard', 'default-route': ['192.168.58.1'] }]) }),
+      pod(ns, 'y2', { node: 'node-2', ...networks('yard@yard0') }),
+    );
+    await lab.podsReady(ns, 40, 'y1', 'y2');
+    const [own, other] = [addresses(await link('y1', 'net1')), addresses(await link('y2', 'yard0'))];
+    expect([...own, ...other].sort()).toEqual([
+      '192.168.58.2/24',
+      '192.168.58.3/24',
+      'fd00:58::2/112',
+      'fd00:58::3/112',
+    ]);
+    await pings('y2', '192.168.58.1', 'fd00:58::1', ...own.map((address) => address.replace(/\/.*/, '')));
+    expect(await lab.exec(ns, 'y1', 'ip', 'route', 'show', 'default')).toMatch(/^default via 192\.168\.58\.1 dev net1/);
+    expect((await statusOf('y2'))[1]).toMatchObject({ name: `${ns}/yard`, interface: 'yard0' });
+    expect(await lab.nbctl('ls-list')).not.toContain('(yard)');
+  });
+
+  it('CHECK of every interface, also of those of other plugins, says whether it is as ADD made it', async () => {
+    for (const [name, ifname] of [
+      ['a', 'net1'],
+      ['b', 'data'],
+      ['d', 'eth0'],
+      ['d', 'net1'],
+      ['m1', 'net1'],
+      ['y1', 'net1'],
+      ['y2', 'yard0'],
+    ] as const) {
+      expect(await checkInterface(lab, ns, name, ifname), `${name} ${ifname}`).toBe('');
+    }
+    await lab.exec(ns, 'd', 'ip', '-6', 'route', 'delete', 'default');
+    expect(await checkInterface(lab, ns, 'd', 'net1')).toContain('the default route via fd00:48::1 is missing');
+    expect(await checkInterface(lab, ns, 'd', 'eth0')).toBe('');
+    await lab.exec(ns, 'y2', 'ip', '-4', 'address', 'flush', 'dev', 'yard0');
+    expect(await checkInterface(lab, ns, 'y2', 'yard0')).toContain('192.168.58.');
   });
 
   it('what is missing is said as an event', async () => {

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { AgentError } from '../error.ts';
 import { linkExists } from '../host/link.ts';
 import { hostSocket, RouteSocket } from '../netlink/socket.ts';
@@ -14,14 +15,16 @@ import type { VethPlan } from './veth.ts';
 
 /**
  * What is wrong with the pod's end of the cable, or undefined. Additional addresses and routes are none of our business.
- * @param mac expected address of the link, when a later plugin of the chain was allowed to change it
+ * @param result what ADD's result says by now: of the MAC and default routes, which others may have changed since (a later
+ *   plugin of the chain, Multus), and written there
  */
 export async function podEndProblem(
   plan: VethPlan,
   netns: PodNetns,
-  mac: string = plan.mac,
+  result: { readonly mac?: string | undefined; readonly routes?: PreviousResult['routes'] } = {},
 ): Promise<string | undefined> {
   const { ifname } = plan;
+  const { mac = plan.mac, routes } = result;
   using socket = new RouteSocket(netns.fd);
   const link = await readLink(socket, ifname);
   if (link === undefined) return `${netns.path} has no interface ${ifname}`;
@@ -31,7 +34,8 @@ export async function podEndProblem(
     if (!link.addresses.some((one) => one.local === address && one.prefixlen === prefix)) {
       return `${ifname} does not have the address ${address}/${prefix}`;
     }
-    if (!plan.defaultRoute) continue;
+    const isGone = routes?.every(({ dst }) => dst !== (isIPv6(address) ? '::/0' : '0.0.0.0/0'));
+    if (!plan.defaultRoute || isGone === true) continue;
     if (!link.routes.some((route) => route.dst === 'default' && route.gateway === gateway))
       return `the default route via ${gateway} is missing`;
   }
@@ -84,6 +88,6 @@ export async function check(context: PodContext, request: CniRequest, signal: Ab
     throw new AgentError('try-again', `${pod.label}: ${what}; ask again in a moment, and see that ovn-controller runs`);
   }
   if (!(await isUp(hostSocket(), plan.hostName))) failed(`the host's end ${plan.hostName} of its interface is down`);
-  const problem = await podEndProblem(plan, netns, mac ?? plan.mac);
+  const problem = await podEndProblem(plan, netns, { mac, routes: previous.routes });
   if (problem !== undefined) failed(problem);
 }

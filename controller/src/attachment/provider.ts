@@ -1,12 +1,6 @@
-/** Suffix of the providers whose interfaces are ports of OVN. */
-const OVN_SUFFIX = '.ovn';
+import { OVN_SUFFIX } from '@ovenbird/crds';
 
-/**
- * Whether a provider only gives addresses to interfaces that another plugin makes (`<nad>.<namespace>`), so that nothing of
- * its subnets is in OVN. Pods' first interfaces have the provider `ovn` (undefined here).
- */
-export const isIpamOnly = (provider: string | undefined): boolean =>
-  provider !== undefined && provider !== 'ovn' && !provider.endsWith(OVN_SUFFIX);
+export { isIpamOnly } from '@ovenbird/crds';
 
 /** Provider of a NetworkAttachmentDefinition that names none. */
 export const providerOf = (namespace: string, name: string, ipamOnly: boolean): string =>

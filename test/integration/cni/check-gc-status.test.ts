@@ -93,6 +93,10 @@ describe('CHECK', () => {
     };
     expectSilent(await check(pod, changed));
     expectError(await check(pod, result), 105, 'MAC');
+    // As Multus does where another interface gets the default route of a family.
+    await inPod(pod, 'ip', '-6', 'route', 'delete', 'default');
+    expectError(await check(pod, changed), 105, 'the default route via fd00:10:16::1 is missing');
+    expectSilent(await check(pod, { ...changed, routes: changed.routes?.filter(({ dst }) => dst !== '::/0') }));
     expectSilent(await call('DEL', pod));
   });
 });

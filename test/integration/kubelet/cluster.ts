@@ -22,6 +22,7 @@ exec 9>>"$dir/lock"; flock 9
 echo "$CNI_COMMAND $CNI_CONTAINERID $CNI_ARGS" >> "$dir/calls"
 if [ -e "$dir/refuse" ]; then echo '{"cniVersion":"1.0.0","code":11,"msg":"no address yet","details":"test"}'; exit 1; fi
 pod=$(basename "$CNI_NETNS"); host=h\${CNI_CONTAINERID:0:12}
+if [ "$CNI_COMMAND" = CHECK ]; then ip -n "$pod" link show eth0 >&2; exit; fi
 if [ "$CNI_COMMAND" = DEL ]; then ip link del "$host" 2>/dev/null; exit 0; fi
 n=$(( $(cat "$dir/count" 2>/dev/null || echo 1) + 1 )); echo $n > "$dir/count"
 ip link add "$host" type veth peer name eth0 netns "$pod" || exit 1

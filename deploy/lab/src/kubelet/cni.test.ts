@@ -72,6 +72,32 @@ describe('plugins', () => {
     );
   });
 
+  test('CHECK goes forth with the result of ADD, where the version has it and the list wants it', async () => {
+    for (const name of ['one', 'two']) plugin(name, '');
+    const result = { ips: [{ address: '10.0.0.3/24' }] };
+    await runner().check({ ...list, cniVersion: '0.3.1' }, target, result, live);
+    await runner().check({ ...list, disableCheck: true }, target, result, live);
+    await runner().check({ ...list, cniVersion: '0.4.0' }, target, result, live);
+    expect(log()).toEqual([
+      expect.stringMatching(/^one CHECK .*"prevResult":{"ips":\[{"address":"10.0.0.3\/24"}]}/),
+      expect.stringMatching(/^two CHECK .*"prevResult":{"ips"/),
+    ]);
+  });
+
+  test('Multus repeats the arguments it was called with, and adds what is asked for to ADD', async () => {
+    plugin('one', '{"cniVersion":"1.1.0"}');
+    const one = { ...list, plugins: [{ type: 'one' }] };
+    const called = { ...target, multus: ['MAC=02:00:00:00:00:01', 'IP=10.0.0.2,fd00::2'] };
+    await runner().add(one, called, live);
+    await runner().del(one, called, undefined, live);
+    const own = 'K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=u';
+    const both = `IgnoreUnknown=true;${own};IgnoreUnknown=1;${own}`;
+    expect(log().map((line) => line.split(' ')[2])).toEqual([
+      `${both};MAC=02:00:00:00:00:01;IP=10.0.0.2,fd00::2`,
+      both,
+    ]);
+  });
+
   test('an error object becomes the message, with its code', async () => {
     plugin('one', '{"cniVersion":"1.1.0","code":11,"msg":"try again","details":"no address"}', 1);
     await expect(runner().add(list, target, live)).rejects.toMatchObject({

@@ -7,6 +7,7 @@ export interface NetworkList {
   readonly cniVersion: string;
   readonly name: string;
   readonly plugins: readonly PluginConfig[];
+  readonly disableCheck?: boolean | undefined;
 }
 
 /** One plugin's object in the list; its other keys are passed through. */
@@ -18,6 +19,7 @@ export interface PluginConfig {
 /** What an ADD answers (CNI spec 1.1, section 5), as far as a kubelet reads it. */
 export interface CniResult {
   readonly ips?: readonly { readonly address: string; readonly interface?: number | undefined }[] | undefined;
+  readonly routes?: readonly { readonly dst: string; readonly gw?: string | undefined }[] | undefined;
   readonly interfaces?: readonly { readonly name: string; readonly sandbox?: string | undefined }[] | undefined;
   readonly [key: string]: unknown;
 }
@@ -32,6 +34,8 @@ export interface CniTarget {
   readonly podUid: string;
   /** `eth0` when absent. */
   readonly ifname?: string | undefined;
+  /** Multus calls: what it adds to CNI_ARGS of ADD (`KEY=value`) beside what it repeats. */
+  readonly multus?: readonly string[] | undefined;
   /** Given to plugins as far as they declare the capability (CONVENTIONS.md). */
   readonly runtimeConfig?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -46,7 +50,8 @@ export class CniError extends Error {
   }
 }
 
-const IFNAME = 'eth0';
+/** A pod's first interface. */
+export const IFNAME = 'eth0';
 /** The CRI's runtime request timeout is of this order; an agent gives up earlier, with a better message. */
 const PLUGIN_TIMEOUT_MS = 120_000;
 
@@ -130,8 +135,17 @@ export class CniRunner {
     for (const plugin of list.plugins.toReversed()) await this.#execute('DEL', list, plugin, target, result, signal);
   }
 
+  /**
+   * CHECK: the plugins in order, each with the cached result of ADD; nothing where the list's version has no CHECK.
+   * @throws CniError
+   */
+  async check(list: NetworkList, target: CniTarget, result: CniResult | undefined, signal: AbortSignal): Promise<void> {
+    if (list.disableCheck === true || /^0\.[0-3]\./.test(list.cniVersion)) return;
+    for (const plugin of list.plugins) await this.#execute('CHECK', list, plugin, target, result, signal);
+  }
+
   async #execute(
-    command: 'ADD' | 'DEL',
+    command: 'ADD' | 'DEL' | 'CHECK',
     list: NetworkList,
     plugin: PluginConfig,
     target: CniTarget,
@@ -155,19 +169,26 @@ export class CniRunner {
       CNI_NETNS: target.netns,
       CNI_IFNAME: target.ifname ?? IFNAME,
       CNI_PATH: this.#options.binDir,
-      CNI_ARGS: [
-        'IgnoreUnknown=1',
-        `K8S_POD_NAMESPACE=${target.podNamespace}`,
-        `K8S_POD_NAME=${target.podName}`,
-        `K8S_POD_INFRA_CONTAINER_ID=${target.containerId}`,
-        `K8S_POD_UID=${target.podUid}`,
-      ].join(';'),
+      CNI_ARGS: argsOf(command, target).join(';'),
     };
     const words = [...this.#options.enter, join(this.#options.binDir, plugin.type)];
     const { code, stdout, stderr } = await execute(words, env, JSON.stringify(config), signal);
     if (code === 0) return stdout;
     throw pluginError(plugin.type, command, code, stdout, stderr);
   }
+}
+
+/** CNI_ARGS as a runtime has them; Multus puts its own before those that it was called with (multus-cni, pkg/types/conf.go). */
+function argsOf(command: string, target: CniTarget): readonly string[] {
+  const pod = [
+    `K8S_POD_NAMESPACE=${target.podNamespace}`,
+    `K8S_POD_NAME=${target.podName}`,
+    `K8S_POD_INFRA_CONTAINER_ID=${target.containerId}`,
+    `K8S_POD_UID=${target.podUid}`,
+  ];
+  const runtime = ['IgnoreUnknown=1', ...pod];
+  if (target.multus === undefined) return runtime;
+  return ['IgnoreUnknown=true', ...pod, ...runtime, ...(command === 'ADD' ? target.multus : [])];
 }
 
 function pluginError(type: string, command: string, code: number | null, stdout: string, stderr: string): CniError {

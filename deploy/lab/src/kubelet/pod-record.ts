@@ -22,6 +22,10 @@ export interface FurtherNetwork {
   readonly ifname: string;
   readonly network: NetworkList;
   readonly runtimeConfig: Readonly<Record<string, unknown>>;
+  /** What Multus adds to CNI_ARGS. */
+  readonly multus: readonly string[];
+  /** Where its default routes go (`default-route`); empty: it gets none by this. */
+  readonly gateways: readonly string[];
   readonly result?: CniResult | undefined;
 }
 

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { Backoff, type Clock, isKubeError, type KubeClient, sleep } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { isTerminal, LAB_PODS, type LabPod, type LabPodStatus, timestamp } from '../workloads/objects.ts';
-import { type CniRunner, type CniTarget, loadConflist, podAddresses } from './cni.ts';
+import { CniError, type CniRunner, type CniTarget, IFNAME, loadConflist, podAddresses } from './cni.ts';
 import type { NodeConfig } from './config.ts';
 import { PodContainers } from './containers.ts';
+import { moveDefaultRoutes, withDefaultRoutes } from './default-routes.ts';
 import type { EnvSources } from './env.ts';
 import { furtherNetworks } from './further-networks.ts';
-import { netnsName, type PodRecord, type RecordStore } from './pod-record.ts';
+import { type FurtherNetwork, netnsName, type PodRecord, type RecordStore } from './pod-record.ts';
 import type { PodServer } from './pod-server.ts';
 import { podStatus, statusPatch } from './pod-status.ts';
 import { killInNamespace } from './process.ts';
@@ -44,6 +45,9 @@ export interface PodView {
   readonly enter: readonly string[];
   readonly logDir: string;
 }
+
+/** A network that a sandbox was, or may have been, attached to. */
+type Attached = Pick<FurtherNetwork, 'network' | 'result'> & Partial<FurtherNetwork>;
 
 /** A plugin that waits (for the pod's address) must not keep others from starting: it holds its place this long. */
 const PLUGIN_START_MS = 1000;
@@ -83,6 +87,7 @@ export class PodWorker {
   /** Runs until the pod is gone or the kubelet ends. Never rejects. */
   async run(): Promise<void> {
     const { signal, clock, log } = this.#context;
+    if (this.#pod && this.#record?.sandbox === 'ready') void this.#check(this.#record);
     while (!signal.aborted) {
       this.#wake = Promise.withResolvers<void>();
       try {
@@ -209,7 +214,8 @@ export class PodWorker {
 
   /** What Multus does when it stands before the cluster's network: the pod's further networks, one after the other. */
   async #addFurther(pod: LabPod, node: NodeConfig, signal: AbortSignal): Promise<void> {
-    for (const wanted of await furtherNetworks(pod, this.#context.client, node.cniSocket)) {
+    const networks = await furtherNetworks(pod, this.#context.client, node.cniSocket);
+    for (const wanted of networks) {
       const record = this.#record;
       if (!record) return;
       const before = record.further ?? [];
@@ -218,6 +224,29 @@ export class PodWorker {
         this.#context.runner(node).add(wanted.network, { ...targetOf(record), ...wanted }, signal),
       );
       this.#write({ ...record, further: [...before, { ...wanted, result }] });
+    }
+    const record = this.#record;
+    if (record?.further?.some(({ gateways }) => gateways.length > 0) !== true) return;
+    await moveDefaultRoutes(record.netns, IFNAME, networks);
+    this.#write({
+      ...record,
+      result: withDefaultRoutes(record.result, []),
+      further: record.further.map((one) => ({ ...one, result: withDefaultRoutes(one.result, one.gateways) })),
+    });
+  }
+
+  /**
+   * What CRI-O does with a sandbox that it finds when it starts: CHECK (ocicni, GetPodNetworkStatus). Multus passes it on to the
+   * cluster's network and to no other.
+   */
+  async #check({ node: name, network, result, ...record }: PodRecord): Promise<void> {
+    const { runner, node, signal, log } = this.#context;
+    const on = node(name);
+    if (network === undefined || on === undefined) return;
+    try {
+      await this.#plugin(signal, () => runner(on).check(network, targetOf(record), result, signal));
+    } catch (error) {
+      if (!signal.aborted) log.warn({ pod: this.#name(), error: messageOf(error) }, 'CHECK');
     }
   }
 
@@ -323,23 +352,24 @@ export class PodWorker {
     }
     if (record.ran) killInNamespace(`/run/netns/${record.netns}`);
     const node = this.#context.node(record.node);
-    const { network, further = [] } = record;
-    if (node) {
-      for (const one of further.toReversed()) {
-        await this.#plugin(this.#context.signal, () =>
-          this.#context
-            .runner(node)
-            .del(one.network, { ...targetOf(record), ...one }, one.result, this.#context.signal),
-        );
-      }
-    }
-    if (network && node) {
-      await this.#plugin(this.#context.signal, () =>
-        this.#context.runner(node).del(network, targetOf(record), record.result, this.#context.signal),
-      );
-    }
+    const { network, result, further = [] } = record;
+    const networks = [...(network ? [{ network, result }] : []), ...further];
+    if (node) await this.#deleteAll(node, record, networks.toReversed());
     await this.#context.podServer.deleteNetns(record.netns);
     this.#write({ ...record, ...this.#current(), sandbox: after });
+  }
+
+  /** DEL of each network, also after one that fails, as Multus does. @throws CniError the failures together */
+  async #deleteAll(node: NodeConfig, record: PodRecord, networks: readonly Attached[]): Promise<void> {
+    const { runner, signal } = this.#context;
+    const failures: string[] = [];
+    for (const one of networks) {
+      const target = { ...targetOf(record), ...one };
+      await this.#plugin(signal, () => runner(node).del(one.network, target, one.result, signal)).catch(
+        (error: unknown) => failures.push(messageOf(error)),
+      );
+    }
+    if (failures.length > 0) throw new CniError(failures.join(' / '));
   }
 
   /** What the variables of the pod's containers refer to; undefined before it has a sandbox. */
@@ -412,7 +442,7 @@ export function isHealthy(record: PodRecord): boolean {
   return record.sandbox === 'ready' && existsSync(`/run/netns/${record.netns}`);
 }
 
-function targetOf(record: PodRecord): CniTarget {
+function targetOf(record: Omit<PodRecord, 'node' | 'network' | 'result'>): CniTarget {
   return {
     containerId: record.containerId,
     netns: `/run/netns/${record.netns}`,

@@ -1,0 +1,9 @@
+/** Suffix of the providers whose interfaces are ports of OVN. */
+export const OVN_SUFFIX = '.ovn';
+
+/**
+ * Whether a provider only gives addresses to interfaces that another plugin makes (`<nad>.<namespace>`), so that nothing of
+ * its subnets is in OVN. Pods' first interfaces have the provider `ovn`, or none.
+ */
+export const isIpamOnly = (provider: string | undefined): boolean =>
+  provider !== undefined && provider !== 'ovn' && !provider.endsWith(OVN_SUFFIX);
