@@ -159,19 +159,26 @@ describe('changes of security groups', () => {
         ...byAddress(['stranger'], { policy: 'drop', protocol: 'all', priority: 1 }),
         ...both({ ...byGroup('client'), ...open }),
       ]),
-      // Priorities that crowd each other: what is there moves for the new ones, also for those of a group of nobody.
+      // Priorities that crowd each other: what is there moves for those of a group of nobody.
       server([...last(16_383), ...both({ ...byGroup('client'), ...open, priority: 16_382 })]),
-      server([...last(16_384), ...last(16_383), ...both({ ...byGroup('client'), ...open, priority: 16_382 })]),
-      group('nobody', { ingressRules: last(16_381) }),
-      group('nobody', { ingressRules: [...last(16_381), ...last(16_382), ...last(16_380), ...last(16_379)] }),
-      group('nobody', {}),
+      group('nobody', { ingressRules: [...last(16_381), ...last(16_384)] }),
+      // Left to the acls of the subnet, by the group of the sender.
+      server([...both({ ...byGroup('client'), ...open, policy: 'pass' }), ...last(900)]),
+    ];
+    for (const version of versions) await packets.change(() => lab.apply(version));
+    // Another pod comes into the group that is passed, and goes.
+    for (const role of ['client', 'walker']) {
+      await lab.kubectl(['label', 'pod', 'walker', '-n', ns, '--overwrite', `role=${role}`]);
+      await packets.more(30);
+    }
+    const more: readonly Manifest[] = [
       // Behind everything else, and before it again: every row moves.
       server(both({ ...byGroup('client'), ...open }), { tier: 1 }),
       client(both({ ...byGroup('server'), ...open }), { tier: 1 }),
       server(both({ ...byGroup('client'), ...open }), { allowSameGroupTraffic: true, logDropped: true, logRate: 1 }),
       ...first,
     ];
-    for (const version of versions) await packets.change(() => lab.apply(version));
+    for (const version of more) await packets.change(() => lab.apply(version));
     // Pods by annotation instead of by selector: first both, then the annotation alone.
     const before = await packets.acls();
     const named = 'ovn.kubernetes.io/security_groups=changes-server';

@@ -81,7 +81,7 @@ describe('security groups', () => {
     await lab.nbctl('--wait=hv', 'sync');
   });
   afterAll(async () => {
-    const groups = ['web', 'db', 'edge'].map((name) => group(`groups-${name}`, {}));
+    const groups = ['web', 'db', 'edge', 'guests'].map((name) => group(`groups-${name}`, {}));
     await lab.delete([...groups, ...spaces.map((name) => namespace(name))], '--wait=true', '--timeout=60s');
     await lab.kubectlAny(['delete', 'subnet', '--ignore-not-found', '--timeout=60s', 'groups-4', 'groups-6']);
   });
@@ -197,13 +197,44 @@ describe('security groups', () => {
     await expectReach(['groups/stranger', 'groups/db', 8080, false], ...others);
   });
 
-  it('what does not fit this OVN is said, and lets nothing through', async () => {
-    const unfit = rules({ policy: 'pass', remoteSecurityGroup: 'groups-web' });
-    await lab.apply(group('groups-edge', { ingressRules: [...rules(port(8080)), ...unfit] }));
-    await expectReach(['groups/stranger', 'groups/db', 8080, false]);
-    const ready = (await conditions('groups-edge')).find(({ type }) => type === 'Ready');
-    expect(ready).toMatchObject({ status: 'False', reason: 'NeedsNewerOVN' });
-    expect(ready?.message).toContain('ingressRules[2]: pass by remoteSecurityGroup needs OVN 23.06 or later');
+  it('what a group passes by the group of the other side is left to NetworkPolicies, as its pods come and go', async () => {
+    await lab.apply(
+      group('groups-guests', { egressRules: rules({ protocol: 'all' }) }),
+      group('groups-edge', {
+        ingressRules: [
+          ...rules({ policy: 'pass', remoteSecurityGroup: 'groups-guests', ...port(8080) }),
+          // Priorities of the whole range, on every OVN.
+          ...rules({ policy: 'drop', remoteSecurityGroup: 'groups-guests', priority: 16_383 }),
+          ...rules({ ...port(8080), priority: 16_384 }),
+        ],
+      }),
+    );
+    const others = [
+      ['groups/web', 'groups/db', 8080, true],
+      ['groups-thief/free', 'groups/db', 8080, true],
+    ] as const;
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    const policy: Manifest = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { namespace: 'groups', name: 'db' },
+      spec: { podSelector: { matchLabels: { app: 'db' } }, policyTypes: ['Ingress'] },
+    };
+    await lab.apply(policy);
+    // For those whom the groups let in the policy has no say.
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    const guest = 'ovn.kubernetes.io/security_groups=groups-guests';
+    await lab.kubectl(['annotate', 'pod', 'stranger', '-n', 'groups', guest]);
+    await expectReach(['groups/stranger', 'groups/db', 8080, false], ...others);
+    await lab.delete([policy]);
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    await lab.apply(policy);
+    await lab.kubectl(['annotate', 'pod', 'stranger', '-n', 'groups', 'ovn.kubernetes.io/security_groups-']);
+    await expectReach(['groups/stranger', 'groups/db', 8080, true], ...others);
+    await lab.delete([policy]);
+  });
+
+  it('a rule that names a group which is not there is told', async () => {
     await lab.apply(group('groups-edge', { ingressRules: rules({ remoteSecurityGroup: 'groups-nobody' }) }));
     const honoured = await lab.waitFor(
       'the missing remote is told',

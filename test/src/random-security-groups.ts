@@ -42,8 +42,7 @@ const rule = (family: 4 | 6): fc.Arbitrary<GroupRule> =>
         family,
         protocol,
         priority,
-        // What is passed is told by address (docs/security-groups.md).
-        remote: group === undefined || policy === 'pass' ? { cidr: own } : { group },
+        remote: group === undefined ? { cidr: own } : { group },
         policy,
         log: false,
         ...(local === undefined ? {} : { local }),

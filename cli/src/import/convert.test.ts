@@ -197,7 +197,7 @@ spec: { namespaces: [shop], enableExternal: true, staticRoutes: [{ cidr: 0.0.0.0
     expect(notesOf(imported)).toContain('Vpc/island spec.enableExternal: not built yet');
   });
 
-  it('says which priorities mean something else on OVN 23.03, and what has no place there', () => {
+  it('says which priorities mean something else on OVN 23.03; SecurityGroups mean the same', () => {
     const acl = (direction: string, priority: number): string =>
       `{ direction: ${direction}, priority: ${priority}, match: ip4, action: drop }`;
     const rule = (priority: number, more = ''): string =>
@@ -227,14 +227,12 @@ metadata: { name: second }
 spec: { tier: 1, ingressRules: [${rule(981)}] }
 `);
     expect(imported.objects).toHaveLength(3);
-    const closed = 'on OVN 23.03, where the group lets nothing through until that is changed (NeedsNewerOVN)';
     const order = 'on OVN 23.03 (docs/acl-order.md)';
     expect(notesOf(imported)).toEqual([
       `Subnet/marsh spec.acls: priority 31000 stands before every policy and SecurityGroup, and before what nodes send to their own pods ${order}`,
       `Subnet/marsh spec.acls: priorities 30999, 5975 stand among cluster policies of tier Admin, and before all SecurityGroups ${order}`,
       `Subnet/marsh spec.acls: priorities 5974, 4000, 3002 stand among the rules of SecurityGroups of tier 0 ${order}`,
       `Subnet/marsh spec.acls: priorities 999, 2 stand among the rules of SecurityGroups of tier 1 ${order}`,
-      `SecurityGroup/late spec.egressRules: pass by remoteSecurityGroup cannot be ${closed}; write remoteAddress`,
     ]);
   });
 

@@ -27,8 +27,7 @@ const entriesOf = (value: unknown): readonly Entry[] => (Array.isArray(value) ? 
 /** What of an object that is written does not mean on OVN 23.03 what it meant. */
 export function orderNotes(object: Candidate): readonly Note[] {
   const { kind, spec } = object;
-  const notes = kind === 'Subnet' ? aclNotes(spec) : kind === 'SecurityGroup' ? groupNotes(spec) : [];
-  return notes.map(({ field, why }) => ({ object: nameOf(object), field, why }));
+  return (kind === 'Subnet' ? aclNotes(spec) : []).map(({ field, why }) => ({ object: nameOf(object), field, why }));
 }
 
 function aclNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
@@ -40,18 +39,6 @@ function aclNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
     if (inside.length === 0 || !('what' in band)) return [];
     const [verb, numbers] = listed(inside, 'stands', 'stand');
     return [{ field: 'spec.acls', why: `${numbers} ${verb} ${band.what} on OVN 23.03 (docs/acl-order.md)` }];
-  });
-}
-
-function groupNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
-  const closes = 'on OVN 23.03, where the group lets nothing through until that is changed (NeedsNewerOVN)';
-  return ['ingressRules', 'egressRules'].flatMap((name) => {
-    const passes = entriesOf(spec[name]).some(
-      ({ policy, remoteType }) => policy === 'pass' && remoteType === 'securityGroup',
-    );
-    return passes
-      ? [{ field: `spec.${name}`, why: `pass by remoteSecurityGroup cannot be ${closes}; write remoteAddress` }]
-      : [];
   });
 }
 

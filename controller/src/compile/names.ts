@@ -82,6 +82,8 @@ export function groupClassName({
     .slice(0, 16);
   return `sgpass_${hash}`;
 }
+/** Other sides of rules of a SecurityGroup, without those that are in others; `id` is a hash, external_ids tell it in words. */
+export const groupPartName = (id: string): string => `sgpart_${id}`;
 /** The pods that name a SecurityGroup in vain. */
 export const closedGroupName = 'closed_group';
 /** The limit of log entries of an object: `kind` as kubectl abbreviates it. */

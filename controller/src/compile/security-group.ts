@@ -1,8 +1,10 @@
+import { contentId } from '../policy/block.ts';
 import { type Box, boxOf, boxProtocols, everyPort, wholeBox } from '../security-group/box.ts';
 import type { GroupRule, Ports, SecurityGroup } from '../security-group/model.ts';
 import { isPassing, Passes, passingAmong } from '../security-group/passes.ts';
 import { groupPriority } from '../security-group/places.ts';
 import { remoteProblem } from '../security-group/remote.ts';
+import { addressesOf } from '../security-group/remote-part.ts';
 import { unfitGroup } from '../security-group/unfit.ts';
 import type { Reader } from '../store/state.ts';
 import { aclColumns } from './acl-columns.ts';
@@ -10,7 +12,7 @@ import { aclTier, type GroupBand, groupBand } from './bands.ts';
 import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { logColumns, logMeter } from './log-meter.ts';
-import { aclName, closedGroupName, groupClassName, securityGroupName } from './names.ts';
+import { aclName, closedGroupName, groupClassName, groupPartName, securityGroupName } from './names.ts';
 import { anyOf, oneOf, sides } from './policy-match.ts';
 import type { RowBuilder, RowRef } from './rows-builder.ts';
 
@@ -79,15 +81,21 @@ class GroupRows {
   }
 
   rule(direction: Direction, { name, boxes, match, place, ...columns }: Rule): void {
-    const { passes, remotes = [] } = this.#options;
-    const left = passes === undefined ? boxes : passes.remainder(direction, boxes, place);
-    if (left === boxes) this.acl(direction, name, { ...columns, match: match(this.portGroup) });
+    const { narrowed, remotes = [] } = this.#options;
+    const left = narrowed === undefined ? boxes : narrowed.passes.remainder(direction, boxes, place);
+    if (narrowed === undefined || left === boxes)
+      this.acl(direction, name, { ...columns, match: match(this.portGroup) });
     // Too many parts: a rule that lets through lets nothing through, one that drops drops all.
     else if (left === undefined && columns.action !== 'allow-related')
       this.acl(direction, name, { ...columns, match: match(this.portGroup) });
     else
       for (const [part, box] of (left ?? []).entries())
-        this.acl(direction, name, { ...columns, match: boxMatch(direction, this.portGroup, box, remotes) }, `_${part}`);
+        this.acl(
+          direction,
+          name,
+          { ...columns, match: boxMatch(direction, this.portGroup, box, { remotes, parts: narrowed.parts }) },
+          `_${part}`,
+        );
   }
 }
 
@@ -100,10 +108,38 @@ interface GroupRowsOptions {
   readonly groupIds?: Readonly<Record<string, string>>;
   /** Of keys of ACLs. */
   readonly suffix?: string;
-  /** What is taken out of the rules. */
-  readonly passes?: Passes;
+  /** What is taken out of the rules, and where other sides are written that are not in a group. */
+  readonly narrowed?: { readonly passes: Passes; readonly parts: RemoteParts };
   /** Port_Groups that stand for each group in `Box.group`. */
   readonly remotes?: readonly RemoteGroups[];
+}
+
+/** Address_Sets of a group's unit for other sides that are not in a group. */
+class RemoteParts {
+  readonly #rows: RowBuilder;
+  readonly #reader: Reader;
+  readonly #group: string;
+  readonly #names = new Set<string>();
+
+  constructor(rows: RowBuilder, reader: Reader, group: string) {
+    this.#rows = rows;
+    this.#reader = reader;
+    this.#group = group;
+  }
+
+  /** Name of the set of a part's other sides, which is among the unit's rows then. */
+  nameOf({ family, remote, group, without }: Box): string {
+    const name = groupPartName(contentId([this.#group, family, remote, group, without]));
+    if (this.#names.has(name)) return name;
+    this.#names.add(name);
+    const ids = { 'ovenbird/in': group ?? remote.join(','), 'ovenbird/without': without.join(',') };
+    const row = this.#rows.row('Address_Set', name, { name }, { security_group: this.#group, ...ids });
+    const membersOf = (one: string): readonly string[] =>
+      this.#reader.index('GroupAddress', 'group', one).flatMap(({ addresses }) => addresses);
+    const part = { family, remote, without, ...(group === undefined ? {} : { group }) };
+    for (const address of addressesOf(part, membersOf)) this.#rows.member(row, 'addresses', address);
+    return name;
+  }
 }
 
 /** The Port_Groups that hold the pods of a group. */
@@ -162,12 +198,14 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
         remotes,
       };
       const own = isPassing(group, context.tiers, reader) ? [group] : [];
-      const passes = own.length === 0 ? {} : { passes: new Passes(own) };
+      const parts = new RemoteParts(rows, reader, name);
+      const narrowedBy = (passing: readonly SecurityGroup[]): Pick<GroupRowsOptions, 'narrowed'> =>
+        passing.length === 0 ? {} : { narrowed: { passes: new Passes(passing, reader), parts } };
       emitRules(
         context,
         reader,
         group,
-        new GroupRows(rows, securityGroupName(name), { ...shared, ...passes }),
+        new GroupRows(rows, securityGroupName(name), { ...shared, ...narrowedBy(own) }),
         remotes,
       );
       for (const one of reader.index('GroupClass', 'group', name)) {
@@ -176,7 +214,7 @@ export function securityGroupUnit(context: CompileContext): UnitDefinition {
           ...shared,
           groupIds: { 'ovenbird/with': one.with.join(',') },
           suffix: `@${portGroup}`,
-          passes: new Passes([...own, ...passingAmong(one.with, reader)]),
+          ...narrowedBy([...own, ...passingAmong(one.with, reader)]),
         });
         emitRules(context, reader, group, out, remotes);
       }
@@ -197,8 +235,8 @@ function emitRules(
   const band = groupBand(group.tier, context.tiers);
   const logged = (log: boolean): Partial<Acl> => (log ? logColumns('sg', group.name) : {});
   out.close(band, logged(group.logDropped));
-  // Nothing of it rather than some.
   const at = { tiers: context.tiers, reader };
+  // Nothing of it rather than some.
   const fits = unfitGroup(group, context.tiers, reader) === undefined;
   for (const direction of fits ? directions : []) {
     for (const [index, rule] of group[direction].entries()) {
@@ -291,15 +329,24 @@ const otherSide = (side: 'src' | 'dst'): 'src' | 'dst' => (side === 'src' ? 'dst
 const compare = (field: string, { from, to }: Ports): string =>
   from === to ? `${field} == ${from}` : `${from} <= ${field} <= ${to}`;
 
+/** Where the names of other sides lead to. */
+interface Names {
+  readonly remotes: readonly RemoteGroups[];
+  readonly parts: RemoteParts;
+}
+
 /** The match of a part of a rule. */
-function boxMatch(direction: Direction, portGroup: string, box: Box, remotes: readonly RemoteGroups[]): string {
+function boxMatch(direction: Direction, portGroup: string, box: Box, names: Names): string {
   const { port, peer } = sides[direction];
-  const { family, remote, group, local, protocols, ports, sourcePorts } = box;
+  const { family, remote, group, without, local, protocols, ports, sourcePorts } = box;
   const ip = `ip${family}`;
   const isAll = (cidrs: readonly string[]): boolean => cidrs.some((cidr) => cidr.endsWith('/0'));
   const parts = [`${port} == @${portGroup}`];
-  if (group !== undefined) parts.push(anyOf(inGroup(`${ip}.${peer}`, family, group, remotes)));
-  if (!isAll(remote)) parts.push(`${ip}.${peer} == ${oneOf(remote)}`);
+  if (without.length > 0) parts.push(`${ip}.${peer} == $${names.parts.nameOf(box)}`);
+  else {
+    if (group !== undefined) parts.push(anyOf(inGroup(`${ip}.${peer}`, family, group, names.remotes)));
+    if (!isAll(remote)) parts.push(`${ip}.${peer} == ${oneOf(remote)}`);
+  }
   if (!isAll(local)) parts.push(`${ip}.${otherSide(peer)} == ${oneOf(local)}`);
   if (parts.length === 1) parts.push(ip);
   if (protocols.length < boxProtocols.length)

@@ -11,6 +11,8 @@ export interface Box {
   readonly remote: readonly string[];
   /** ... which is a pod of this group as well. */
   readonly group?: string;
+  /** ... and of none of these, sorted. */
+  readonly without: readonly string[];
   /** CIDRs of the pod. */
   readonly local: readonly string[];
   readonly protocols: readonly BoxProtocol[];
@@ -29,6 +31,7 @@ export const everyPort: Ports = { from: 0, to: 65_535 };
 export const wholeBox = (family: 4 | 6): Box => ({
   family,
   remote: everywhere[family],
+  without: [],
   local: everywhere[family],
   protocols: boxProtocols,
   ports: everyPort,
@@ -97,10 +100,10 @@ const portRanges: Dimension<Ports> = {
 
 /**
  * What of a box is not in another, as boxes that do not overlap; `[a]` itself when they have nothing in common.
- * @param b of other sides that are told by address: what is not in a group cannot be written positively
+ * @param b matches others by address or by group
  */
 export function boxWithout(a: Box, b: Box): readonly Box[] {
-  if (a.family !== b.family) return [a];
+  if (a.family !== b.family || (b.group !== undefined && a.without.includes(b.group))) return [a];
   const parts: Box[] = [];
   let rest: Box | undefined = a;
   const cut = <K extends 'remote' | 'local' | 'protocols' | 'ports' | 'sourcePorts'>(
@@ -124,7 +127,10 @@ export function boxWithout(a: Box, b: Box): readonly Box[] {
   cut('protocols', protocolSets);
   cut('ports', portRanges);
   cut('sourcePorts', portRanges);
-  return rest === undefined ? [a] : parts;
+  if (rest === undefined) return [a];
+  // Last, so that of all parts one alone has other sides that are not in a group.
+  if (b.group === undefined || rest.group === b.group) return parts;
+  return [...parts, { ...rest, without: [...rest.without, b.group].toSorted() }];
 }
 
 /** How many CIDRs a box is written with. */

@@ -88,6 +88,12 @@ export interface GroupClass {
   readonly with: readonly string[];
 }
 
+/** Addresses of an interface that is in groups; keys as in PodQos. Derived, while a group passes what comes from a group. */
+export interface GroupAddress {
+  readonly groups: readonly string[];
+  readonly addresses: readonly string[];
+}
+
 /** Which classes an interface of a pod is in, by group; keys as in PodQos. Derived; there is none for one in no class. */
 export interface PodClasses {
   readonly classes: Readonly<Record<string, GroupClass>>;

@@ -1,6 +1,7 @@
 import type { Reader } from '../store/state.ts';
 import { type Box, boxOf, boxWithout, cidrsOfBox, wholeBox } from './box.ts';
 import type { GroupDirection, GroupRule, SecurityGroup } from './model.ts';
+import { remoteProblem } from './remote.ts';
 import { unfitGroup } from './unfit.ts';
 
 /** ACLs and CIDRs into which one rule may fall apart for what is passed before it; more does not fit. */
@@ -12,9 +13,9 @@ export class Passes {
   readonly #rules: Readonly<Record<GroupDirection, readonly GroupRule[]>>;
 
   /** @param groups all that have rules which pass, of the pods in question */
-  constructor(groups: readonly SecurityGroup[]) {
+  constructor(groups: readonly SecurityGroup[], reader: Reader) {
     const of = (direction: GroupDirection): readonly GroupRule[] =>
-      groups.flatMap((group) => group[direction]).filter(({ policy }) => policy === 'pass');
+      groups.flatMap((group) => group[direction].filter((rule) => passes(group, rule, reader)));
     this.#rules = { ingress: of('ingress'), egress: of('egress') };
   }
 
@@ -35,6 +36,14 @@ export class Passes {
     return left;
   }
 }
+
+/** A rule that names a group which is not there matches nothing. */
+const passes = (group: SecurityGroup, { policy, remote }: GroupRule, reader: Reader): boolean =>
+  policy === 'pass' && !('group' in remote && remoteProblem(group, remote.group, reader) !== undefined);
+
+/** Whether rules of a group pass what they tell by the group of the other side. */
+export const passesByGroup = (group: SecurityGroup): boolean =>
+  [...group.ingress, ...group.egress].some(({ policy, remote }) => policy === 'pass' && 'group' in remote);
 
 /** Whether what a group passes has to be taken out of the rules behind it: where OVN has no tiers (docs/decisions/0014). */
 export const isPassing = (group: SecurityGroup, tiers: boolean, reader: Reader): boolean =>
@@ -58,7 +67,7 @@ export function tooManyParts(group: SecurityGroup, reader: Reader): readonly str
   const found = new Set<string>();
   for (const others of [[], ...reader.index('GroupClass', 'group', group.name).map((one) => one.with)]) {
     const passing = [...own, ...passingAmong(others, reader)];
-    const passes = new Passes(passing);
+    const passes = new Passes(passing, reader);
     for (const direction of passing.length === 0 ? [] : (['ingress', 'egress'] as const)) {
       const places = [
         ...group[direction].map(

@@ -1,3 +1,4 @@
+import { cidrContains } from '@ovenbird/crds';
 import { describe, expect, it } from 'vitest';
 import { securityGroupStatus } from '../api/security-group-status.ts';
 import { parseSelector } from '../policy/selector.ts';
@@ -181,32 +182,65 @@ describe('SecurityGroups', () => {
     expect(acls(world, 'Node/node-1')).toHaveLength(1);
   });
 
-  it('that need a newer OVN let nothing through; with tiers they have their place', async () => {
-    for (const tiers of [false, true]) {
-      const world = World.standard(tiers);
-      world.set(
-        'SecurityGroup',
-        makeGroup('a', { ingress: [rule(), rule({ priority: 16_384 })], selectors: [{ namespaces: [], pods: [] }] }),
-      );
-      world.set('SecurityGroup', makeGroup('b', { egress: [rule({ policy: 'pass', remote: { group: 'a' } })] }));
-      world.set('Pod', makePod('default', 'p', 'node-1'));
-      await world.settle();
-      expect(portGroups(world)).toEqual({ sg_a: ['p.default'] });
-      const [a, b] = ['a', 'b'].map((name) => world.brain.groups.unfit(has(world, name))?.message);
-      if (tiers) {
-        expect([a, b]).toEqual([undefined, undefined]);
-        expect(acls(world, 'SecurityGroup/a').map((text) => text.slice(0, 5))).toEqual(['18483', '2100 ']);
-        expect(acls(world, 'SecurityGroup/b')[0]).toMatch(/ pass$/);
-      } else {
-        expect(a).toBe(undefined);
-        expect(acls(world, 'SecurityGroup/a').map((text) => text.slice(0, 5))).toEqual(['5973 ', '3015 ']);
-        expect(b).toContain(
-          'egressRules[0]: pass by remoteSecurityGroup needs OVN 23.06 or later; until then the group lets nothing through. Write remoteAddress',
-        );
-        expect(world.events).toEqual([`b NeedsNewerOVN: ${b}`]);
-        expect(acls(world, 'SecurityGroup/b')).toEqual([]);
+  it('have their place with tiers as well, and pass there', async () => {
+    const world = World.standard(true);
+    world.set('SecurityGroup', makeGroup('a', { ingress: [rule(), rule({ priority: 16_384 })] }));
+    world.set('SecurityGroup', makeGroup('b', { egress: [rule({ policy: 'pass', remote: { group: 'a' } })] }));
+    await world.settle();
+    expect(acls(world, 'SecurityGroup/a').map((text) => text.slice(0, 5))).toEqual(['18483', '2100 ']);
+    expect(acls(world, 'SecurityGroup/b')[0]).toMatch(/ pass$/);
+    expect([...world.state.keys('GroupAddress')]).toEqual([]);
+  });
+
+  it('pass by group without OVN: other sides behind are those that are not in it, as its pods come and go', async () => {
+    const world = World.standard();
+    const all = { protocol: 'all', remote: { cidr: '0.0.0.0/0' } } as const;
+    const fromGuests = rule({ policy: 'pass', protocol: 'all', remote: { group: 'guests' } });
+    const fromFriends = rule({ priority: 3, remote: { group: 'friends' } });
+    const ingress = [fromGuests, rule({ priority: 2, ...all, policy: 'drop' }), fromFriends];
+    world.set('SecurityGroup', makeGroup('db', { ingress }));
+    world.set('SecurityGroup', makeGroup('friends'));
+    world.set('Pod', makePod('default', 'a', 'node-1', asks('guests')));
+    await world.settle();
+    // A group that is not there takes nothing out.
+    expect(acls(world, 'SecurityGroup/db')[0]).toBe('5972 to-lport outport == @sg_db && ip4 drop');
+    world.set('SecurityGroup', makeGroup('guests'));
+    world.set('Pod', makePod('default', 'b', 'node-1', asks('guests,friends')));
+    world.set('Pod', makePod('default', 'c', 'node-1', asks('friends')));
+    await world.settle();
+    const sets = (): Record<string, readonly string[]> => {
+      const names = new Map(world.sink.rows('Address_Set').map((row) => [row.uuid, textOf(row.columns['name'])]));
+      const found: Record<string, readonly string[]> = {};
+      for (const member of world.sink.members()) {
+        const [table, uuid = '', , value = ''] = member.split(' ');
+        const name = names.get(uuid) ?? '';
+        if (table === 'Address_Set' && name.startsWith('sgpart_')) found[name] = [...(found[name] ?? []), value].sort();
       }
-    }
+      return found;
+    };
+    const rules = (): readonly string[] => acls(world, 'SecurityGroup/db').filter((text) => text.startsWith('597'));
+    const [drop = '', friends = '', ...more] = rules();
+    expect([drop, friends].map((text) => text.replace(/sgpart_\w+/, 'PART'))).toEqual([
+      '5972 to-lport outport == @sg_db && ip4.src == $PART drop',
+      '5971 to-lport outport == @sg_db && ip4.src == $PART && tcp.dst == 80 allow-related',
+    ]);
+    expect(more).toEqual([]);
+    const setOf = (text: string): readonly string[] => sets()[/sgpart_\w+/.exec(text)?.[0] ?? ''] ?? [];
+    const address = (name: string): string => world.state.get('PodAddress', `default/${name}`)?.v4 ?? '';
+    const covers = (cidrs: readonly string[], name: string): boolean =>
+      cidrs.some((one) => (one.includes('/') ? cidrContains(one, address(name)) : one === address(name)));
+    expect(['a', 'b', 'c'].map((name) => covers(setOf(drop), name))).toEqual([false, false, true]);
+    expect(setOf(friends)).toEqual([address('c')]);
+    const before = rules();
+    world.set('Pod', makePod('default', 'b', 'node-1', asks('friends')));
+    await world.settle();
+    expect(rules()).toEqual(before);
+    expect(['a', 'b', 'c'].map((name) => covers(setOf(drop), name))).toEqual([false, true, true]);
+    expect(setOf(friends)).toEqual([address('b'), address('c')].sort());
+    world.set('SecurityGroup', { ...has(world, 'db'), ingress: [] });
+    await world.settle();
+    expect(sets()).toEqual({});
+    expect([...world.state.keys('GroupAddress')]).toEqual([]);
   });
 
   it('pass without OVN by what the rules behind leave out, also those of other groups of the pod', async () => {

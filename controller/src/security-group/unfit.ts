@@ -12,24 +12,10 @@ export interface Unfit {
 /** Whether the connected OVN has a place for a group's rules (docs/acl-order.md). @param tiers it has ACL tiers */
 export function unfitGroup(group: SecurityGroup, tiers: boolean, reader: Reader): Unfit | undefined {
   const { name, tier, vpc } = group;
-  if (reader.get('GroupOrder', orderKey(group))?.crowded.includes(name) === true) {
-    const { places } = groupBand(tier, tiers);
-    const cure = 'Use priorities that other groups use as well';
-    return {
-      reason: tier === 0 ? 'NeedsNewerOVN' : 'DoesNotFit',
-      message: `the SecurityGroups of tier ${tier} in vpc "${vpc}" have more than ${places} different priorities, and older ones go first; until there are fewer this group lets nothing through. ${cure}`,
-    };
-  }
-  if (tiers || tier === 1) return undefined;
-  for (const field of ['ingress', 'egress'] as const) {
-    for (const [index, { policy, remote }] of group[field].entries()) {
-      // What is not in a set of addresses cannot be written positively, and the set changes with each pod.
-      if (policy === 'pass' && 'group' in remote)
-        return {
-          reason: 'NeedsNewerOVN',
-          message: `${field}Rules[${index}]: pass by remoteSecurityGroup needs OVN 23.06 or later; until then the group lets nothing through. Write remoteAddress, or allow or drop`,
-        };
-    }
-  }
-  return undefined;
+  if (reader.get('GroupOrder', orderKey(group))?.crowded.includes(name) !== true) return undefined;
+  const { places } = groupBand(tier, tiers);
+  return {
+    reason: tier === 0 ? 'NeedsNewerOVN' : 'DoesNotFit',
+    message: `the SecurityGroups of tier ${tier} in vpc "${vpc}" have more than ${places} different priorities, and older ones go first; until there are fewer this group lets nothing through. Use priorities that other groups use as well`,
+  };
 }

@@ -20,6 +20,7 @@ import type { Selector } from '../policy/selector.ts';
 import type { PodBandwidth, PodQos, QosPolicy, QosUse } from '../qos/model.ts';
 import type {
   ClosedPods,
+  GroupAddress,
   GroupBinding,
   GroupClass,
   GroupOrder,
@@ -286,6 +287,7 @@ export interface Tables {
   SecurityGroup: SecurityGroup;
   GroupBinding: GroupBinding;
   GroupOrder: GroupOrder;
+  GroupAddress: GroupAddress;
   ClosedPods: ClosedPods;
   GroupClass: GroupClass;
   PodClasses: PodClasses;
@@ -313,6 +315,7 @@ export type DerivedKind =
   | 'PodBandwidth'
   | 'GroupBinding'
   | 'GroupOrder'
+  | 'GroupAddress'
   | 'ClosedPods'
   | 'GroupClass'
   | 'PodClasses';

@@ -77,6 +77,7 @@ const indexFunctions: IndexFunctions = {
     ],
   },
   GroupClass: { group: ({ group }) => [group] },
+  GroupAddress: { group: ({ groups }) => groups },
   NetworkPolicy: { namespace: (policy) => [policy.namespace] },
   NamespaceVpc: { namespace: ({ namespace }) => [namespace] },
 };
