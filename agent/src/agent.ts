@@ -2,32 +2,24 @@ import { NODE_MTU } from '@ovenbird/crds';
 import { type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
-import { bootstrapTransaction, chassisSettings, ENCAP_DF, tunnelAddress } from './bootstrap.ts';
+import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
 import { concernedBy, type LoopName, netemEdited, removedPort, subnetEdited } from './changes.ts';
 import {
   cniInstalled,
   installCni,
+  lacksPortmap,
+  mendCni,
   removeStaleConflist,
   uninstallCni,
   watchConflist,
-  writeConflist,
 } from './cni-install.ts';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
-import {
-  concernsUnderlay,
-  geneveOverhead,
-  LEAST_IPV6_MTU,
-  linkExists,
-  listLinks,
-  smallForIpv6,
-  underlayOf,
-} from './host/link.ts';
+import { concernsUnderlay, geneveOverhead, LEAST_IPV6_MTU, linkExists, listLinks, underlayOf } from './host/link.ts';
 import { follow, monitors } from './host/monitor.ts';
 import { applyNat, concernsNat, listNat, natRuleset } from './host/nat.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
-import type { LinkState } from './netlink/state.ts';
 import { hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
@@ -35,6 +27,7 @@ import { GATEWAY, Health, healthConditions, neighboursOf } from './node/health.t
 import { nodeMetrics } from './node/metrics.ts';
 import { answerProbes, probe } from './node/probe.ts';
 import { Serving } from './node/serving.ts';
+import { UnderlaySize } from './node/underlay-size.ts';
 import { commit, integrationBridge, interfaceNamed, type Ovs, type OvsChange } from './ovs/database.ts';
 import { SharedCommits } from './ovs/shared-commits.ts';
 import { Attachments } from './pod/attachments.ts';
@@ -77,8 +70,7 @@ export class Agent {
   /** MTU that the underlay leaves for pods, once known. */
   #overlayMtu: number | undefined;
   #encapIp: string | undefined;
-  /** What was told about an underlay too small for IPv6; empty when it no longer is. */
-  #smallUnderlay: string | undefined;
+  readonly #underlaySize: UnderlaySize;
   /** Name of the link that carries it. */
   #underlay = '';
   /** The ruleset that was applied, and what nftables made of it. */
@@ -118,13 +110,17 @@ export class Agent {
       log,
     });
     this.#health = new Health({ probe, onChange: () => this.#onHealth(), clock: systemClock, signal });
+    this.#underlaySize = new UnderlaySize((message) => {
+      log.warn(message);
+      parts.noteNode('Warning', 'UnderlayMtuTooSmall', message);
+    });
     this.#serving = new Serving({
       installed: cniInstalled(config),
       problem: () => this.notReady() ?? this.#daemons.problem()?.message,
       graceMs: config.outOfServiceAfter,
       install: () => installCni(config),
       uninstall: () => uninstallCni(config),
-      mend: () => writeConflist(config),
+      mend: () => mendCni(config),
       again: () => this.#trigger('install'),
       onChange: (reason) => this.#onService(reason),
       log,
@@ -172,6 +168,7 @@ export class Agent {
     });
     watches.pods.onChange((changes) => {
       if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
+      for (const { old, new: pod } of changes) if (old === undefined && pod !== undefined) this.#tellHostPorts(pod);
       if (changes.some(gatewayMoved)) this.#trigger('gateways');
       if (changes.some(netemEdited)) this.#trigger('netem');
     });
@@ -327,7 +324,7 @@ export class Agent {
   }
 
   async #bootstrap(signal: AbortSignal): Promise<void> {
-    const { config, ovs, log } = this.#parts;
+    const { config, ovs, watches, log } = this.#parts;
     const encapIp = tunnelAddress(config, this.#node());
     const underlay = underlayOf(await listLinks(), encapIp);
     const mtu = underlay.mtu - geneveOverhead(encapIp);
@@ -336,26 +333,14 @@ export class Agent {
     if (mtuChanged) log.info({ before: this.#overlayMtu, mtu }, 'the MTU of the underlay changed');
     this.#overlayMtu = mtu;
     this.#underlay = underlay.ifname;
-    const settings = new Map([...chassisSettings(config, encapIp), ...this.#fragmentation(underlay, encapIp)]);
+    const ipv6 = [...watches.subnets.values()].some(({ spec }) => spec.cidrBlock.includes(':'));
+    const fragments = this.#underlaySize.settings(underlay, encapIp, ipv6);
+    const settings = new Map([...chassisSettings(config, encapIp), ...fragments]);
     await commit(ovs, () => bootstrapTransaction(ovs, config, settings, this.#daemons.hasFlows), signal);
     const isNew = this.#encapIp !== encapIp;
     this.#encapIp = encapIp;
     if (isNew) this.#trigger('ovn0', 'nat');
     if (mtuChanged) this.#trigger('ovn0', 'mtu');
-  }
-
-  /** Lets tunnels fragment packets of an underlay that is too small for IPv6, as long as it is that, and tells people. */
-  #fragmentation(underlay: LinkState, encapIp: string): ReadonlyMap<string, string> {
-    const { watches, log, noteNode } = this.#parts;
-    const ipv6 = [...watches.subnets.values()].some(({ spec }) => spec.cidrBlock.includes(':'));
-    const small = ipv6 ? smallForIpv6(underlay, encapIp) : undefined;
-    if (small !== undefined && small !== this.#smallUnderlay) {
-      log.warn({ underlay: underlay.ifname, mtu: underlay.mtu }, small);
-      noteNode('Warning', 'UnderlayMtuTooSmall', small);
-    }
-    if (small === undefined && this.#smallUnderlay === undefined) return new Map();
-    this.#smallUnderlay = small ?? '';
-    return new Map([[ENCAP_DF, String(small === undefined)]]);
   }
 
   async #hostPort(signal: AbortSignal): Promise<void> {
@@ -409,6 +394,15 @@ export class Agent {
     else if (this.#conditions.get(condition.type)?.status === 'True')
       noteNode('Normal', 'InService', 'pods can be attached again');
     this.#say(condition);
+  }
+
+  #tellHostPorts(pod: Pod): void {
+    const lacks = lacksPortmap(pod, this.#parts.config);
+    // What runs was told when it came.
+    if (lacks === undefined || pod.status?.phase !== 'Pending') return;
+    const { namespace = '', name } = pod.metadata;
+    this.#parts.log.warn({ pod: `${namespace}/${name}` }, lacks);
+    this.#parts.notePod(pod, 'HostPortUnavailable', lacks);
   }
 
   async #restorePorts(signal: AbortSignal): Promise<void> {

@@ -1,10 +1,30 @@
 import { existsSync, watch } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Pod } from '@ovenbird/kube';
 import type { AgentConfig } from './config.ts';
+
+const SHIM_NAME = 'ovenbird';
+/** The stock plugin behind ours. */
+const PORTMAP = 'portmap';
 
 /** Sorts before what distributions ship (podman: 87-podman-bridge.conflist); runtimes take the first name. */
 export const CONFLIST_NAME = '10-ovenbird.conflist';
+
+const hasPortmap = (cniBinDir: string | undefined): boolean =>
+  cniBinDir !== undefined && existsSync(join(cniBinDir, PORTMAP));
+
+/**
+ * What to tell about a pod that asks for a port of its node where nothing gives it one: the runtime hands the wish to
+ * nobody, and the pod runs. undefined when all is well, or when another agent than this one installs the configuration.
+ */
+export function lacksPortmap(pod: Pod, { cniBinDir }: Pick<AgentConfig, 'cniBinDir'>): string | undefined {
+  if (cniBinDir === undefined || pod.spec.hostNetwork === true || hasPortmap(cniBinDir)) return undefined;
+  const ports = (pod.spec.containers ?? []).flatMap((one) => one.ports ?? []).map(({ hostPort = 0 }) => hostPort);
+  const asked = ports.filter((port) => port > 0);
+  if (asked.length === 0) return undefined;
+  return `hostPort ${asked.join(', ')} is not reached from outside: ${cniBinDir} of this node has no plugin ${PORTMAP} (package containernetworking-plugins); put it there and delete the pod`;
+}
 
 /**
  * The network configuration for runtimes. Version 1.0.0 because containerd 1.6 hands a 1.1.0 configuration to plugins
@@ -14,9 +34,8 @@ export const CONFLIST_NAME = '10-ovenbird.conflist';
  */
 export function conflist(cniSocket: string, cniBinDir: string | undefined): string {
   const own = { type: 'ovenbird', socket: cniSocket, capabilities: { bandwidth: true } };
-  const portmap = { type: 'portmap', capabilities: { portMappings: true } };
-  const hasPortmap = cniBinDir !== undefined && existsSync(join(cniBinDir, 'portmap'));
-  const list = { cniVersion: '1.0.0', name: 'ovenbird', plugins: hasPortmap ? [own, portmap] : [own] };
+  const portmap = { type: PORTMAP, capabilities: { portMappings: true } };
+  const list = { cniVersion: '1.0.0', name: 'ovenbird', plugins: hasPortmap(cniBinDir) ? [own, portmap] : [own] };
   return `${JSON.stringify(list, undefined, 2)}\n`;
 }
 
@@ -31,14 +50,39 @@ async function contentOf(path: string): Promise<string | undefined> {
 export async function installCni(
   config: Pick<AgentConfig, 'cniBinDir' | 'cniConfDir' | 'cniShim' | 'cniSocket'>,
 ): Promise<void> {
-  if (config.cniBinDir !== undefined) {
-    await mkdir(config.cniBinDir, { recursive: true });
-    const temporary = join(config.cniBinDir, `.ovenbird.${process.pid}`);
-    await copyFile(config.cniShim, temporary);
-    await chmod(temporary, 0o755);
-    await rename(temporary, join(config.cniBinDir, 'ovenbird'));
-  }
+  if (config.cniBinDir !== undefined) await copyShim(config.cniShim, config.cniBinDir);
   await writeConflist(config);
+}
+
+async function copyShim(cniShim: string, cniBinDir: string): Promise<void> {
+  await mkdir(cniBinDir, { recursive: true });
+  const temporary = join(cniBinDir, `.${SHIM_NAME}.${process.pid}`);
+  await copyFile(cniShim, temporary);
+  await chmod(temporary, 0o755);
+  // By which it is known again.
+  const { atime, mtime } = await stat(cniShim);
+  await utimes(temporary, atime, mtime);
+  await rename(temporary, join(cniBinDir, SHIM_NAME));
+}
+
+/** Copies the shim where it is missing or another one, then writes the configuration likewise. @returns whether one of both was wrong */
+export async function mendCni(
+  config: Pick<AgentConfig, 'cniBinDir' | 'cniConfDir' | 'cniShim' | 'cniSocket'>,
+): Promise<boolean> {
+  const { cniBinDir, cniShim } = config;
+  let wrong = false;
+  if (cniBinDir !== undefined) {
+    const [own, there] = await Promise.all([
+      stat(cniShim),
+      stat(join(cniBinDir, SHIM_NAME)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      }),
+    ]);
+    wrong = there?.size !== own.size || Math.abs(there.mtimeMs - own.mtimeMs) >= 1 || (there.mode & 0o111) === 0;
+    if (wrong) await copyShim(cniShim, cniBinDir);
+  }
+  return (await writeConflist(config)) || wrong;
 }
 
 /** Writes the configuration where it is not what it should be. @returns whether it was not */
@@ -58,21 +102,26 @@ export async function writeConflist(
 }
 
 /**
- * Calls `changed` when somebody, this agent included, writes or removes the configuration (inotify(7)).
+ * Calls `changed` when somebody, this agent included, writes or removes the configuration or a plugin of it (inotify(7)).
  * @param failed called when it cannot be told any more
  */
 export async function watchConflist(
-  { cniConfDir }: Pick<AgentConfig, 'cniConfDir'>,
+  { cniConfDir, cniBinDir }: Pick<AgentConfig, 'cniConfDir' | 'cniBinDir'>,
   changed: () => void,
   failed: (error: unknown) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  if (cniConfDir === undefined) return;
-  await mkdir(cniConfDir, { recursive: true });
-  const watcher = watch(cniConfDir, { signal, persistent: false }, (_event, name) => {
-    if (name === CONFLIST_NAME) changed();
-  });
-  watcher.on('error', failed);
+  for (const [directory, names] of [
+    [cniConfDir, [CONFLIST_NAME]],
+    [cniBinDir, [SHIM_NAME, PORTMAP]],
+  ] as const) {
+    if (directory === undefined) continue;
+    await mkdir(directory, { recursive: true });
+    const watcher = watch(directory, { signal, persistent: false }, (_event, name) => {
+      if (names.some((one) => one === name)) changed();
+    });
+    watcher.on('error', failed);
+  }
 }
 
 /** Whether a configuration of ours is where runtimes look. */

@@ -36,9 +36,16 @@ function ownAnnotations(annotations: Readonly<Record<string, string>> | undefine
 export function projectPod(pod: Pod): Pod {
   const { namespace, name, resourceVersion, deletionTimestamp, annotations } = pod.metadata;
   const uid = runtimeUid(pod.metadata);
+  const ports = (pod.spec.containers ?? [])
+    .flatMap((one) => one.ports ?? [])
+    .filter(({ hostPort = 0 }) => hostPort > 0);
   return {
     metadata: { namespace, name, uid, resourceVersion, deletionTimestamp, annotations: ownAnnotations(annotations) },
-    spec: { nodeName: pod.spec.nodeName, hostNetwork: pod.spec.hostNetwork },
+    spec: {
+      nodeName: pod.spec.nodeName,
+      hostNetwork: pod.spec.hostNetwork,
+      ...(ports.length === 0 ? {} : { containers: [{ name: '', ports }] }),
+    },
     status: { phase: pod.status?.phase },
   };
 }

@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Backoff, sleep, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
+
+/** How long a monitor may take to begin, milliseconds; it is believed to have done so then. */
+const JOIN_MS = 5000;
 
 /** A command that prints what happens in this network namespace, one line each. */
 export interface Monitor {
@@ -20,8 +24,28 @@ export const monitors: Readonly<Record<'links' | 'firewall', Monitor>> = {
 /** Where the events of {@link follow} go. */
 export interface MonitorListener {
   readonly onLine: (line: string) => void;
-  /** Events may have been missed: before the first one, and after each interruption. */
+  /** Events come from now on, and some may have been missed: before the first one, and after each interruption. */
   readonly onStart: () => void;
+}
+
+/** Whether a process has a netlink socket that hears of changes (`Groups` of /proc/net/netlink). */
+function hasJoined(pid: number): boolean {
+  try {
+    const lines = readFileSync(`/proc/${pid}/net/netlink`, 'utf8').split('\n');
+    return lines.some((line) => {
+      const [, , owner, groups = '0'] = line.trim().split(/\s+/);
+      return owner === String(pid) && !/^0+$/.test(groups);
+    });
+  } catch {
+    // It has ended, which is told otherwise.
+    return true;
+  }
+}
+
+/** Waits until a monitor hears of changes: what happens before that it never tells. */
+async function listens(pid: number, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + JOIN_MS;
+  while (!signal.aborted && !hasJoined(pid) && performance.now() < deadline) await sleep(systemClock, 10, signal);
 }
 
 /** Follows a monitor: one child process that sleeps; it is started again when it ends. */
@@ -39,7 +63,7 @@ export async function follow(
       child.on('error', (error) => resolve(error.message));
       child.on('close', (status) => resolve(`exit status ${status ?? -1}`));
     });
-    child.on('spawn', onStart);
+    child.on('spawn', () => void listens(child.pid ?? 0, signal).then(onStart));
     createInterface({ input: child.stdout }).on('line', (line) => {
       backoff.reset();
       onLine(line);

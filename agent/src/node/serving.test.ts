@@ -74,7 +74,7 @@ describe('whether a node is in service', () => {
     await serving.reconcile();
     expect(did).toEqual(['install', 'serves']);
     await serving.reconcile();
-    expect(did.slice(2)).toEqual(['somebody changed or removed the CNI configuration: written anew']);
+    expect(did.slice(2)).toEqual(['somebody changed or removed the CNI configuration or plugin: written anew']);
     problem = 'no vswitchd';
     await serving.reconcile();
     expect(did).toHaveLength(3);

@@ -11,7 +11,7 @@ export interface ServingOptions {
   /** Writes the configuration that makes the runtime take the node for ready. */
   readonly install: () => Promise<void>;
   readonly uninstall: () => Promise<void>;
-  /** Writes the configuration anew where somebody changed or removed it. @returns whether somebody had */
+  /** Writes configuration and plugin anew where somebody changed or removed them. @returns whether somebody had */
   readonly mend: () => Promise<boolean>;
   /** Look again: the grace time has passed. */
   readonly again: () => void;
@@ -53,7 +53,7 @@ export class Serving {
     if (reason === undefined) {
       this.#since = undefined;
       if (this.#serves === true) {
-        if (await mend()) log.warn('somebody changed or removed the CNI configuration: written anew');
+        if (await mend()) log.warn('somebody changed or removed the CNI configuration or plugin: written anew');
         return;
       }
       await install();

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { follow } from '../../../agent/src/host/monitor.ts';
 import { limitRequest } from '../../../agent/src/netlink/qdisc.ts';
 import { replaceRoute, setMtu } from '../../../agent/src/netlink/route.ts';
 import { RouteSocket } from '../../../agent/src/netlink/socket.ts';
@@ -21,6 +22,29 @@ describe('netlink', () => {
     const [first] = JSON.parse(text.toString()) as Record<string, unknown>[];
     return first ?? {};
   };
+
+  test('a monitor that says it has begun hears of what is done from then on', async () => {
+    const ended = new AbortController();
+    try {
+      for (let round = 0; round < 10; round += 1) {
+        const stop = new AbortController();
+        const argv = ['ip', '-netns', namespace, '-oneline', 'monitor', 'link', 'address'] as const;
+        await new Promise<void>((resolve, reject) => {
+          setTimeout(() => reject(new Error(`round ${round}: no line in 10 s`)), 10_000).unref();
+          const listener = {
+            onStart: () => void ip('address', 'add', `192.0.2.${round}/32`, 'dev', 'v0'),
+            onLine: (line: string) => line.includes(`192.0.2.${round}/32`) && resolve(),
+          };
+          const signal = AbortSignal.any([ended.signal, stop.signal]);
+          void follow({ argv, shows: 'a test' }, listener, { warn: () => {} }, signal);
+        });
+        stop.abort();
+      }
+    } finally {
+      ended.abort();
+      execFileSync('ip', ['-netns', namespace, '-4', 'address', 'flush', 'dev', 'v0', 'to', '192.0.2.0/24']);
+    }
+  });
 
   beforeAll(() => {
     execFileSync('ip', ['netns', 'add', namespace]);

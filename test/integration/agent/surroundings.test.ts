@@ -1,6 +1,7 @@
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from './exec.ts';
-import { NODE, NodeUnderTest } from './node-under-test.ts';
+import { NODE, NodeUnderTest, SHIM } from './node-under-test.ts';
 import { announcedPod, cni, leftovers, podObject, portCommands, sandbox, type TestPod } from './pods.ts';
 
 /** Nodes and pods with unusual settings of the kernel. */
@@ -87,6 +88,45 @@ test('a Subnet of IPv4 alone may have an MTU that is too small for IPv6', async 
   await reach(pod, '10.16.0.1');
   expect((await cni(node, 'DEL', pod)).status).toBe(0);
   expect(await leftovers(node)).toEqual({ ports: [], links: [] });
+});
+
+test('the plugin comes back when somebody removes or cuts it', async () => {
+  showLog();
+  const [shim, { size }] = [node.path('bin/ovenbird'), statSync(SHIM)];
+  const whole = async (): Promise<boolean> => existsSync(shim) && statSync(shim).size === size;
+  expect(await whole()).toBe(true);
+  rmSync(shim);
+  await until('the plugin is back', whole);
+  writeFileSync(shim, 'cut');
+  await until('the plugin is whole', whole);
+  expect(statSync(shim).mode & 0o777).toBe(0o755);
+});
+
+test('a hostPort that nothing serves is told; portmap is taken up when it comes', async () => {
+  showLog();
+  const asking = async (index: number): Promise<string> => {
+    const object = podObject(await sandbox(node, index), false);
+    const containers = [{ name: 'c', ports: [{ containerPort: 80, hostPort: 8080 }] }];
+    await node.put('Pod', { ...object, spec: { nodeName: NODE, containers } } as never);
+    return object.metadata.name;
+  };
+  const events = async (): Promise<readonly { reason: string; involvedObject: { name: string } }[]> =>
+    ((await node.list('Event')) as never[]).filter(({ reason }) => reason === 'HostPortUnavailable');
+  const first = await asking(6);
+  await until('the pod is told', async () => (await events()).length > 0);
+  symlinkSync('/usr/lib/cni/portmap', node.path('bin/portmap'));
+  await until('portmap stands behind ours', async () =>
+    readFileSync(node.path('net.d/10-ovenbird.conflist'), 'utf8').includes('portmap'),
+  );
+  const watched = async (): Promise<number> =>
+    (JSON.parse((await node.query('/status')).body) as { watched: { pods: number } }).watched.pods;
+  const before = await watched();
+  await asking(7);
+  await until('the agent has seen the next pod', async () => (await watched()) > before);
+  rmSync(node.path('bin/portmap'));
+  const last = await asking(8);
+  await until('another pod is told', async () => (await events()).length > 1);
+  expect((await events()).map(({ involvedObject }) => involvedObject.name)).toEqual([first, last]);
 });
 
 test('a cluster of IPv6 alone: ADD, the world, CHECK, DEL', async () => {
