@@ -14,7 +14,7 @@ import { NodeLife } from './node/life.ts';
 import { NetworkMtu } from './node/network-mtu.ts';
 import { type KeeperKind, Keepers } from './pod/keepers.ts';
 import { PodLife } from './pod/life.ts';
-import { tellProblems } from './pod/problems.ts';
+import { ProblemTeller } from './pod/problems.ts';
 import { PolicyLife } from './policy/life.ts';
 import { PoolLife } from './pool/life.ts';
 import { Publication } from './publication.ts';
@@ -70,8 +70,7 @@ export class Brain {
   readonly #dirtyPods = new Set<Key>();
   /** Pods that were not told their address yet, and may have to get another one. */
   readonly #untoldPods = new Set<Key>();
-  /** Pods that are told what of their wishes cannot be. */
-  readonly #changedPods = new Set<Key>();
+  readonly #problems: ProblemTeller;
   readonly #dirtyNodes = new Set<Key>();
   readonly #dirtyVips = new Set<Key>();
   /** Pods, and names of IP objects of containers outside of Kubernetes. */
@@ -91,6 +90,7 @@ export class Brain {
       () => this.run(),
       (error) => options.onError('tick', error),
     );
+    this.#problems = new ProblemTeller(state, api, (error) => options.onError('problems', error));
     this.#keepers = new Keepers(state);
     this.#mtu = new NetworkMtu(state);
     this.#publication = new Publication(state, this.loans, api);
@@ -137,7 +137,7 @@ export class Brain {
       announcePod: (key) => {
         this.#publication.again('Pod', key);
         // What its annotations ask for the interface in vain is known by its subnet.
-        this.#changedPods.add(key);
+        this.#problems.changed(key);
         this.#tick.schedule();
       },
       announceContainer: (name) => api.announceContainer(name),
@@ -266,7 +266,7 @@ export class Brain {
           for (const pod of this.pods.waitingIn(key)) this.#dirtyPods.add(pod);
           for (const pod of this.pods.untold(key)) this.#untoldPods.add(pod);
           for (const { name } of state.index('Vip', 'namespace', key)) api.writeStatus('Vip', name);
-          for (const { name } of state.index('Pod', 'namespace', key)) this.#changedPods.add(podKey(key, name));
+          for (const { name } of state.index('Pod', 'namespace', key)) this.#problems.changed(podKey(key, name));
           this.#retryAttachments();
           break;
         case 'NetworkAttachment':
@@ -349,8 +349,8 @@ export class Brain {
     this.policies.run();
     this.qos.run();
     this.groups.run();
-    drain(this.#changedPods, (key) => tellProblems(key, this.#options));
     this.engine.flush();
+    this.#problems.tell();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);
   }
 
@@ -370,6 +370,7 @@ export class Brain {
 
   stop(): void {
     this.#tick.stop();
+    this.#problems.stop();
   }
 
   #podChanged(key: Key): void {
@@ -385,7 +386,7 @@ export class Brain {
     this.#publication.again('Pod', key);
     for (const vip of state.index('Vip', 'namespace', pod.namespace))
       if (sharesVip(pod, vip, state)) api.writeStatus('Vip', vip.name);
-    this.#changedPods.add(key);
+    this.#problems.changed(key);
   }
 
   #poolsChanged(subnet: string): void {

@@ -154,13 +154,13 @@ describe('operations', () => {
     const gate = Promise.withResolvers<void>();
     const stop = new AbortController();
     for (let i = 0; i < 70; i += 1) {
-      await client.stream({
-        path: '/api/v1/pods',
-        query: { watch: true, resourceVersion: '100' },
-        signal: stop.signal,
-      });
+      const watch = { path: '/api/v1/pods', query: { watch: true, resourceVersion: '100' }, signal: stop.signal };
+      client.stream(watch, { piece: () => undefined }).catch(() => undefined);
     }
-    expect(api.openWatches).toBe(70);
+    await until(
+      () => api.openWatches === 70,
+      () => api.openWatches,
+    );
     api.inject((request) => request.query['watch'] === undefined, { kind: 'slow', until: gate.promise }, 100);
     const before = api.requests.length;
     const all = Array.from({ length: 80 }, () => client.resource(PODS).list());
@@ -172,6 +172,40 @@ describe('operations', () => {
     await Promise.all(all);
     expect(api.requests.length - before).toBe(80);
     stop.abort();
+  });
+
+  test('what the reader of a stream throws ends its connection, and is thrown', async () => {
+    const mistake = new Error('cannot read that');
+    const pieces: string[] = [];
+    let begun = 0;
+    const reading = client.stream(
+      { path: '/api/v1/pods', query: { watch: true, resourceVersion: '100' } },
+      {
+        begun: () => {
+          begun += 1;
+        },
+        piece: (piece) => {
+          pieces.push(Buffer.from(piece).toString());
+          throw mistake;
+        },
+      },
+    );
+    const failing = caught(reading);
+    await until(
+      () => api.openWatches === 1 && begun === 1,
+      () => [api.openWatches, begun],
+    );
+    api.put(PODS, pod);
+    expect((await failing).cause).toBe(mistake);
+    expect(pieces.join('')).toContain('"ADDED"');
+    await until(
+      () => api.openWatches === 0,
+      () => api.openWatches,
+    );
+    api.inject(() => true, { kind: 'status', status: 404, reason: 'NotFound' });
+    const refused = client.stream({ path: '/api/v1/pods' }, { piece: () => pieces.push('of an error') });
+    expect((await caught(refused)).code).toBe('not-found');
+    expect(pieces).toHaveLength(1);
   });
 
   test('nobody listens there', async () => {

@@ -1,11 +1,11 @@
 import type { Dispatcher } from 'undici';
 import { type AccessOptions, type AccessSource, type ClusterAccess, loadAccess, type TlsMaterial } from './access.ts';
 import { errorOfResponse, KubeError, type RequestSubject } from './error.ts';
-import { type Answer, exchange } from './exchange.ts';
+import { type Answer, type AnswerReader, exchange } from './exchange.ts';
 import { Resource } from './resource.ts';
 import type { ResourceKind } from './resource-kind.ts';
 import type { KubeObject } from './types/meta.ts';
-import { Agent, proxyAgent, request as requestOf } from './undici.ts';
+import { Agent, proxyAgent } from './undici.ts';
 
 /** Query parameters; `undefined` ones are left out. */
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -121,14 +121,18 @@ export class KubeClient {
   }
 
   /**
-   * Opens a streaming answer (watch, followed logs). Pieces come as they arrive; leaving the loop closes the
-   * connection. There is no idle limit: give a signal.
+   * Reads a streaming answer (watch, followed logs) to its end. Pieces come as they arrive; what the reader throws closes the
+   * connection and is thrown here. There is no idle limit: give a signal.
    *
    * @throws KubeError before the first piece for a status other than 2xx; while reading, whatever broke the stream
    */
-  async stream(request: KubeRequest): Promise<AsyncIterable<Uint8Array>> {
-    const { body } = await this.#send(request, (access) => this.#open(access, request));
-    return readStream(body, subjectOf(request), request.signal);
+  async stream(request: KubeRequest, reader: AnswerReader): Promise<void> {
+    await this.#send(request, async (access) => {
+      const connections = this.#ready(access, request);
+      const limits = { headersTimeout: request.timeoutMs ?? defaultTimeoutMs, bodyTimeout: 0 };
+      const options = { ...this.#requestOptions(connections, access, request), ...limits };
+      return await exchange(connections.streams, options, request.signal, reader);
+    });
   }
 
   /** Ends all connections, also those in use. */
@@ -140,12 +144,12 @@ export class KubeClient {
   }
 
   /** Sends a request, again where that is safe, until there is an answer; one that is an error is thrown. */
-  async #send<A extends Answer>(request: KubeRequest, attempt: (access: ClusterAccess) => Promise<A>): Promise<A> {
+  async #send(request: KubeRequest, attempt: (access: ClusterAccess) => Promise<Answer>): Promise<Answer> {
     let access = await this.#source(false);
     let renewed = false;
     let repeated = false;
     for (;;) {
-      let answer: A;
+      let answer: Answer;
       try {
         answer = await attempt(access);
       } catch (thrown) {
@@ -169,24 +173,6 @@ export class KubeClient {
     const options = this.#requestOptions(connections, access, request);
     const limits = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs };
     return await exchange(connections.requests, { ...options, ...limits }, request.signal);
-  }
-
-  /** The text is of error answers only: that of the others is yet to come. */
-  async #open(
-    access: ClusterAccess,
-    request: KubeRequest,
-  ): Promise<Answer & { readonly body: AsyncIterable<unknown> }> {
-    const connections = this.#ready(access, request);
-    const { statusCode, headers, body } = await requestOf.call(connections.streams, {
-      ...this.#requestOptions(connections, access, request),
-      signal: request.signal ?? null,
-      headersTimeout: request.timeoutMs ?? defaultTimeoutMs,
-      bodyTimeout: 0,
-    });
-    const text = statusCode >= 200 && statusCode < 300 ? '' : await body.text();
-    const given = headers['retry-after'];
-    const retryAfter = Array.isArray(given) ? given[0] : given;
-    return { status: statusCode, text, body, ...(retryAfter === undefined ? {} : { retryAfter }) };
   }
 
   #ready(access: ClusterAccess, request: KubeRequest): Connections {
@@ -257,18 +243,6 @@ function tlsOptions(tls: TlsMaterial): Record<string, string | boolean> {
     ...(tls.key === undefined ? {} : { key: tls.key }),
     ...(tls.servername === undefined ? {} : { servername: tls.servername }),
   };
-}
-
-async function* readStream(
-  body: AsyncIterable<unknown>,
-  subject: RequestSubject,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    for await (const piece of body) yield piece as Uint8Array;
-  } catch (thrown) {
-    throw failure(thrown, subject, signal);
-  }
 }
 
 /** An abort surfaces as whatever reason the caller gave: name it by the signal, not by the thrown value. */

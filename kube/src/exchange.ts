@@ -7,6 +7,16 @@ export interface Answer {
   readonly retryAfter?: string;
 }
 
+/**
+ * Who reads an answer while it arrives, piece by piece. Called from the turn in which a piece was read: an iterator would cost
+ * several more, and each event of a watch would wait for them. What it throws ends the connection, and is what the caller gets.
+ */
+export interface AnswerReader {
+  /** The answer has begun, with a status that is no error. */
+  readonly begun?: () => void;
+  readonly piece: (piece: Uint8Array) => void;
+}
+
 /** The connection broke after the answer had begun: the server has carried the request out, or is about to. */
 class BrokenAnswer extends Error {
   readonly code = 'ANSWER_BROKEN';
@@ -26,14 +36,16 @@ const underWay = new WeakMap<AbortSignal, Set<Exchange>>();
  * and a controller in a burst of pods does little else than such writes.
  *
  * @param signal aborts the exchange; its reason is what the promise is rejected with
+ * @param reader gets the text of an answer that is no error
  */
 export function exchange(
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
   signal: AbortSignal | undefined,
+  reader?: AnswerReader,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const handler = new Exchange(resolve, reject, signal);
+    const handler = new Exchange(resolve, reject, signal, reader);
     try {
       dispatcher.dispatch(options, handler);
     } catch (error) {
@@ -46,15 +58,22 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #signal: AbortSignal | undefined;
+  readonly #reader: AnswerReader | undefined;
   readonly #pieces: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
   #retryAfter: string | undefined;
 
-  constructor(resolve: (answer: Answer) => void, reject: (error: unknown) => void, signal: AbortSignal | undefined) {
+  constructor(
+    resolve: (answer: Answer) => void,
+    reject: (error: unknown) => void,
+    signal: AbortSignal | undefined,
+    reader: AnswerReader | undefined,
+  ) {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#signal = signal;
+    this.#reader = reader;
     if (signal !== undefined) follow(signal).add(this);
   }
 
@@ -77,10 +96,24 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     const retryAfter = headers['retry-after'];
     this.#retryAfter = Array.isArray(retryAfter) ? retryAfter[0] : retryAfter;
+    if (this.#isRead) this.#read(() => this.#reader?.begun?.());
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
-    this.#pieces.push(piece);
+    if (this.#isRead) this.#read(() => this.#reader?.piece(piece));
+    else this.#pieces.push(piece);
+  }
+
+  get #isRead(): boolean {
+    return this.#reader !== undefined && this.#status >= 200 && this.#status < 300;
+  }
+
+  #read(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.abort(error);
+    }
   }
 
   onResponseEnd(): void {

@@ -10,6 +10,7 @@ export { type Clock, sleep, systemClock } from './clock.ts';
 export { type ConditionInput, isConditionTrue, mergeConditions } from './conditions.ts';
 export { isKubeError, KubeError, type KubeErrorCode, type KubeErrorDetails, type RequestSubject } from './error.ts';
 export { type EventInput, EventRecorder, type EventRecorderOptions } from './event-recorder.ts';
+export type { AnswerReader } from './exchange.ts';
 export { type ElectionEnd, LeaseElector, type LeaseElectorOptions } from './lease.ts';
 export { dropBulk, metadataOnly } from './projection.ts';
 export {

@@ -2,6 +2,7 @@ import { Backoff } from './backoff.ts';
 import type { KubeRequest } from './client.ts';
 import { type Clock, sleep, systemClock } from './clock.ts';
 import { KubeError, type RequestSubject } from './error.ts';
+import type { AnswerReader } from './exchange.ts';
 import { LineSplitter } from './line-splitter.ts';
 import { dropBulk } from './projection.ts';
 import { type Requester, Resource } from './resource.ts';
@@ -12,7 +13,8 @@ import { checkObject, isOlderVersion, parseWatchLine, type RawObject } from './w
 
 /** What a Reflector needs of a client. */
 export interface StreamRequester extends Requester {
-  stream(request: KubeRequest): Promise<AsyncIterable<Uint8Array>>;
+  /** Resolves at the end of the answer, see `KubeClient.stream`. */
+  stream(request: KubeRequest, reader: AnswerReader): Promise<void>;
 }
 
 /** What a Reflector tells about itself: for logs and metrics. */
@@ -255,27 +257,26 @@ export class Reflector<T extends KubeObject, P extends HasMetadata = T> {
   async #readWatch(run: Run, timeoutSeconds: number, signal: AbortSignal, counted: { events: number }): Promise<void> {
     const { namespace, labelSelector, fieldSelector } = this.#options;
     const subject = this.#subject('watch');
-    const stream = await this.#options.client.stream({
-      path: this.#resource.collectionPath(namespace),
-      query: {
-        watch: true,
-        resourceVersion: this.#resourceVersion,
-        allowWatchBookmarks: true,
-        timeoutSeconds,
-        labelSelector,
-        fieldSelector,
-      },
-      subject,
-      signal,
-    });
-    if (!this.#current(run)) return;
-    this.#tell({ type: 'watching', resourceVersion: this.#resourceVersion ?? '' });
+    const query = {
+      watch: true,
+      resourceVersion: this.#resourceVersion,
+      allowWatchBookmarks: true,
+      timeoutSeconds,
+      labelSelector,
+      fieldSelector,
+    };
     const lines = new LineSplitter();
-    for await (const chunk of stream) {
-      if (!this.#current(run)) return;
-      counted.events += this.#readLines(lines.push(chunk), subject);
-      if (!this.#current(run)) return;
-    }
+    await this.#options.client.stream(
+      { path: this.#resource.collectionPath(namespace), query, subject, signal },
+      {
+        begun: () => {
+          if (this.#current(run)) this.#tell({ type: 'watching', resourceVersion: this.#resourceVersion ?? '' });
+        },
+        piece: (piece) => {
+          if (this.#current(run)) counted.events += this.#readLines(lines.push(piece), subject);
+        },
+      },
+    );
   }
 
   /** Delivers the events of a chunk together. What precedes a bad line is good, and is delivered before the error. */

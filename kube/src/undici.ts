@@ -4,10 +4,9 @@
  */
 import { createRequire } from 'node:module';
 import type * as undici from 'undici';
-import request from 'undici/lib/api/api-request.js';
 import Agent from 'undici/lib/dispatcher/agent.js';
 
-export { Agent, request };
+export { Agent };
 
 /** An agent that goes through a proxy; rare enough to load everything for it. */
 export function proxyAgent(options: undici.ProxyAgent.Options): undici.ProxyAgent {

@@ -224,11 +224,14 @@ export class WorkQueue<K> {
     return this.#options.group?.(key) ?? '';
   }
 
-  /** Work begins after the caller has finished: keys added together compete by lane and group, not by order. */
+  /**
+   * Work begins after the caller has finished: keys added together compete by lane and group, not by order. And after the turn of
+   * the event loop, so that what the caller set off before it (a compile, a transaction) is not behind it.
+   */
   #wake(): void {
     if (!this.#started || this.#waking) return;
     this.#waking = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#waking = false;
       this.#pump();
     });

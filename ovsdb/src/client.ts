@@ -109,6 +109,7 @@ class DatabaseClient<DB> implements Client<DB> {
   }
 
   synced(signal?: AbortSignal): Promise<void> {
+    if (this.#state === 'synced') return Promise.resolve();
     return new Promise((resolve, reject) => {
       const check = (): void => {
         if (this.#state === 'synced') {

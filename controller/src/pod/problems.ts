@@ -6,6 +6,7 @@ import { namesFor, qosProblem } from '../qos/binding.ts';
 import { groupProblems } from '../security-group/members.ts';
 import type { Key, Namespace, Pod } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
+import { drain, Tick } from '../tick.ts';
 import { namedVips, vipProblem } from '../vip/members.ts';
 import { bandwidthOf } from './bandwidth.ts';
 import { portOptionsOf } from './port-options.ts';
@@ -60,12 +61,32 @@ function interfaceProblems(
   ];
 }
 
-/** Tells of a pod what {@link podProblems} finds. */
-export function tellProblems(
-  key: Key,
-  { state, api }: { readonly state: Reader; readonly api: Pick<ApiEffects, 'event'> },
-): void {
-  const pod = state.get('Pod', key);
-  if (pod === undefined) return;
-  for (const { reason, message } of podProblems(pod, state)) api.event({ kind: 'Pod', object: pod }, reason, message);
+/** Tells of pods what {@link podProblems} finds, in a turn of its own: the rows of a change are sent before. */
+export class ProblemTeller {
+  readonly #due = new Set<Key>();
+  readonly #tick: Tick;
+
+  constructor(state: Reader, api: Pick<ApiEffects, 'event'>, onError: (error: unknown) => void) {
+    const tellOf = (key: Key): void => {
+      const pod = state.get('Pod', key);
+      if (pod === undefined) return;
+      for (const { reason, message } of podProblems(pod, state))
+        api.event({ kind: 'Pod', object: pod }, reason, message);
+    };
+    this.#tick = new Tick(() => drain(this.#due, tellOf), onError);
+  }
+
+  /** What a pod asks for may have changed, or what it gets. */
+  changed(key: Key): void {
+    this.#due.add(key);
+  }
+
+  /** Everything is decided that follows from the changes. */
+  tell(): void {
+    if (this.#due.size > 0) this.#tick.schedule();
+  }
+
+  stop(): void {
+    this.#tick.stop();
+  }
 }

@@ -1,5 +1,5 @@
 /** Who is asking: bearer tokens from the configuration. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { ApiError, unauthorized } from './api-error.ts';
 
@@ -23,10 +23,13 @@ export interface User {
 export const isOfNode = ({ groups, extra }: User): boolean =>
   groups.includes('system:nodes') || extra?.['authentication.kubernetes.io/node-name'] !== undefined;
 
+/** Whether these are the cluster's own controllers, which in the lab run in the API server's process. */
+export const isControllerManager = ({ name }: User): boolean => name === 'system:kube-controller-manager';
+
 const ANONYMOUS: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 
 function digest(token: string): string {
-  return createHash('sha256').update(token).digest('base64');
+  return hash('sha256', token, 'base64');
 }
 
 /** An authenticated user with the groups that everybody of its kind is in. */

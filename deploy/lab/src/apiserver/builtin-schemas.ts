@@ -82,30 +82,43 @@ function memberTypes(type: string): ReadonlyMap<string, string> {
   return known;
 }
 
-function pruneObject(object: JsonObject, type: string, path: string, root: boolean, removed: string[]): void {
+/** Where a value stands; its text is made only for what is removed. */
+interface Place {
+  readonly parent: Place | undefined;
+  readonly member: string | number;
+}
+
+function pathOf({ parent, member }: Place): string {
+  if (parent === undefined) return String(member);
+  return typeof member === 'number' ? `${pathOf(parent)}[${member}]` : `${pathOf(parent)}.${member}`;
+}
+
+function pruneObject(object: JsonObject, type: string, parent: Place | undefined, removed: string[]): void {
   const known = memberTypes(type);
-  for (const [name, value] of Object.entries(object)) {
-    if (root && (name === 'apiVersion' || name === 'kind')) continue;
-    const fieldType = known.get(name);
-    const at = path === '' ? name : `${path}.${name}`;
+  for (const member of Object.keys(object)) {
+    if (parent === undefined && (member === 'apiVersion' || member === 'kind')) continue;
+    const value = object[member];
+    const fieldType = known.get(member);
     if (fieldType === undefined) {
-      delete object[name];
-      removed.push(at);
+      delete object[member];
+      removed.push(pathOf({ parent, member }));
     } else if (value === null) {
-      delete object[name];
-    } else {
-      pruneValue(value, fieldType, at, removed);
+      delete object[member];
+    } else if (typeof value === 'object') {
+      pruneValue(value, fieldType, { parent, member }, removed);
     }
   }
 }
 
-function pruneValue(value: unknown, type: string, path: string, removed: string[]): void {
+function pruneValue(value: unknown, type: string, place: Place, removed: string[]): void {
   if (type.startsWith('[]@')) {
-    for (const [index, item] of listOf(value).entries()) pruneValue(item, type.slice(2), `${path}[${index}]`, removed);
+    for (const [member, item] of listOf(value).entries())
+      pruneValue(item, type.slice(2), { parent: place, member }, removed);
   } else if (type.startsWith('{}@') && isObject(value)) {
-    for (const [name, item] of Object.entries(value)) pruneValue(item, type.slice(2), `${path}.${name}`, removed);
+    for (const member of Object.keys(value))
+      pruneValue(value[member], type.slice(2), { parent: place, member }, removed);
   } else if (type.startsWith('@') && isObject(value)) {
-    pruneObject(value, type.slice(1), path, false, removed);
+    pruneObject(value, type.slice(1), place, removed);
   }
 }
 
@@ -113,6 +126,6 @@ function pruneValue(value: unknown, type: string, path: string, removed: string[
 export function pruneBuiltin(object: KubeObject): string[] {
   const type = typeOfKind(object.apiVersion, object.kind);
   const removed: string[] = [];
-  if (type !== undefined) pruneObject(object, type, '', true, removed);
+  if (type !== undefined) pruneObject(object, type, undefined, removed);
   return removed;
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { AccessLog } from './access-log.ts';
 import { ApiError, forbidden, methodNotAllowed, noSuchPath } from './api-error.ts';
-import { type Authenticator, impersonated, isOfNode, type User } from './authentication.ts';
+import { type Authenticator, impersonated, isControllerManager, isOfNode, type User } from './authentication.ts';
 import type { Cluster } from './cluster.ts';
 import { AGGREGATED, Discovery } from './discovery.ts';
 import { proxyHttp, proxyUpgrade } from './kubelet-proxy.ts';
@@ -34,6 +34,12 @@ export interface FrontDoorOptions {
 const WATCH_BACKLOG = 64 * 1024 * 1024;
 /** Seconds a watch lasts when the client does not say (the real server: 1800 to 3600). */
 const WATCH_SECONDS = 1800;
+
+/**
+ * The lab's own controllers read their watches in this very thread, at the cost of a TLS record, HTTP and JSON a line, and
+ * everybody else waits meanwhile; in a cluster they are on another machine, and hear of a change about as late.
+ */
+const OWN_GATHER_MS = 5;
 
 const HEALTH = new Set(['/healthz', '/livez', '/readyz']);
 
@@ -239,7 +245,7 @@ export class FrontDoor {
         presentation: shown,
         ofNode: isOfNode(user),
       },
-      lineSink(response, WATCH_BACKLOG),
+      lineSink(response, WATCH_BACKLOG, isControllerManager(user) ? OWN_GATHER_MS : 0),
       now,
     );
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });

@@ -75,7 +75,9 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
     });
     request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
     request.once('error', reject);
-    request.once('close', () => reject(new ApiError(400, 'BadRequest', 'the request ended before its body')));
+    request.once('close', () => {
+      if (!request.complete) reject(new ApiError(400, 'BadRequest', 'the request ended before its body'));
+    });
   });
 }
 
