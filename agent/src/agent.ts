@@ -117,6 +117,7 @@ export class Agent {
     this.#serving = new Serving({
       installed: cniInstalled(config),
       problem: () => this.notReady() ?? this.#daemons.problem()?.message,
+      unproven: () => this.#unproven(),
       graceMs: config.outOfServiceAfter,
       install: () => installCni(config),
       uninstall: () => uninstallCni(config),
@@ -139,7 +140,7 @@ export class Agent {
       ovn0: loop('ovn0', (signal) => this.#hostPort(signal)),
       nat: loop('nat', () => this.#masquerade()),
       forward: loop('forward', () => this.#forward()),
-      collect: loop('collect', () => this.attachments.collectAbandoned()),
+      collect: loop('collect', (until) => this.attachments.collectAbandoned(until)),
       mtu: loop('mtu', (until) => this.attachments.followMtus(until)),
       ports: loop('ports', (until) => this.#restorePorts(until)),
       gateways: loop('gateways', (until) => this.attachments.followGateways(until)),
@@ -154,7 +155,7 @@ export class Agent {
 
   /**
    * Connects the loops to their causes and waits for the first snapshot of the local database. Left-overs of an agent
-   * that died are removed before this resolves: serve CNI requests only then.
+   * that died are removed before this resolves.
    */
   async start(): Promise<void> {
     const { config, ovs, watches, log, signal } = this.#parts;
@@ -174,6 +175,8 @@ export class Agent {
     });
     // An object that the agent does not know of, or one whose container has just gone.
     watches.containers.onChange(() => this.#trigger('collect', 'gateways'));
+    // An earlier agent may have left the node in service: that is judged without the database as well.
+    void watches.synced.then(() => this.#trigger('install')).catch(() => {});
     await ovs.synced(signal);
     await this.attachments.collectOrphanLinks();
     this.#daemons.start();
@@ -188,11 +191,11 @@ export class Agent {
     void follow(monitors.links, { onLine, onStart: () => this.#trigger('bootstrap') }, log, signal);
     void follow(monitors.firewall, { onLine: (line) => this.#onNftLine(line), onStart: look }, log, signal);
     void watches.synced
-      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'install', 'ports'))
+      .then(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'collect', 'gateways', 'mtu', 'netem', 'ports'))
       .catch(() => {});
   }
 
-  /** The CNI socket is served from now on; the runtime may be told. */
+  /** Pods can be attached from now on; the runtime may be told. */
   markServing(): void {
     this.#listening = true;
     this.#trigger('install');
@@ -213,6 +216,14 @@ export class Agent {
     if (this.#loops.ovn0.successes === 0)
       return `the node's port ${HOST_PORT} is not connected: ${this.#reason('ovn0')}`;
     return undefined;
+  }
+
+  /** Why it is not known that OVN works on this node: before the southbound database was reached no pod ever gets flows. */
+  async #unproven(): Promise<string | undefined> {
+    const problem = await dataplaneProblem(this.#parts.config);
+    if (problem !== undefined) return problem.message;
+    if (interfaceNamed(this.#parts.ovs, HOST_PORT)?.external_ids.get('ovn-installed') === 'true') return undefined;
+    return `OVN has not installed the flows of ${HOST_PORT}: is ovn-controller connected to the southbound database ${this.#parts.config.ovnRemote}, and does ovn-northd run?`;
   }
 
   /**
@@ -440,7 +451,8 @@ export class Agent {
   }
 
   #onHealth(): void {
-    for (const condition of healthConditions(this.#health.peers)) {
+    const said = this.#node()?.status?.conditions?.map(({ type }) => type) ?? [];
+    for (const condition of healthConditions(this.#health.peers, new Set([...said, ...this.#conditions.keys()]))) {
       const before = this.#conditions.get(condition.type);
       if (before?.message === condition.message) continue;
       const what = condition.type === 'ovenbird.io/GatewayHealthy' ? 'Gateway' : 'Tunnels';

@@ -13,7 +13,7 @@ import { type AgentConfig, loadConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { lazyFlowService } from './flows/lazy.ts';
 import { createServer } from './http.ts';
-import { ovsIndexes, ovsMonitor } from './ovs/database.ts';
+import { logDatabase, ovsIndexes, ovsMonitor } from './ovs/database.ts';
 import { Containers } from './pod/containers.ts';
 import { handlePublicQuery, handleQuery, type QuerySource } from './query-server.ts';
 import { closeServer, type HttpHandler, listenUnix } from './unix-server.ts';
@@ -53,7 +53,7 @@ async function serve(config: AgentConfig): Promise<void> {
     monitor: ovsMonitor,
     indexes: ovsIndexes,
     // Outlives the signal: requests in progress undo what they began.
-    onEvent: (event) => log.debug(event, 'ovsdb'),
+    onEvent: logDatabase(config.ovsdb, log),
   });
   const watches = startWatches(client, config.nodeName, log, signal);
   const events = new EventRecorder({ client, component: 'ovenbird-agent', instance: config.nodeName, signal });
@@ -112,7 +112,7 @@ async function serve(config: AgentConfig): Promise<void> {
   const servers: Server[] = [];
   servers.push(await listenUnix(config.querySocket, { socket: 0o660 }, answer));
   if (config.listen !== undefined) servers.push(await listenTcp(config.listen, answerPublic));
-  await agent.start();
+  // Before the agent can attach pods: then it says what it waits for.
   servers.push(
     await listenUnix(config.cniSocket, { socket: 0o600, directory: 0o700 }, (request, response) =>
       handleCni(
@@ -140,6 +140,7 @@ async function serve(config: AgentConfig): Promise<void> {
       ),
     ),
   );
+  await agent.start();
   agent.markServing();
   log.info({ cniSocket: config.cniSocket }, 'serving');
   // What was compiled on the way. Node would write the cache at exit, which a process that is killed never reaches.

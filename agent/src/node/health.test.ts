@@ -56,6 +56,12 @@ describe('health', () => {
     const unknown = { ...peer('b'), healthy: undefined, ms: undefined, why: 'x' };
     expect(healthConditions([unknown])).toEqual([]);
   });
+
+  test('what was said of peers that are gone does not stay', () => {
+    const tunnels = 'ovenbird.io/TunnelsHealthy';
+    expect(healthConditions([])).toEqual([]);
+    expect(healthConditions([], new Set([tunnels]))).toMatchObject([{ type: tunnels, status: 'True' }]);
+  });
 });
 
 describe('probes', () => {

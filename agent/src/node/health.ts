@@ -101,43 +101,54 @@ export class Health {
 /** Name of the peer that stands for the join network's router. */
 export const GATEWAY = 'gateway';
 
-function condition(
-  type: string,
-  sick: readonly PeerHealth[],
-  known: boolean,
-  well: string,
-  ill: string,
+interface Family {
+  readonly type: string;
+  readonly well: string;
+  readonly ill: string;
+}
+
+const GATEWAYS: Family = {
+  type: 'ovenbird.io/GatewayHealthy',
+  well: "the join network's router answers",
+  ill: 'the router of the join network does not answer on ovn0; look at ovs-vswitchd and ovn-controller of this node',
+};
+const NODES: Family = {
+  type: 'ovenbird.io/TunnelsHealthy',
+  well: 'the neighbours that were asked answer',
+  ill: 'nodes do not answer through the tunnel; see whether UDP port 6081 passes between the nodes, and whether they run',
+};
+
+function conditionOf(
+  { type, well, ill }: Family,
+  peers: readonly PeerHealth[],
+  had: boolean,
 ): NodeConditionInput | undefined {
+  // Those that it was about are gone.
+  if (peers.length === 0)
+    return had ? { type, status: 'True', reason: 'NobodyToAsk', message: 'there is nobody to ask' } : undefined;
+  const sick = peers.filter(({ healthy }) => healthy === false);
   if (sick.length > 0) {
     const list = sick.map(({ name, address, why }) =>
       name === GATEWAY ? `${address}: ${why}` : `${name} (${address}): ${why}`,
     );
     return { type, status: 'False', reason: 'NoAnswer', message: `${ill}: ${list.sort().join(', ')}` };
   }
-  return known ? { type, status: 'True', reason: 'Answers', message: well } : undefined;
+  const isKnown = peers.some(({ healthy }) => healthy === true);
+  return isKnown ? { type, status: 'True', reason: 'Answers', message: well } : undefined;
 }
 
-/** The Node's conditions that follow; a family of peers of which nothing is known yet has none. */
-export function healthConditions(peers: readonly PeerHealth[]): readonly NodeConditionInput[] {
-  const [gateways, nodes] = [true, false].map((isGateway) =>
-    peers.filter(({ name }) => (name === GATEWAY) === isGateway),
-  );
-  const of = (list: readonly PeerHealth[] = []): [PeerHealth[], boolean] => [
-    list.filter(({ healthy }) => healthy === false),
-    list.some(({ healthy }) => healthy === true),
-  ];
-  return [
-    condition(
-      'ovenbird.io/GatewayHealthy',
-      ...of(gateways),
-      "the join network's router answers",
-      'the router of the join network does not answer on ovn0; look at ovs-vswitchd and ovn-controller of this node',
-    ),
-    condition(
-      'ovenbird.io/TunnelsHealthy',
-      ...of(nodes),
-      'the neighbours that were asked answer',
-      'nodes do not answer through the tunnel; see whether UDP port 6081 passes between the nodes, and whether they run',
-    ),
-  ].filter((one) => one !== undefined);
+/**
+ * The Node's conditions that follow; a family of peers of which nothing is known yet has none.
+ * @param had types of conditions that the Node has: of a family that has become empty they must not stay as they were
+ */
+export function healthConditions(
+  peers: readonly PeerHealth[],
+  had: ReadonlySet<string> = new Set(),
+): readonly NodeConditionInput[] {
+  return [GATEWAYS, NODES]
+    .map((family) => {
+      const own = peers.filter(({ name }) => (name === GATEWAY) === (family === GATEWAYS));
+      return conditionOf(family, own, had.has(family.type));
+    })
+    .filter((one) => one !== undefined);
 }

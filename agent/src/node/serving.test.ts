@@ -4,12 +4,14 @@ import { Serving } from './serving.ts';
 describe('whether a node is in service', () => {
   let now = 0;
   let problem: string | undefined;
+  let unproven: string | undefined;
   let did: string[] = [];
   let changed = false;
   const make = (installed: boolean): Serving =>
     new Serving({
       installed,
       problem: () => problem,
+      unproven: () => Promise.resolve(unproven),
       graceMs: 1000,
       install: () => Promise.resolve(void did.push('install')),
       uninstall: () => Promise.resolve(void did.push('uninstall')),
@@ -26,6 +28,7 @@ describe('whether a node is in service', () => {
   beforeEach(() => {
     now = 0;
     problem = undefined;
+    unproven = undefined;
     did = [];
     changed = false;
   });
@@ -78,6 +81,24 @@ describe('whether a node is in service', () => {
     problem = 'no vswitchd';
     await serving.reconcile();
     expect(did).toHaveLength(3);
+  });
+
+  test('is put into service when OVN is proven to work; one that serves needs no proof', async () => {
+    unproven = 'not connected';
+    const serving = make(false);
+    await serving.reconcile();
+    expect(did).toEqual([]);
+    now = 1000;
+    await serving.reconcile();
+    expect(did).toEqual(['out of service', 'not connected']);
+    unproven = undefined;
+    await serving.reconcile();
+    unproven = 'not connected';
+    await serving.reconcile();
+    expect(did.slice(2)).toEqual(['install', 'serves']);
+    did = [];
+    await make(true).reconcile();
+    expect(did).toEqual(['install', 'serves']);
   });
 
   test('what an earlier agent installed stays for the grace time', async () => {

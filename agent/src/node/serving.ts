@@ -6,6 +6,8 @@ export interface ServingOptions {
   readonly installed: boolean;
   /** Why pods cannot be attached on this node now; undefined when they can. */
   readonly problem: () => string | undefined;
+  /** Why it is not proven that they can; asked of a node that is not in service. */
+  readonly unproven: () => Promise<string | undefined>;
   /** How long a problem may last before the node is taken out of service, milliseconds. */
   readonly graceMs: number;
   /** Writes the configuration that makes the runtime take the node for ready. */
@@ -20,6 +22,9 @@ export interface ServingOptions {
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly now: () => number;
 }
+
+/** How long until somebody looks again for a proof, milliseconds. */
+const AGAIN_MS = 1000;
 
 /**
  * Puts the node into service when pods can be attached, and out of service when that has not been so for a while: a restart
@@ -47,9 +52,14 @@ export class Serving {
 
   /** Compares and acts. */
   async reconcile(): Promise<void> {
-    const { problem, graceMs, install, uninstall, mend, again, onChange, log, now } = this.#options;
+    const { problem, unproven, graceMs, install, uninstall, mend, again, onChange, log, now } = this.#options;
     clearTimeout(this.#timer);
-    const reason = problem();
+    const known = problem();
+    // One that an agent before this one put into service had the proof then.
+    const enters = this.#serves !== true && !this.#installed;
+    const reason = known ?? (enters ? await unproven() : undefined);
+    // Nothing tells when the proof is there.
+    if (known === undefined && reason !== undefined) this.#timer = setTimeout(again, AGAIN_MS).unref();
     if (reason === undefined) {
       this.#since = undefined;
       if (this.#serves === true) {
@@ -67,7 +77,7 @@ export class Serving {
     this.#since ??= now();
     const left = this.#since + graceMs - now();
     if (left > 0) {
-      this.#timer = setTimeout(again, left).unref();
+      if (known !== undefined) this.#timer = setTimeout(again, left).unref();
       return;
     }
     if (this.#installed) {

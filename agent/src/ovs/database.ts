@@ -1,5 +1,6 @@
 import {
   type Client,
+  type ClientEvent,
   type IndexSpec,
   type MonitorSpec,
   type OpenVswitch,
@@ -10,6 +11,7 @@ import {
   type RowChange,
   Transaction,
 } from '@ovenbird/ovsdb';
+import type { Logger } from 'pino';
 import { AgentError } from '../error.ts';
 
 /** The integration bridge (ovn-controller(8), `external_ids:ovn-bridge`, its default). */
@@ -119,7 +121,61 @@ export async function commit(
   }
 }
 
-/** The database's error for people who wait for a pod. */
-export function databaseUnavailable(cause: unknown): AgentError {
-  return new AgentError('try-again', `the local Open vSwitch database does not answer: ${String(cause)}`, { cause });
+/** How long a CNI request may wait for the local database, milliseconds. */
+export const DATABASE_PATIENCE_MS = 15_000;
+
+/** What is wrong while the local database does not answer, and what to do; for people who wait for a pod. */
+export function databaseUnavailable(remote: string, cause?: Error): AgentError {
+  const why = cause === undefined ? '' : ` (${cause.message})`;
+  return new AgentError(
+    'try-again',
+    `the local Open vSwitch database does not answer on ${remote}${why}: does ovsdb-server run on this node, and has it this socket?`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/**
+ * Runs work on the local database that may not wait for it forever.
+ * @param remote where the database is
+ * @param patienceMs {@link DATABASE_PATIENCE_MS} at most
+ * @throws AgentError `try-again` naming the database when that is over; the signal's reason when aborted; what the work throws
+ */
+export async function withPatience(
+  remote: string,
+  patienceMs: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const expired = new AbortController();
+  const timer = setTimeout(
+    () => expired.abort(databaseUnavailable(remote)),
+    Math.min(patienceMs, DATABASE_PATIENCE_MS),
+  );
+  const until = signal === undefined ? expired.signal : AbortSignal.any([signal, expired.signal]);
+  try {
+    await work(until);
+  } catch (error) {
+    until.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Logs once that the local database cannot be reached, and once that it is back; everything else is for debugging. */
+export function logDatabase(
+  remote: string,
+  log: Pick<Logger, 'debug' | 'info' | 'warn'>,
+): (event: ClientEvent) => void {
+  let isAway = false;
+  return (event) => {
+    log.debug(event, 'ovsdb');
+    if (event.type === 'disconnected' && !isAway) {
+      isAway = true;
+      log.warn(`${databaseUnavailable(remote, event.error).message} Pods are neither attached nor detached meanwhile`);
+    } else if (event.type === 'synced' && isAway) {
+      isAway = false;
+      log.info(`the local Open vSwitch database answers on ${remote}`);
+    }
+  };
 }

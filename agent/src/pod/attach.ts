@@ -1,6 +1,6 @@
 import type { Ref } from '@ovenbird/ovsdb';
 import { deleteLink, linkExists } from '../host/link.ts';
-import { interfaceNamed, type Ovs } from '../ovs/database.ts';
+import { interfaceNamed, type Ovs, withPatience } from '../ovs/database.ts';
 import { type Announcement, checkRequestedAddress } from './announcement.ts';
 import { limitBandwidth } from './bandwidth.ts';
 import { podEndProblem } from './check.ts';
@@ -56,10 +56,12 @@ async function connect(
   const bind = async (): Promise<void> => {
     // A try whose reply was lost may have been carried out.
     const done = (): boolean => context.ovs.replica.table('Interface').get(uuid) !== undefined;
-    await context.commits.commit(
-      pod.portName,
-      () => (done() ? undefined : attachTransaction(context.ovs, uuid, pod, attachment, plan)),
-      signal,
+    await withPatience(context.config.ovsdb, context.config.installTimeout, signal, (until) =>
+      context.commits.commit(
+        pod.portName,
+        () => (done() ? undefined : attachTransaction(context.ovs, uuid, pod, attachment, plan)),
+        until,
+      ),
     );
     await waitInstalled(context.ovs, uuid, signal, context.config.installTimeout);
   };

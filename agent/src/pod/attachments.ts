@@ -1,13 +1,14 @@
 import type { Pod } from '@ovenbird/kube';
 import { AgentError } from '../error.ts';
 import { linkExists } from '../host/link.ts';
-import { interfaceNamed } from '../ovs/database.ts';
+import { DATABASE_PATIENCE_MS, interfaceNamed, withPatience } from '../ovs/database.ts';
 import { attach } from './attach.ts';
 import { check } from './check.ts';
 import { abandonedAttachments, invalidAttachments, unlisted } from './collect.ts';
 import type { PodContext } from './context.ts';
 import { detach } from './detach.ts';
 import { followGateway, movedGateways } from './gateway.ts';
+import type { Attachment } from './interface-row.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { LostPorts, type TellStray } from './lost-ports.ts';
 import { followMtu, wrongMtus } from './mtu.ts';
@@ -30,6 +31,8 @@ export class Attachments {
   readonly #context: PodContext;
   readonly #lock = new KeyedLock();
   readonly #adding = new Map<string, AbortController>();
+  /** Attachments that a collection left alone because ADD was in progress. */
+  readonly #passedOver = new Set<string>();
   /** What links were to do that this kernel cannot, by host end. */
   readonly #withoutNetem = new Map<string, string>();
 
@@ -54,7 +57,9 @@ export class Attachments {
         const aborter = new AbortController();
         this.#adding.set(key, aborter);
         try {
-          return await attach(this.#context, request, AbortSignal.any([signal, aborter.signal]));
+          const either = AbortSignal.any([signal, aborter.signal]);
+          await this.#synced(this.#context.config.installTimeout, either);
+          return await attach(this.#context, request, either);
         } finally {
           this.#adding.delete(key);
         }
@@ -62,6 +67,8 @@ export class Attachments {
     } catch (error) {
       this.#noteLeftover(containerId, ifname);
       throw error;
+    } finally {
+      if (this.#passedOver.delete(key)) this.#context.onLeftover();
     }
   }
 
@@ -74,10 +81,11 @@ export class Attachments {
   }
 
   /** CNI CHECK. */
-  check(request: CniRequest, signal: AbortSignal): Promise<void> {
-    return this.#lock.run(hostVethName(request.containerId, request.ifname), () =>
-      check(this.#context, request, signal),
-    );
+  async check(request: CniRequest, signal: AbortSignal): Promise<void> {
+    await this.#lock.run(hostVethName(request.containerId, request.ifname), async () => {
+      await this.#synced(this.#context.config.installTimeout, signal);
+      await check(this.#context, request, signal);
+    });
   }
 
   /**
@@ -85,24 +93,31 @@ export class Attachments {
    * @throws AgentError the failures together
    */
   async collectGarbage(request: CniRequest): Promise<void> {
+    await this.#synced(DATABASE_PATIENCE_MS);
+    const { ovs, pods, containers } = this.#context;
     const valid = request.config['cni.dev/valid-attachments'];
     const unwanted = unlisted(request.config.name, valid);
-    const invalid = invalidAttachments(this.#context.ovs, unwanted);
-    const abandoned = abandonedAttachments(this.#context.ovs, this.#context.pods, this.#context.containers.objects);
+    const find = (): readonly Attachment[] => [
+      ...invalidAttachments(ovs, unwanted),
+      ...abandonedAttachments(ovs, pods, containers.objects),
+    ];
     const failed = (work: Promise<void>): Promise<string[]> =>
       work.then(
         () => [],
         (error: unknown) => [textOf(error)],
       );
+    // What is invalid by the list of now, not by what is attached from here on.
+    const attached = await this.#deleteAll(find);
     const orphans = await failed(this.#lostPorts.collect(unwanted));
-    const attached = await this.#deleteAll([...invalid, ...abandoned]);
     report([...orphans, ...attached, ...(await failed(this.collectContainers()))]);
   }
 
   /** Removes attachments that have no container any more. @throws AgentError the failures together */
-  async collectAbandoned(): Promise<void> {
+  async collectAbandoned(signal: AbortSignal): Promise<void> {
     const { ovs, pods, containers } = this.#context;
-    report(await this.#deleteAll(abandonedAttachments(ovs, pods, containers.objects)));
+    // What is not known yet is not gone.
+    await ovs.synced(signal);
+    report(await this.#deleteAll(() => abandonedAttachments(ovs, pods, containers.objects)));
     await this.collectContainers();
   }
 
@@ -137,6 +152,7 @@ export class Attachments {
 
   /** Connects running pods again that lost their port. @returns how many. @throws AgentError the failures together */
   async restorePorts(tell: TellStray, signal: AbortSignal): Promise<number> {
+    await this.#context.ovs.synced(signal);
     return await this.#lostPorts.restore(tell, signal);
   }
 
@@ -199,6 +215,12 @@ export class Attachments {
     return this.#withoutNetem.size > 0;
   }
 
+  /** Without the database nothing is begun that could not be finished. @throws AgentError `try-again` naming it */
+  async #synced(patienceMs: number, signal?: AbortSignal): Promise<void> {
+    const { ovs, config } = this.#context;
+    await withPatience(config.ovsdb, patienceMs, signal, (until) => ovs.synced(until));
+  }
+
   /** Asks for another try where an interface is gone and its IP object is not. After its request: one in progress is passed over. */
   #noteLeftover(containerId: string, ifname: string): void {
     const { containers, onLeftover } = this.#context;
@@ -211,16 +233,32 @@ export class Attachments {
     return interfaceNamed(this.#context.ovs, hostName) === undefined && !linkExists(hostName);
   }
 
-  /** Goes on after a failure; returns what failed. */
-  async #deleteAll(
-    attachments: readonly { readonly containerId: string; readonly ifname: string }[],
-  ): Promise<string[]> {
+  /**
+   * Removes what `find` finds now and, when its turn has come, still finds. An ADD in progress is neither aborted nor undone.
+   * Goes on after a failure; returns what failed.
+   */
+  async #deleteAll(find: () => readonly Attachment[]): Promise<string[]> {
+    const { ovs, log } = this.#context;
     const failures: string[] = [];
-    for (const { containerId, ifname } of attachments) {
-      this.#context.log.info({ containerId, ifname }, 'removing an attachment whose container is gone');
-      await this.delete(containerId, ifname).catch((error: unknown) => {
+    const found = find().map(({ containerId, ifname }) => {
+      const key = hostVethName(containerId, ifname);
+      return { containerId, ifname, key, row: interfaceNamed(ovs, key)?._uuid };
+    });
+    for (const { containerId, ifname, key, row } of found) {
+      if (this.#adding.has(key)) {
+        this.#passedOver.add(key);
+        continue;
+      }
+      const remove = async (): Promise<void> => {
+        const isLeft = find().some((one) => hostVethName(one.containerId, one.ifname) === key);
+        if (!isLeft || interfaceNamed(ovs, key)?._uuid !== row) return;
+        log.info({ containerId, ifname }, 'removing an attachment whose container is gone');
+        await detach(this.#context, containerId, ifname);
+      };
+      await this.#lock.run(key, remove).catch((error: unknown) => {
         failures.push(`${containerId} ${ifname}: ${textOf(error)}`);
       });
+      this.#noteLeftover(containerId, ifname);
     }
     return failures;
   }

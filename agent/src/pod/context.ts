@@ -15,7 +15,7 @@ import { hostVethMac, hostVethName, type VethPlan } from './veth.ts';
 export interface PodContext {
   readonly config: Pick<
     AgentConfig,
-    'nodeName' | 'netnsDirs' | 'datapathType' | 'announceTimeout' | 'installTimeout' | 'ovsRunDir'
+    'nodeName' | 'netnsDirs' | 'datapathType' | 'announceTimeout' | 'installTimeout' | 'ovsRunDir' | 'ovsdb'
   >;
   readonly ovs: Ovs;
   /** Attaches and detaches ports. */

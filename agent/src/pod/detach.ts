@@ -1,12 +1,9 @@
 import { AgentError } from '../error.ts';
 import { deleteLink } from '../host/link.ts';
-import { databaseUnavailable } from '../ovs/database.ts';
+import { DATABASE_PATIENCE_MS, databaseUnavailable, withPatience } from '../ovs/database.ts';
 import type { PodContext } from './context.ts';
 import { detachTransaction } from './interface-row.ts';
 import { hostVethName } from './veth.ts';
-
-/** How long a clean-up may wait for the local database, milliseconds. */
-const DETACH_DEADLINE_MS = 15_000;
 
 /**
  * Takes an attachment away: its port on br-int, then its veth pair (both ends). Does nothing for one that does not exist.
@@ -14,18 +11,21 @@ const DETACH_DEADLINE_MS = 15_000;
  * @throws AgentError `try-again` while the local database cannot be reached
  */
 export async function detach(
-  context: Pick<PodContext, 'ovs' | 'commits' | 'containers' | 'log'>,
+  context: Pick<PodContext, 'config' | 'ovs' | 'commits' | 'containers' | 'log'>,
   containerId: string,
   ifname: string,
 ): Promise<void> {
   const hostName = hostVethName(containerId, ifname);
-  const signal = AbortSignal.timeout(DETACH_DEADLINE_MS);
+  const { ovsdb } = context.config;
   try {
-    await context.commits.commit(hostName, () => detachTransaction(context.ovs, hostName, containerId), signal);
+    await withPatience(ovsdb, DATABASE_PATIENCE_MS, undefined, (signal) =>
+      context.commits.commit(hostName, () => detachTransaction(context.ovs, hostName, containerId), signal),
+    );
   } catch (error) {
     // Traffic must stop even if the row has to stay for a later DEL or GC.
     await deleteLink(hostName);
-    throw error instanceof AgentError ? error : databaseUnavailable(error);
+    if (error instanceof AgentError || !(error instanceof Error)) throw error;
+    throw databaseUnavailable(ovsdb, error);
   }
   await deleteLink(hostName);
   const object = context.containers.of(containerId, ifname);

@@ -21,6 +21,11 @@ export async function resolve(
   deadlines: AnnounceDeadlines,
 ): Promise<Announcement> {
   if (isContainer(request)) {
+    if (isIpam(request))
+      throw new AgentError(
+        'pod-unnamed',
+        'addresses for interfaces that another plugin makes are given to pods only, and CNI_ARGS names none (K8S_POD_NAMESPACE, K8S_POD_NAME); for a container outside of Kubernetes use the plugin "ovenbird" itself',
+      );
     const announced = await context.containers.announced(request, signal, deadlines.announceMs);
     const { containerId, ifname } = request;
     return {

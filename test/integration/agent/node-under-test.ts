@@ -211,6 +211,13 @@ export class NodeUnderTest {
 
   /** Starts the agent and waits until it is ready. */
   async startAgent(overrides: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    this.configureAgent(overrides);
+    this.launchAgent();
+    await this.agentReady();
+  }
+
+  /** Writes the configuration of the agent that is started next. */
+  configureAgent(overrides: Readonly<Record<string, unknown>> = {}): void {
     const config = {
       nodeName: NODE,
       kubeconfig: this.path('kubeconfig'),
@@ -228,8 +235,6 @@ export class NodeUnderTest {
       ...overrides,
     };
     writeFileSync(this.path('agent.json'), JSON.stringify(config));
-    this.launchAgent();
-    await this.agentReady();
   }
 
   /** Starts the agent again as it was configured last, and waits for nothing. */

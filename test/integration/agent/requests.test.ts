@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from './exec.ts';
@@ -42,6 +42,7 @@ describe('VERSION and STATUS', () => {
 });
 
 describe('wrong requests', () => {
+  const ipam = { ipam: { type: 'ovenbird' } };
   const base = {
     command: 'ADD',
     containerId: 'bad',
@@ -60,6 +61,12 @@ describe('wrong requests', () => {
     ['interface name with a space', { ...base, ifname: 'a b' }, 4, 'CNI_IFNAME'],
     ['malformed CNI_ARGS', { ...base, args: 'A' }, 4, 'CNI_ARGS'],
     ['pod not named', { ...base, args: 'K8S_POD_NAMESPACE=default' }, 100, 'K8S_POD_NAME'],
+    [
+      'addresses for another plugin, without a pod',
+      { ...base, args: '', config: { ...node.cniConfig('1.0.0', ipam), type: 'macvlan', subnet: 'net' } },
+      100,
+      'pods only',
+    ],
     ['empty input', { ...base, config: '' }, 6, 'JSON'],
     ['input that is not JSON', { ...base, config: 'hello' }, 6, 'JSON'],
     ['netns that does not exist', base, 8, '/run/netns/none'],
@@ -149,7 +156,8 @@ describe('wrong requests', () => {
     expect((await node.query('/nothing')).status).toBe(404);
   });
 
-  test('sockets have the promised modes; shim and configuration are installed', () => {
+  test('sockets have the promised modes; shim and configuration are installed', async () => {
+    await until('the node is in service', async () => existsSync(node.path('net.d/10-ovenbird.conflist')));
     expect(statSync(node.path('cni/cni.sock')).mode & 0o777).toBe(0o600);
     expect(statSync(node.path('cni')).mode & 0o777).toBe(0o700);
     expect(statSync(node.path('bin/ovenbird')).mode & 0o777).toBe(0o755);

@@ -1,0 +1,98 @@
+import { existsSync, rmSync, symlinkSync } from 'node:fs';
+import type { KubeObject } from '@ovenbird/kube';
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { must, until } from './exec.ts';
+import { NodeUnderTest } from './node-under-test.ts';
+import { announcedPod, cni } from './pods.ts';
+
+const node = new NodeUnderTest();
+const conflist = node.path('net.d/10-ovenbird.conflist');
+/** Short, so that what happens after it happens soon. */
+const grace = { outOfServiceAfter: 300, installTimeout: 1500 };
+const showLog = (): void => onTestFailed(() => console.log(node.log('agent').slice(-5000)));
+
+interface NodeObject {
+  readonly status: { readonly conditions?: readonly { type: string; status: string; message: string }[] };
+}
+
+/** Waits until a condition of the Node has the status, and its message the text. */
+async function told(status: 'True' | 'False', text = '', about = 'NetworkUnavailable'): Promise<void> {
+  await until(`${about} is ${status}: ${text}`, async () => {
+    const conditions = ((await node.list('Node')) as NodeObject[])[0]?.status.conditions;
+    const condition = conditions?.find(({ type }) => type === about);
+    if (condition?.status === status && condition.message.includes(text)) return true;
+    throw new Error(JSON.stringify(conditions));
+  });
+}
+
+beforeAll(() => node.start());
+afterAll(() => node.stop());
+
+const late = node.path('late.sock');
+const apart = `ovn-controller is not connected to the southbound database unix:${late}`;
+
+test('a node enters service when ovn-controller has reached the southbound database', async () => {
+  showLog();
+  // Said by an agent of before, of a node that is gone.
+  const tunnels = { type: 'ovenbird.io/TunnelsHealthy', status: 'False', reason: 'NoAnswer', message: 'n2' };
+  const [object] = (await node.list('Node')) as [NodeObject & KubeObject];
+  await node.put('Node', { ...object, status: { ...object.status, conditions: [tunnels] } } as KubeObject);
+  node.configureAgent({ ...grace, ovnRemote: `unix:${late}` });
+  node.launchAgent();
+  await told('True', apart);
+  expect(existsSync(conflist)).toBe(false);
+  symlinkSync(node.path('sb.sock'), late);
+  await told('False');
+  expect(existsSync(conflist)).toBe(true);
+  await told('True', 'nobody to ask', tunnels.type);
+  await node.agentReady();
+});
+
+test('the local database is away: requests say what to do, an agent that starts takes the node out of service', async () => {
+  showLog();
+  const [pod, attached] = await Promise.all([announcedPod(node, 1), announcedPod(node, 2)]);
+  if (pod === undefined || attached === undefined) throw new Error('two pods');
+  const added = await cni(node, 'ADD', attached);
+  expect(added).toMatchObject({ status: 0, stderr: '' });
+  const config = node.cniConfig('1.0.0', { prevResult: JSON.parse(added.stdout) as unknown });
+  const refused = async (): Promise<void> => {
+    const said = {
+      code: 11,
+      msg: expect.stringMatching(`${node.path('conf.sock')}.*does ovsdb-server run`) as unknown,
+    };
+    const answers = await Promise.all([cni(node, 'ADD', pod), cni(node, 'CHECK', attached, { config })]);
+    for (const { stdout } of answers) expect(JSON.parse(stdout)).toMatchObject(said);
+    expect(
+      (await must(node.inNode('ip', '-o', 'link', 'show', 'type', 'veth'))).match(/: h[0-9a-f]{12}@/g),
+    ).toHaveLength(1);
+  };
+  const before = node.log('agent').length;
+  const count = (text: string): number => node.log('agent').slice(before).split(text).length - 1;
+  await node.kill('conf');
+  await refused();
+  await node.kill('agent');
+  expect(existsSync(conflist)).toBe(true);
+  node.launchAgent();
+  await told('True', node.path('conf.sock'));
+  expect(existsSync(conflist)).toBe(false);
+  await refused();
+  // Once by each agent.
+  expect(count('neither attached nor detached')).toBe(2);
+  node.startDatabase('conf');
+  await told('False');
+  await node.agentReady();
+  expect(count('database answers on')).toBe(1);
+  for (const one of [pod, attached]) {
+    expect((await cni(node, 'ADD', one)).status).toBe(0);
+    expect((await cni(node, 'DEL', one)).status).toBe(0);
+  }
+});
+
+test('a node that serves does so without the southbound database', async () => {
+  showLog();
+  await node.kill('sb');
+  await until('the agent knows', async () => (await node.query('/readyz')).body.includes(apart));
+  // Looked at again, the node serves.
+  rmSync(conflist);
+  await until('the configuration is back', async () => existsSync(conflist));
+});
