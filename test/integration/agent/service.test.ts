@@ -14,14 +14,21 @@ interface NodeObject {
   readonly status: { readonly conditions?: readonly { type: string; status: string; message: string }[] };
 }
 
+/** Daemons that lost a database look for it again after up to 8 s. */
+const patience = 60_000;
+
 /** Waits until the Node says that the network is unavailable, or available; the message has the text. */
 async function told(status: 'True' | 'False', text = ''): Promise<void> {
-  await until(`NetworkUnavailable is ${status}: ${text}`, async () => {
-    const conditions = ((await node.list('Node')) as NodeObject[])[0]?.status.conditions;
-    const condition = conditions?.find(({ type }) => type === 'NetworkUnavailable');
-    if (condition?.status === status && condition.message.includes(text)) return true;
-    throw new Error(JSON.stringify(conditions));
-  });
+  await until(
+    `NetworkUnavailable is ${status}: ${text}`,
+    async () => {
+      const conditions = ((await node.list('Node')) as NodeObject[])[0]?.status.conditions;
+      const condition = conditions?.find(({ type }) => type === 'NetworkUnavailable');
+      if (condition?.status === status && condition.message.includes(text)) return true;
+      throw new Error(JSON.stringify(conditions));
+    },
+    patience,
+  );
 }
 
 beforeAll(() => node.start());
@@ -40,7 +47,7 @@ test('a node enters service when ovn-controller has reached the southbound datab
   await told('False');
   expect(existsSync(conflist)).toBe(true);
   await node.agentReady();
-});
+}, 180_000);
 
 test('the local database is away: requests say what to do, an agent that starts takes the node out of service', async () => {
   showLog();
@@ -73,7 +80,7 @@ test('the local database is away: requests say what to do, an agent that starts 
     await until(`${one.name} is attached`, async () => (await cni(node, 'ADD', one)).status === 0);
     expect((await cni(node, 'DEL', one)).status).toBe(0);
   }
-});
+}, 180_000);
 
 test('a node that serves does so without the southbound database', async () => {
   showLog();
