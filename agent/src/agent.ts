@@ -1,7 +1,7 @@
 import { NODE_MTU } from '@ovenbird/crds';
 import { type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube';
 import type { Logger } from 'pino';
-import { dataplaneProblem, exhaustion, unavailable } from './availability.ts';
+import { dataplaneProblem, exhaustion, unavailable, unproven } from './availability.ts';
 import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
 import { concernedBy, type LoopName, netemEdited, removedPort, subnetEdited } from './changes.ts';
 import {
@@ -117,7 +117,7 @@ export class Agent {
     this.#serving = new Serving({
       installed: cniInstalled(config),
       problem: () => this.notReady() ?? this.#daemons.problem()?.message,
-      unproven: () => this.#unproven(),
+      unproven: () => unproven(config, interfaceNamed(ovs, HOST_PORT)),
       graceMs: config.outOfServiceAfter,
       install: () => installCni(config),
       uninstall: () => uninstallCni(config),
@@ -216,14 +216,6 @@ export class Agent {
     if (this.#loops.ovn0.successes === 0)
       return `the node's port ${HOST_PORT} is not connected: ${this.#reason('ovn0')}`;
     return undefined;
-  }
-
-  /** Why it is not known that OVN works on this node: before the southbound database was reached no pod ever gets flows. */
-  async #unproven(): Promise<string | undefined> {
-    const problem = await dataplaneProblem(this.#parts.config);
-    if (problem !== undefined) return problem.message;
-    if (interfaceNamed(this.#parts.ovs, HOST_PORT)?.external_ids.get('ovn-installed') === 'true') return undefined;
-    return `OVN has not installed the flows of ${HOST_PORT}: is ovn-controller connected to the southbound database ${this.#parts.config.ovnRemote}, and does ovn-northd run?`;
   }
 
   /**

@@ -2,6 +2,7 @@ import { type Subnet, splitDualCidr } from '@ovenbird/crds';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './error.ts';
 import { askDaemon } from './ovs/control-socket.ts';
+import type { InterfaceRow } from './ovs/database.ts';
 
 /** What is wrong with the dataplane of this node, and whom it hurts. */
 export interface DataplaneProblem {
@@ -43,6 +44,20 @@ export async function dataplaneProblem(
     return { running: false, message };
   }
   return undefined;
+}
+
+/**
+ * Why it is not known that OVN works on this node: before the southbound database was reached no pod ever gets flows.
+ * @param hostPort the node's own interface
+ */
+export async function unproven(
+  config: Parameters<typeof dataplaneProblem>[0],
+  hostPort: Pick<InterfaceRow, 'external_ids'> | undefined,
+): Promise<string | undefined> {
+  const problem = await dataplaneProblem(config);
+  if (problem !== undefined) return problem.message;
+  if (hostPort?.external_ids.get('ovn-installed') === 'true') return undefined;
+  return `OVN has not installed the flows of the node's port: is ovn-controller connected to the southbound database ${config.ovnRemote}, and does ovn-northd run?`;
 }
 
 /** Whether a family of the Subnet has no free address; false while the controller has not counted them. */
