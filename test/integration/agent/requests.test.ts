@@ -197,6 +197,7 @@ describe('CHECK and GC', () => {
     // The agent reads it a moment later.
     await until('it is a port of another container', async () => (await check()).includes('not a port of br-int'));
     await owner(pod.containerId);
+    await until('it is its port again', async () => !(await check()).includes('not a port of br-int'));
     const none = await cni(node, 'CHECK', pod);
     expect(errorOf(none.stdout)).toMatchObject({ code: 7, msg: expect.stringContaining('prevResult') as unknown });
     const old = await cni(node, 'CHECK', pod, { config: node.cniConfig('0.3.1', { prevResult: added }) });
