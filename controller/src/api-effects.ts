@@ -1,7 +1,5 @@
 import type { ClusterPolicy, ClusterPolicyKind } from './policy/cluster-model.ts';
 import type { NetworkPolicy } from './policy/model.ts';
-import type { QosPolicy } from './qos/model.ts';
-import type { SecurityGroup } from './security-group/model.ts';
 import type { IpRecord, Key, Node, Pod, Vip } from './store/model.ts';
 
 /** Kinds whose objects stay until nothing of them is in use. */
@@ -22,8 +20,8 @@ export interface ApiEffects {
   recordChanged(name: Key): void;
   event(
     object: {
-      kind: 'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | 'QoSPolicy' | 'SecurityGroup' | ClusterPolicyKind;
-      object: Pod | Node | Vip | IpRecord | NetworkPolicy | QosPolicy | SecurityGroup | ClusterPolicy;
+      kind: 'Pod' | 'Node' | 'IP' | 'Vip' | 'NetworkPolicy' | ClusterPolicyKind;
+      object: Pod | Node | Vip | IpRecord | NetworkPolicy | ClusterPolicy;
     },
     reason: string,
     message: string,

@@ -164,7 +164,6 @@ export class Brain {
     );
     this.qos = new QosLife(state, options.live.bandwidths, {
       statusChanged: (policy) => api.writeStatus('QoSPolicy', policy),
-      warn: (object, reason, message) => api.event({ kind: 'QoSPolicy', object }, reason, message),
     });
     this.groups = new SecurityGroupLife(
       state,
@@ -174,7 +173,6 @@ export class Brain {
         held: (name) => void this.#finished.delete(`SecurityGroup/${name}`),
         finished: (name) => this.#finish('SecurityGroup', name),
         statusChanged: (name) => api.writeStatus('SecurityGroup', name),
-        warn: (object, reason, message) => api.event({ kind: 'SecurityGroup', object }, reason, message),
       },
     );
     state.onTouch(() => this.#tick.schedule());

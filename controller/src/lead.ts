@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { IPS, QOSPOLICIES, SECURITYGROUPS, VIPS } from '@ovenbird/crds';
+import { IPS, VIPS } from '@ovenbird/crds';
 import {
   EventRecorder,
   type KubeClient,
@@ -96,8 +96,6 @@ export async function lead(options: LeadOptions): Promise<void> {
     IP: IPS,
     Vip: VIPS,
     NetworkPolicy: NETWORKPOLICIES,
-    QoSPolicy: QOSPOLICIES,
-    SecurityGroup: SECURITYGROUPS,
   };
   const state = new State();
   const events = new EventRecorder({ client, component: 'ovenbird-controller', instance: identity, signal });

@@ -1,8 +1,8 @@
-import type { IPPool, Subnet, Vpc } from '@ovenbird/crds';
+import type { IPPool, QoSPolicy, SecurityGroup, Subnet, Vpc } from '@ovenbird/crds';
 import type { KubeObject, ResourceKind, StatusUpdate } from '@ovenbird/kube';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../northbound/testing/manual-clock.ts';
-import { makePool, makeSubnet, makeVpc, World } from '../testing/world.ts';
+import { makeGroup, makePool, makeQosPolicy, makeSubnet, makeVpc, World } from '../testing/world.ts';
 import { StatusBoard } from './status-board.ts';
 
 /** A board over a world, and the API server's copies of the objects: what is written comes back by the watch. */
@@ -32,7 +32,7 @@ class Desk {
   /** All that is due is written. */
   async settle(): Promise<void> {
     await this.world.settle();
-    for (const kind of ['Subnet', 'Vpc', 'IPPool'] as const)
+    for (const kind of ['Subnet', 'Vpc', 'IPPool', 'QoSPolicy', 'SecurityGroup'] as const)
       for (const { name, uid } of this.world.state.list(kind)) {
         this.#see(kind, this.#objects.get(uid) ?? { metadata: { name, uid } });
         this.board.due(kind, name);
@@ -63,9 +63,11 @@ class Desk {
     if (this.watching) this.#objects.set(object.metadata.uid ?? '', { ...object, ...{ status } });
   }
 
-  #see(kind: 'Subnet' | 'Vpc' | 'IPPool', object: KubeObject): void {
+  #see(kind: 'Subnet' | 'Vpc' | 'IPPool' | 'QoSPolicy' | 'SecurityGroup', object: KubeObject): void {
     if (kind === 'Subnet') this.board.seenSubnet(object as Subnet);
     else if (kind === 'Vpc') this.board.seenVpc(object as Vpc);
+    else if (kind === 'QoSPolicy') this.board.seenQosPolicy(object as QoSPolicy);
+    else if (kind === 'SecurityGroup') this.board.seenSecurityGroup(object as SecurityGroup);
     else this.board.seenIpPool(object as IPPool);
   }
 }
@@ -144,6 +146,24 @@ describe('StatusBoard', () => {
       desk.world.set('IPPool', makePool('lost', 'nowhere', ['10.50.0.1']));
       await desk.settle();
       expect(desk.warned).toHaveLength(2);
+    });
+
+    it('for QoSPolicies and SecurityGroups too', async () => {
+      const targets = [{ pods: [], subnets: ['gone'] }];
+      desk.world.set('QoSPolicy', makeQosPolicy('slow', { targets }));
+      const tooMany = Array.from({ length: 981 }, (_, index) => index + 1).map((priority) => ({
+        ...({ family: 4, protocol: 'all', remote: { cidr: '0.0.0.0/0' }, policy: 'drop', log: false } as const),
+        priority,
+      }));
+      desk.world.set('SecurityGroup', makeGroup('late', { tier: 1, ingress: tooMany }));
+      await desk.settle();
+      await desk.settle();
+      desk.restart();
+      await desk.settle();
+      expect(desk.warned.toSorted()).toEqual([
+        expect.stringMatching(/^QoSPolicy slow SubnetNotFound: .*"gone"/),
+        expect.stringMatching(/^SecurityGroup late DoesNotFit: .*more than 980 different priorities/),
+      ]);
     });
 
     it('for IPPools and Vpcs too, but not of a deletion', async () => {

@@ -65,7 +65,7 @@ export class StatusBoard {
     state: State;
     writer: Pick<StatusWriter, 'update'>;
     clock: Clock;
-    /** Told of a Subnet, Vpc or IPPool that is not in force as written, once. */
+    /** Told of a Subnet, Vpc, IPPool, QoSPolicy or SecurityGroup that is not in force as written, once. */
     warn: Warn;
     defaultVpc: string;
     held: HeldReason;
@@ -194,9 +194,11 @@ export class StatusBoard {
     const object = this.#qos.get(name);
     if (policy === undefined || object === undefined) {
       this.#qos.delete(name);
+      this.#warnings.forget(QOSPOLICIES, name);
       return;
     }
     const { fields, conditions } = qosStatus(policy, this.#state, this.#held);
+    this.#warnings.look(QOSPOLICIES, object, conditions);
     this.#writer.update(QOSPOLICIES, object, { fields: { ...fields }, conditions });
   }
 
@@ -205,9 +207,11 @@ export class StatusBoard {
     const object = this.#groups.get(name);
     if (group === undefined || object === undefined) {
       this.#groups.delete(name);
+      this.#warnings.forget(SECURITYGROUPS, name);
       return;
     }
     const { fields, conditions } = securityGroupStatus(group, brain.groups, this.#state, this.#held);
+    this.#warnings.look(SECURITYGROUPS, object, conditions);
     this.#writer.update(SECURITYGROUPS, object, { fields: { ...fields }, conditions });
   }
 

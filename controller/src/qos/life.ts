@@ -4,14 +4,12 @@ import { Counter } from '../policy/counter.ts';
 import type { Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import { candidates, furtherPort, interfacesOf, naming, policiesOf, splitInterface } from './binding.ts';
-import { missingSubnets } from './missing.ts';
-import type { PodBandwidth, QosPolicy, QosUse } from './model.ts';
+import type { PodBandwidth, QosUse } from './model.ts';
 
 /** What follows from the policies of pods. */
 export interface QosEffects {
   /** Pods came to a policy or left it. */
   statusChanged(policy: string): void;
-  warn(policy: QosPolicy, reason: string, message: string): void;
 }
 
 /**
@@ -24,9 +22,6 @@ export class QosLife {
   /** Interfaces of pods; see {@link interfacesOf}. */
   readonly #dirty = new Set<Key>();
   readonly #dirtyPolicies = new Set<Key>();
-  /** What was said of a version of a policy. */
-  readonly #told = new WeakMap<QosPolicy, string>();
-  #subnetsChanged = false;
   readonly #uses: Counter<QosUse>;
   /** Limits that the northbound database had at start, of interfaces not looked at yet. */
   readonly #live: Map<Key, PodBandwidth>;
@@ -44,7 +39,6 @@ export class QosLife {
       if (kind === 'Pod') this.#podTouched(key);
       else if (kind === 'PodAddress' || (kind === 'AttachmentAddress' && key.includes('/'))) this.#dirty.add(key);
       else if (kind === 'QoSPolicy') this.#dirtyPolicies.add(key);
-      else if (kind === 'Subnet') this.#subnetsChanged = true;
       else if (kind === 'Namespace')
         for (const pod of state.index('Pod', 'namespace', key)) this.#podTouched(`${key}/${pod.name}`);
     });
@@ -52,9 +46,6 @@ export class QosLife {
 
   /** Brings the derived objects up to date. Synchronous; call `Engine.flush` afterwards. */
   run(): void {
-    const changed = this.#subnetsChanged ? this.#state.keys('QoSPolicy') : this.#dirtyPolicies;
-    for (const name of changed) this.#tell(this.#state.get('QoSPolicy', name));
-    this.#subnetsChanged = false;
     for (const name of this.#dirtyPolicies) this.#policyChanged(name);
     this.#dirtyPolicies.clear();
     for (const key of this.#dirty) this.#reconcile(key);
@@ -63,15 +54,6 @@ export class QosLife {
 
   #podTouched(pod: Key): void {
     for (const key of interfacesOf(pod, this.#state)) this.#dirty.add(key);
-  }
-
-  /** Says once of each version of a policy which of its Subnets there is not. */
-  #tell(policy: QosPolicy | undefined): void {
-    if (policy === undefined) return;
-    const missing = missingSubnets(policy, this.#state) ?? '';
-    if (missing === (this.#told.get(policy) ?? '')) return;
-    this.#told.set(policy, missing);
-    if (missing !== '') this.#effects.warn(policy, 'SubnetNotFound', missing);
   }
 
   #policyChanged(name: Key): void {

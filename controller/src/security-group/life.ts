@@ -22,7 +22,6 @@ export interface SecurityGroupEffects {
   /** Nothing is left of a deleted group. */
   finished(name: string): void;
   statusChanged(name: string): void;
-  warn(group: SecurityGroup, reason: string, message: string): void;
 }
 
 /**
@@ -36,8 +35,6 @@ export class SecurityGroupLife {
   readonly #effects: SecurityGroupEffects;
   readonly #dirty = new Set<Key>();
   readonly #deleting = new Set<Key>();
-  /** What was said of each version. */
-  readonly #told = new WeakMap<SecurityGroup, string | undefined>();
   readonly #sets = new Map<Key, ReadonlySet<string>>();
   /** Whether there are groups at all: nodes are exempt from them. */
   readonly #isolation: Counter<Isolation>;
@@ -77,10 +74,8 @@ export class SecurityGroupLife {
     this.#dirty.clear();
     for (const name of reconciled) this.#reconcile(name);
     // Whether a group has a place depends on all of them.
-    for (const name of new Set([...reconciled, ...this.#orders.run()])) {
+    for (const name of new Set([...reconciled, ...this.#orders.run()]))
       for (const one of [name, ...(this.#classes?.groupChanged(name) ?? [])]) this.#effects.statusChanged(one);
-      this.#tell(this.#state.get('SecurityGroup', name));
-    }
     this.#classes?.run();
   }
 
@@ -131,15 +126,6 @@ export class SecurityGroupLife {
     this.#effects.committed(ownerOf('SecurityGroup', name), () => {
       if (this.#state.get('GroupBinding', name) === undefined) this.#effects.finished(name);
     });
-  }
-
-  /** Says once of each version what of it cannot be. */
-  #tell(group: SecurityGroup | undefined): void {
-    if (group === undefined || group.deleting) return;
-    const unfit = this.unfit(group);
-    if (unfit !== undefined && this.#told.get(group) !== unfit.message)
-      this.#effects.warn(group, unfit.reason, unfit.message);
-    this.#told.set(group, unfit?.message);
   }
 
   #select(name: Key, group: SecurityGroup | undefined): void {

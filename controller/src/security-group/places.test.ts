@@ -117,7 +117,6 @@ describe('SecurityGroups with priorities of the whole range', () => {
     expect(status(world, 'small')).toBe(undefined);
     expect(acls(world, 'new')).toEqual([]);
     expect(acls(world, 'small')).toHaveLength(2);
-    expect(world.events.filter((event) => event.startsWith('new NeedsNewerOVN'))).toHaveLength(1);
     const restarted = await world.restarted();
     expect(restarted.sink.content()).toEqual(world.sink.content());
     world.set('SecurityGroup', older('old', { ingress: many(1, 2800) }));
