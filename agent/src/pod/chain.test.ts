@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bucketOf } from './bandwidth.ts';
-import { previousResult } from './previous-result.ts';
+import { claimProblem } from './check.ts';
+import { claimedEnd, previousResult } from './previous-result.ts';
 import { appendResult } from './result.ts';
 import { runtimeConfig } from './runtime-config.ts';
 
@@ -69,6 +70,74 @@ describe('prevResult', () => {
       extra: 1,
     });
     expect(appendResult(previous, { ...own, dns: { domain: 'y' } }).dns).toEqual({ domain: 'y' });
+  });
+});
+
+describe('what CHECK holds against the result of ADD', () => {
+  const plan = { ifname: 'eth0', mtu: 1442, routes: [{ dst: '192.0.2.0/24', gateway: '10.16.0.1' }] };
+  const result = {
+    interfaces: [{ name: 'h1' }, { name: 'eth0', sandbox: '/n', mac: '02:00:00:00:00:0A' }, { name: 'eth0' }],
+    ips: [
+      { address: '10.16.0.2/16', interface: 1 },
+      { address: 'FD00::0:2/64', interface: 1 },
+      { address: '10.99.0.2/16', interface: 0 },
+      { address: '10.98.0.2/16' },
+    ],
+    routes: [
+      { dst: '0.0.0.0/0', gw: '10.16.0.1' },
+      { dst: '192.0.2.0/24', gw: '10.16.0.1' },
+      { dst: '198.51.100.0/24' },
+    ],
+  };
+  const link: Parameters<typeof claimProblem>[1] = {
+    mtu: 1442,
+    addresses: [
+      { family: 'inet', local: '10.16.0.2', prefixlen: 15 },
+      { family: 'inet6', local: 'fd00::2', prefixlen: 64 },
+    ],
+    routes: [{ dst: '192.0.2.0/24', gateway: '10.16.0.1', byKernel: false }],
+  };
+  const problem = (change: Partial<typeof link>, more: object = {}, wanted: typeof plan = plan): string | undefined => {
+    const previous = read('1.1.0', { ...result, ...more });
+    const claim = previous && claimedEnd(previous, 'eth0');
+    if (claim === undefined) throw new Error('not listed');
+    return claimProblem(wanted, { ...link, ...change }, claim);
+  };
+
+  test('the interface in the container, and the addresses that point at it', () => {
+    const previous = read('1.0.0', result);
+    if (previous === undefined) throw new Error('there is a result');
+    expect(claimedEnd(previous, 'eth0')).toMatchObject({
+      mac: '02:00:00:00:00:0a',
+      addresses: ['10.16.0.2/16', 'FD00::0:2/64'],
+    });
+    // The host's end is none in a container.
+    expect(claimedEnd(previous, 'h1')).toBeUndefined();
+    expect(claimedEnd(previous, 'eth1')).toBeUndefined();
+  });
+
+  test('what holds', () => {
+    expect(problem({})).toBeUndefined();
+    // A route that was asked for after ADD, and one of another plugin.
+    expect(problem({ routes: [] }, { routes: [] })).toBeUndefined();
+    // A gateway that moved: the route may have followed or not.
+    const moved = { ...plan, routes: [{ dst: '192.0.2.0/24', gateway: '10.16.0.254' }] };
+    expect(problem({}, {}, moved)).toBeUndefined();
+    // A later plugin made it smaller.
+    expect(problem({ mtu: 1300 })).toBeUndefined();
+  });
+
+  test.each([
+    [{ addresses: link.addresses.slice(0, 1) }, {}, 'FD00::0:2/64'],
+    [{ routes: [] }, {}, 'the route to 192.0.2.0/24 via 10.16.0.1 is missing'],
+    [{ mtu: 1500 }, {}, 'MTU 1500 instead of 1442'],
+    [
+      { mtu: 1300 },
+      { interfaces: [{}, { name: 'eth0', sandbox: '/n', mtu: 1442 }].map((one) => ({ name: 'h1', ...one })) },
+      'MTU 1300',
+    ],
+  ])('what does not: %j', (change, more, text) => {
+    expect(problem(change, more)).toContain(text);
   });
 });
 

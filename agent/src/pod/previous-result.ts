@@ -4,9 +4,14 @@ import type { CniNetworkConfig } from './request.ts';
 
 /** What an earlier plugin of the chain, or an earlier ADD, returned (SPEC.md, "prevResult"). */
 export interface PreviousResult {
-  readonly interfaces: readonly { readonly name: string; readonly mac?: string; readonly sandbox?: string }[];
+  readonly interfaces: readonly {
+    readonly name: string;
+    readonly mac?: string;
+    readonly mtu?: number;
+    readonly sandbox?: string;
+  }[];
   readonly ips: readonly { readonly address: string; readonly interface?: number; readonly version?: string }[];
-  readonly routes: readonly { readonly dst: string }[];
+  readonly routes: readonly { readonly dst: string; readonly gw?: string }[];
   readonly dns: Readonly<Record<string, unknown>>;
 }
 
@@ -18,7 +23,12 @@ const list = <T extends z.ZodType>(item: T): z.ZodType<z.infer<T>[]> =>
     .transform((value) => value ?? []);
 const shape: z.ZodType<PreviousResult> = z.looseObject({
   interfaces: list(
-    z.looseObject({ name: z.string(), mac: z.string().exactOptional(), sandbox: z.string().exactOptional() }),
+    z.looseObject({
+      name: z.string(),
+      mac: z.string().exactOptional(),
+      mtu: z.int().exactOptional(),
+      sandbox: z.string().exactOptional(),
+    }),
   ),
   ips: list(
     z.looseObject({
@@ -27,7 +37,7 @@ const shape: z.ZodType<PreviousResult> = z.looseObject({
       version: z.string().exactOptional(),
     }),
   ),
-  routes: list(z.looseObject({ dst: z.string() })),
+  routes: list(z.looseObject({ dst: z.string(), gw: z.string().exactOptional() })),
   dns: z
     .record(z.string(), z.unknown())
     .nullish()
@@ -51,4 +61,23 @@ export function previousResult(config: CniNetworkConfig): PreviousResult | undef
     legacy ? { ...ip, version: ip.address.includes(':') ? '6' : '4' } : ip,
   );
   return { ...parsed.data, ips };
+}
+
+/** What a result says of the container's end of an interface. A later plugin of the chain may have changed it. */
+export interface ClaimedEnd {
+  /** Lower case. */
+  readonly mac: string | undefined;
+  readonly mtu: number | undefined;
+  /** CIDRs, as the plugin wrote them. */
+  readonly addresses: readonly string[];
+  readonly routes: PreviousResult['routes'];
+}
+
+/** Reads what a result says of an interface in the container; undefined when it does not list it. */
+export function claimedEnd({ interfaces, ips, routes }: PreviousResult, ifname: string): ClaimedEnd | undefined {
+  const at = interfaces.findIndex(({ name, sandbox = '' }) => name === ifname && sandbox !== '');
+  const found = interfaces[at];
+  if (found === undefined) return undefined;
+  const addresses = ips.filter((ip) => ip.interface === at).map(({ address }) => address);
+  return { mac: found.mac?.toLowerCase(), mtu: found.mtu, addresses, routes };
 }

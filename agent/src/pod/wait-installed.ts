@@ -8,7 +8,7 @@ import type { PodContext } from './context.ts';
 function lastState(ovs: Ovs, row: InterfaceRow | undefined): string {
   if (row === undefined) return 'its Interface row was deleted by somebody else';
   if (row.error !== undefined) return `ovs-vswitchd says: ${row.error}`;
-  if (row.ofport === undefined) return 'ovs-vswitchd has not taken it in: is it running?';
+  if (row.ofport === undefined) return 'ovs-vswitchd has not taken it in: does it run, or does it hang?';
   if (row.ofport < 0) return 'ovs-vswitchd could not open it';
   const ovnSeen = integrationBridge(ovs)?.external_ids.has('ovn-nb-cfg') === true;
   return ovnSeen

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from './exec.ts';
 import { NodeUnderTest, SHIM } from './node-under-test.ts';
-import { announcedPod, argsOf, cni, leftovers, podObject, sandbox } from './pods.ts';
+import { announcedPod, argsOf, cni, leftovers, podObject, portCommands, sandbox } from './pods.ts';
 
 const node = new NodeUnderTest();
 beforeAll(async () => {
@@ -173,7 +173,12 @@ describe('wrong requests', () => {
 describe('CHECK and GC', () => {
   test('CHECK names what is missing', async () => {
     onTestFailed(() => console.log(node.log('agent').slice(-4000)));
-    const pod = await announcedPod(node, 10);
+    const pod = await sandbox(node, 10);
+    await node.nbctl(...portCommands(pod));
+    const object = podObject(pod, true);
+    const routes = { 'ovn.kubernetes.io/routes': JSON.stringify([{ dst: '198.51.100.0/24' }]) };
+    const annotations = { ...object.metadata.annotations, ...routes };
+    await node.put('Pod', { ...object, metadata: { ...object.metadata, annotations } });
     const inPod = (...argv: string[]): Promise<string> => must(['nsenter', `--net=${pod.netns}`, ...argv]);
     const added = JSON.parse((await cni(node, 'ADD', pod)).stdout) as { interfaces: { name: string }[] };
     const config = node.cniConfig('1.0.0', { prevResult: added });
@@ -189,6 +194,18 @@ describe('CHECK and GC', () => {
     await inPod('ip', 'route', 'add', 'default', 'via', '10.16.0.1');
     await inPod('ip', 'address', 'delete', `${pod.ip6}/112`, 'dev', 'eth0');
     expect(await check()).toContain(pod.ip6);
+    await inPod('ip', 'address', 'add', `${pod.ip6}/112`, 'dev', 'eth0', 'nodad');
+    await inPod('ip', 'route', 'replace', 'default', 'via', 'fd00:10:16::1', 'dev', 'eth0');
+    expect(await check()).toBe('ok');
+    await inPod('ip', 'route', 'delete', '198.51.100.0/24');
+    expect(await check()).toContain('route to 198.51.100.0/24 via 10.16.0.1');
+    await inPod('ip', 'route', 'add', '198.51.100.0/24', 'via', '10.16.0.1');
+    await inPod('ip', 'link', 'set', 'eth0', 'mtu', '1500');
+    expect(await check()).toContain('MTU 1500');
+    await inPod('ip', 'link', 'set', 'eth0', 'mtu', '1442');
+    const other = node.cniConfig('1.0.0', { prevResult: { ...added, interfaces: added.interfaces.slice(0, 1) } });
+    const unnamed = await cni(node, 'CHECK', pod, { config: other });
+    expect(errorOf(unnamed.stdout)).toMatchObject({ code: 105, msg: expect.stringContaining('prevResult') as unknown });
     await inPod('ip', 'link', 'set', 'eth0', 'down');
     expect(await check()).toContain('down');
     const owner = async (id: string): Promise<string> =>
