@@ -28,7 +28,14 @@ import { nodeMetrics } from './node/metrics.ts';
 import { answerProbes, probe } from './node/probe.ts';
 import { Serving } from './node/serving.ts';
 import { UnderlaySize } from './node/underlay-size.ts';
-import { commit, integrationBridge, interfaceNamed, type Ovs, type OvsChange } from './ovs/database.ts';
+import {
+  commit,
+  databaseUnavailable,
+  integrationBridge,
+  interfaceNamed,
+  type Ovs,
+  type OvsChange,
+} from './ovs/database.ts';
 import { SharedCommits } from './ovs/shared-commits.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
@@ -204,7 +211,7 @@ export class Agent {
   /** Why pods cannot be attached now; undefined when they can. */
   notReady(): string | undefined {
     const { ovs, watches, config } = this.#parts;
-    if (ovs.state !== 'synced') return `the local Open vSwitch database (${config.ovsdb}) is not connected`;
+    if (ovs.state !== 'synced') return databaseUnavailable(config.ovsdb).message;
     if (watches.pods.generation === 0) return 'the API server has not been reached yet';
     const bridge = integrationBridge(ovs);
     if (bridge === undefined) return `the bridge br-int does not exist: ${this.#reason('bootstrap')}`;

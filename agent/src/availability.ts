@@ -40,7 +40,7 @@ export async function dataplaneProblem(
   if (vswitchd?.state === 'absent') return vswitchdAbsent(config);
   if (controller?.state === 'absent') return controllerAbsent(config);
   if (controller?.state === 'answered' && controller.text === 'not connected') {
-    const message = `ovn-controller is not connected to the southbound database ${config.ovnRemote}: running pods keep their network, new ones get none`;
+    const message = `ovn-controller is not connected to the southbound database ${config.ovnRemote}: running pods keep their network, new ones get none; is the database up, and does this node reach it?`;
     return { running: false, message };
   }
   return undefined;

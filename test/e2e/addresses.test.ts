@@ -67,6 +67,8 @@ describe('addresses', () => {
       'vip/neighbour',
       'ippool/neighbour',
     ]);
+    await lab.apply(pod(bystander, 'victim', asks({ ip_address: '10.16.207.1', mac_address: '02:00:00:00:07:01' })));
+    await lab.podsReady(bystander, 30, 'victim');
   });
   afterAll(async () => {
     await lab.delete([...namespaces, ...kubevirtDefinitions], '--wait=true', '--timeout=60s');
@@ -346,7 +348,7 @@ describe('addresses', () => {
     await lab.delete([front], '--wait=true');
   });
 
-  it.each([
+  it.concurrent.each([
     ['subnet', { logical_switch: 'neighbour' }, 'SubnetForbidden', 'may not use subnet "neighbour"'],
     ['vpc', { logical_switch: 'neighbour-vpc' }, 'SubnetForbidden', 'may not use subnet "neighbour-vpc"'],
     ['pool', { ip_pool: 'neighbour' }, 'PoolForbidden', 'may not use IPPool "neighbour"'],
@@ -368,8 +370,6 @@ describe('addresses', () => {
     ['vip-address', { ip_address: '10.16.206.1' }, 'AddressTaken', 'held by Vip/neighbour'],
     ['join', { logical_switch: 'join' }, 'SubnetForbidden', 'connects the nodes and takes no pods'],
   ])('a tenant cannot take the %s of another namespace', async (what, keys, reason, text) => {
-    await lab.apply(pod(bystander, 'victim', asks({ ip_address: '10.16.207.1', mac_address: '02:00:00:00:07:01' })));
-    await lab.podsReady(bystander, 30, 'victim');
     const name = `takes-${what}`;
     await lab.apply(pod(tenant, name, asks(keys)));
     expect(await event(tenant, name, reason)).toContain(text);

@@ -36,6 +36,7 @@ const tried: readonly (readonly [what: RegExp, reasons: readonly RegExp[]])[] = 
 
 /** What an ADD says that the runtime repeats. */
 const additions: readonly string[] = [
+  String.raw`the local Open vSwitch database does not answer on \S+( \(.*\))?: does ovsdb-server run on this node, and has it this socket\?`,
   String.raw`the CNI client went away before ADD was done: undone, the runtime asks again`,
   String.raw`cannot look up pod \S+ at the API server, the runtime asks again; .*\?.*`,
   String.raw`the MTU of the underlay is not known yet, the runtime asks again; (the agent has just started|the Node \S+ has not been read yet: is the API server up, and does the Node exist\?)`,
@@ -57,7 +58,11 @@ const reviewed: readonly RegExp[] = [
   // Whose turn it is, is said.
   /^ended: the lease was lost: another controller takes over$/,
   /^(ovs-vswitchd|ovn-controller) does not run on this node: start it$/,
+  /^the local Open vSwitch database does not answer on \S+ \(.*\): does ovsdb-server run on this node, and has it this socket\? Pods are neither attached nor detached meanwhile$/,
   /^(out of service: )?pods cannot be attached: (ovs-vswitchd|ovn-controller) does not run on this node .* until it is started$/,
+  /^(out of service: )?pods cannot be attached: the local Open vSwitch database does not answer on \S+: does ovsdb-server run on this node, and has it this socket\?$/,
+  /^(out of service: )?pods cannot be attached: ovn-controller is not connected to the southbound database \S+: .*; is the database up, and does this node reach it\?$/,
+  /^(out of service: )?pods cannot be attached: OVN has not installed the flows of the node's port: is ovn-controller connected to the southbound database \S+, and does ovn-northd run\?$/,
   // What nodes say of their neighbours.
   new RegExp(
     `^the router of the join network does not answer on ovn0; look at ovs-vswitchd and ovn-controller of this node: (\\S+: ${silence}(, )?)+$`,
