@@ -61,7 +61,12 @@ describe('RBAC', () => {
     { kind: 'Vip', spec: { subnet: 'rbac', namespace: ns } },
     { kind: 'QoSPolicy', spec: { allowedNamespaces: [ns], egress: [{ dscp: 1 }] } },
     { kind: 'IP', spec: { subnet: 'rbac', v4IpAddress: '10.47.0.201' } },
-  ].map((more) => ({ apiVersion: 'ovenbird.io/v1', metadata: { name: 'rbac' }, ...more }));
+    // Not `rbac`: the address of the Vip has an IP of that name.
+  ].map((more) => ({
+    apiVersion: 'ovenbird.io/v1',
+    metadata: { name: more.kind === 'IP' ? 'rbac-reserved' : 'rbac' },
+    ...more,
+  }));
 
   // A scenario in which controller and agents use everything they may.
   beforeAll(async () => {
