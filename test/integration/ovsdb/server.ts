@@ -109,6 +109,7 @@ export class TestServer {
   /** Starts the server and waits until it listens. */
   async start(): Promise<void> {
     await rm(this.socket, { force: true });
+    await rm(this.control, { force: true });
     const child = spawn(
       'ovsdb-server',
       [
@@ -126,9 +127,12 @@ export class TestServer {
       if (child.exitCode !== null) {
         throw new Error(`it exited with ${child.exitCode}`);
       }
-      const probe = connect(this.socket);
-      await once(probe, 'connect');
-      probe.destroy();
+      // The control socket comes after the other one.
+      for (const socket of [this.socket, this.control]) {
+        const probe = connect(socket);
+        await once(probe, 'connect');
+        probe.destroy();
+      }
       return true;
     });
   }
