@@ -3,7 +3,7 @@ import { type Node, type ObjectRef, type Pod, systemClock } from '@ovenbird/kube
 import type { Logger } from 'pino';
 import { dataplaneProblem, exhaustion, unavailable, unproven } from './availability.ts';
 import { bootstrapTransaction, chassisSettings, tunnelAddress } from './bootstrap.ts';
-import { concernedBy, type LoopName, netemEdited, removedPort, subnetEdited } from './changes.ts';
+import { concernedByPod, concernedByRow, concernedBySubnet, type LoopName, removedPort } from './changes.ts';
 import {
   cniInstalled,
   installCni,
@@ -20,7 +20,7 @@ import { concernsUnderlay, geneveOverhead, LEAST_IPV6_MTU, linkExists, listLinks
 import { follow, monitors } from './host/monitor.ts';
 import { applyNat, concernsNat, listNat, natRuleset } from './host/nat.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
-import { hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
+import { hasIpv6, hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
 import { GATEWAY, Health, healthConditions, neighboursOf } from './node/health.ts';
@@ -40,7 +40,6 @@ import { SharedCommits } from './ovs/shared-commits.ts';
 import { Attachments } from './pod/attachments.ts';
 import { podKeyOf } from './pod/collect.ts';
 import type { Containers } from './pod/containers.ts';
-import { gatewayMoved } from './pod/gateway.ts';
 import { attachmentOf, podInterfaces } from './pod/interface-row.ts';
 import { type ReconcileLoop, startLoop } from './reconcile-loop.ts';
 import type { Watches } from './watches.ts';
@@ -170,15 +169,10 @@ export class Agent {
     ovs.replica.onChange((changes) => this.#onOvsChange(changes));
     // Nothing tells of changes of the older iptables: each of the Node, which come every few minutes, is an occasion to look.
     watches.nodes.onChange(() => this.#trigger('bootstrap', 'ovn0', 'nat', 'forward', 'conditions', 'install'));
-    watches.subnets.onChange((changes) => {
-      if (changes.some(subnetEdited)) this.#trigger('ovn0', 'nat');
-      if (changes.some(({ old, new: now }) => old?.spec.mtu !== now?.spec.mtu)) this.#trigger('mtu');
-    });
+    watches.subnets.onChange((changes) => this.#triggerAll(changes.map(concernedBySubnet)));
     watches.pods.onChange((changes) => {
-      if (changes.some((change) => change.new === undefined)) this.#trigger('collect');
+      this.#triggerAll(changes.map(concernedByPod));
       for (const { old, new: pod } of changes) if (old === undefined && pod !== undefined) this.#tellHostPorts(pod);
-      if (changes.some(gatewayMoved)) this.#trigger('gateways');
-      if (changes.some(netemEdited)) this.#trigger('netem');
     });
     // An object that the agent does not know of, or one whose container has just gone.
     watches.containers.onChange(() => this.#trigger('collect', 'gateways'));
@@ -250,14 +244,14 @@ export class Agent {
   }
 
   /** MTU for pods of a Subnet. @throws AgentError `try-again` while the underlay's is not known */
-  mtuOf(subnet: string): number {
-    const spec = this.#parts.watches.subnets.get(subnet)?.spec;
-    const mtu = spec?.mtu ?? this.#usualMtu();
+  mtuOf(name: string): number {
+    const subnet = this.#parts.watches.subnets.get(name);
+    const mtu = subnet?.spec.mtu ?? this.#usualMtu();
     if (mtu === undefined) {
       const why = this.#loops.bootstrap.lastError?.message ?? 'the agent has just started';
       throw new AgentError('try-again', `the MTU of the underlay is not known yet, the runtime asks again; ${why}`);
     }
-    return spec?.cidrBlock.includes(':') === true ? Math.max(mtu, LEAST_IPV6_MTU) : mtu;
+    return subnet !== undefined && hasIpv6(subnet) ? Math.max(mtu, LEAST_IPV6_MTU) : mtu;
   }
 
   /** MTU of pods in Subnets that set none, once known. */
@@ -309,13 +303,18 @@ export class Agent {
     }
   }
 
+  /** Wakes each loop once that changes which came together concern. */
+  #triggerAll(concerned: readonly (readonly LoopName[])[]): void {
+    this.#trigger(...new Set(concerned.flat()));
+  }
+
   #reason(name: LoopName): string {
     return this.#loops[name].lastError?.message ?? 'not tried yet';
   }
 
   #onOvsChange(changes: readonly OvsChange[]): void {
+    this.#triggerAll(changes.map(concernedByRow));
     for (const change of changes) {
-      this.#trigger(...concernedBy(change));
       const lost = removedPort(change);
       if (lost !== undefined) void this.attachments.isLost(lost).then((is) => is && this.#trigger('ports'));
     }
@@ -343,7 +342,7 @@ export class Agent {
     if (mtuChanged) log.info({ before: this.#overlayMtu, mtu }, 'the MTU of the underlay changed');
     this.#overlayMtu = mtu;
     this.#underlay = underlay.ifname;
-    const ipv6 = [...watches.subnets.values()].some(({ spec }) => spec.cidrBlock.includes(':'));
+    const ipv6 = [...watches.subnets.values()].some(hasIpv6);
     const fragments = this.#underlaySize.settings(underlay, encapIp, ipv6);
     const settings = new Map([...chassisSettings(config, encapIp), ...fragments]);
     await commit(ovs, () => bootstrapTransaction(ovs, config, settings, this.#daemons.hasFlows), signal);

@@ -2,7 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Subnet } from '@ovenbird/crds';
 import type { Change, Pod } from '@ovenbird/kube';
 import { HOST_PORT } from './host/ovn0.ts';
+import { hasIpv6 } from './networks.ts';
 import type { InterfaceRow, OvsChange } from './ovs/database.ts';
+import { gatewayMoved } from './pod/gateway.ts';
 import { attachmentOf } from './pod/interface-row.ts';
 import { netemsOf } from './pod/netem.ts';
 
@@ -21,7 +23,7 @@ export type LoopName =
   | 'conditions';
 
 /** Loops that a change of the local database concerns. */
-export function concernedBy(change: OvsChange): readonly LoopName[] {
+export function concernedByRow(change: OvsChange): readonly LoopName[] {
   if (change.table === 'Open_vSwitch') return ['bootstrap'];
   if (change.table === 'Bridge') {
     const { old, new: now } = change;
@@ -53,15 +55,36 @@ function lostLink(old: InterfaceRow | undefined, now: InterfaceRow | undefined):
   return now.error !== undefined || ((now.ifindex ?? 0) === 0 && (old?.ifindex ?? 0) > 0);
 }
 
+/** Loops that a change of a Subnet concerns. */
+export function concernedBySubnet(change: Change<Subnet>): readonly LoopName[] {
+  const { old, new: now } = change;
+  const [before, after] = [old, now].map((subnet) => subnet !== undefined && hasIpv6(subnet));
+  return [
+    // The first one with IPv6 asks more of the underlay.
+    ...(before === after ? [] : (['bootstrap'] as const)),
+    ...(subnetEdited(change) ? (['ovn0', 'nat'] as const) : []),
+    ...(old?.spec.mtu === now?.spec.mtu ? [] : (['mtu'] as const)),
+  ];
+}
+
+/** Loops that a change of a pod concerns. */
+export function concernedByPod(change: Change<Pod>): readonly LoopName[] {
+  return [
+    ...(change.new === undefined ? (['collect'] as const) : []),
+    ...(gatewayMoved(change) ? (['gateways'] as const) : []),
+    ...(netemEdited(change) ? (['netem'] as const) : []),
+  ];
+}
+
 /** Whether a pod asks for other delay or loss than before. */
-export function netemEdited({ old, new: now }: Change<Pod>): boolean {
+function netemEdited({ old, new: now }: Change<Pod>): boolean {
   const wish = (pod: Pod | undefined): string =>
     JSON.stringify([...(pod === undefined ? [] : netemsOf(pod))].filter(([, text]) => text !== ''));
   return wish(old) !== wish(now);
 }
 
 /** Whether the host may have to change: the counts in a Subnet's status, new every second while pods come, are nothing to it. */
-export function subnetEdited({ old, new: now }: Change<Subnet>): boolean {
+function subnetEdited({ old, new: now }: Change<Subnet>): boolean {
   const read = (subnet: Subnet | undefined): unknown =>
     subnet && [subnet.spec, subnet.status?.vpc, subnet.status?.nodes];
   return !isDeepStrictEqual(read(old), read(now));

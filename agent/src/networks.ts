@@ -24,6 +24,11 @@ function cidrsOf(subnet: Subnet): readonly string[] {
   }
 }
 
+/** Whether a Subnet gives IPv6 addresses. */
+export function hasIpv6({ spec }: Subnet): boolean {
+  return spec.cidrBlock.includes(':');
+}
+
 /** What the controller announced for this node: how `ovn0` is connected. */
 export interface NodeNetwork extends AddressAnnotations {
   /** Logical switch port of `ovn0`. */
