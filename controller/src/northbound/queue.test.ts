@@ -27,6 +27,17 @@ describe('unit queue', () => {
     expect(queue.take({ units: 4, atoms: 100 })).toEqual([]);
   });
 
+  it('keeps back no unit for its size, while pods come', () => {
+    const queue = new UnitQueue();
+    const large = desired.set('large', toAtoms(Array.from({ length: 60 }, (_, i) => switchRow(`large${i}`))));
+    if (large === undefined) throw new Error('large was there already');
+    queue.add(large, 'bulk');
+    queue.add(unit('small', 5), 'bulk');
+    for (let i = 0; i < 3; i++) queue.add(unit(`stream${i}`, 5), 'pod');
+    expect(names(queue.take({ units: 10, atoms: 50 }))).toEqual(['stream0', 'stream1', 'stream2', 'large']);
+    expect(names(queue.take({ units: 10, atoms: 50 }))).toEqual(['small']);
+  });
+
   it('takes all joint units with the first of them, whatever the limits and lanes', () => {
     const queue = new UnitQueue();
     const joint = [unit('rules', 4), unit('member', 3), unit('other member', 5)];

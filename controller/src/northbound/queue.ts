@@ -13,14 +13,15 @@ const JOINT_UNITS = 20_000;
 /** The size of one transaction. */
 export interface BatchLimits {
   readonly units: number;
-  /** Rows and members together; the first unit is taken whatever its size, since units are not split. */
+  /** Rows and members together; the first pod and the first of the rest are taken whatever their size: units are not split. */
   readonly atoms: number;
 }
 
 /**
- * Units to compare with the database. Pods go first, but every batch keeps a quarter for the rest, so that a stream of
- * pods cannot starve a policy. Within a lane parents (lower ranks) go first. Joint units are taken together, whatever the
- * limits: rules that change, and the members of the sets that they name, are one change for packets.
+ * Units to compare with the database. Pods go first, but every batch keeps a quarter for the rest, and takes the first of it
+ * however large, so that a stream of pods cannot starve a policy. Within a lane parents (lower ranks) go first. Joint units
+ * are taken together, whatever the limits: rules that change, and the members of the sets that they name, are one change for
+ * packets.
  */
 export class UnitQueue {
   readonly #lanes: Readonly<Record<QueueLane, Map<number, Set<Unit>>>> = {
@@ -71,17 +72,20 @@ export class UnitQueue {
   take(limits: BatchLimits): Unit[] {
     const batch: Unit[] = [];
     let atoms = 0;
+    let pods = 0;
     for (const lane of LANES) {
-      const rest = lane === 'pod' && this.size > this.#count('pod') ? 0.75 : 1;
+      const share = lane === 'pod' && this.size > this.#count('pod') ? 0.75 : 1;
       const ranks = [...this.#lanes[lane].keys()].sort((a, b) => a - b);
       for (const rank of ranks) {
         for (const unit of this.#lanes[lane].get(rank) ?? []) {
           const size = sizeOf(unit);
-          if (batch.length >= limits.units * rest || (batch.length > 0 && atoms + size > limits.atoms * rest)) break;
+          const isFirst = batch.length === pods;
+          if (batch.length >= limits.units * share || (!isFirst && atoms + size > limits.atoms * share)) break;
           batch.push(unit);
           atoms += size;
         }
       }
+      if (lane === 'pod') pods = batch.length;
     }
     for (const unit of batch) this.remove(unit);
     if (batch.some(({ joint }) => joint)) batch.push(...this.takeJoint());
