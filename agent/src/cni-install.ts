@@ -1,4 +1,4 @@
-import { existsSync, watch } from 'node:fs';
+import { existsSync, type Stats, watch } from 'node:fs';
 import { chmod, copyFile, mkdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '@ovenbird/kube';
@@ -9,7 +9,7 @@ const SHIM_NAME = 'ovenbird';
 const PORTMAP = 'portmap';
 
 /** Sorts before what distributions ship (podman: 87-podman-bridge.conflist); runtimes take the first name. */
-export const CONFLIST_NAME = '10-ovenbird.conflist';
+const CONFLIST_NAME = '10-ovenbird.conflist';
 
 const hasPortmap = (cniBinDir: string | undefined): boolean =>
   cniBinDir !== undefined && existsSync(join(cniBinDir, PORTMAP));
@@ -32,7 +32,7 @@ export function lacksPortmap(pod: Pod, { cniBinDir }: Pick<AgentConfig, 'cniBinD
  * it is what makes `hostPort` work.
  * @param cniBinDir where the runtime finds plugins
  */
-export function conflist(cniSocket: string, cniBinDir: string | undefined): string {
+function conflist(cniSocket: string, cniBinDir: string | undefined): string {
   const own = { type: 'ovenbird', socket: cniSocket, capabilities: { bandwidth: true } };
   const portmap = { type: PORTMAP, capabilities: { portMappings: true } };
   const list = { cniVersion: '1.0.0', name: 'ovenbird', plugins: hasPortmap(cniBinDir) ? [own, portmap] : [own] };
@@ -60,10 +60,13 @@ async function copyShim(cniShim: string, cniBinDir: string): Promise<void> {
   await copyFile(cniShim, temporary);
   await chmod(temporary, 0o755);
   // By which it is known again.
-  const { atime, mtime } = await stat(cniShim);
-  await utimes(temporary, atime, mtime);
+  const seconds = wholeSeconds(await stat(cniShim));
+  await utimes(temporary, seconds, seconds);
   await rename(temporary, join(cniBinDir, SHIM_NAME));
 }
+
+/** A file's time of modification as every file system keeps it: some have no fractions, and none rounds up. */
+const wholeSeconds = ({ mtimeMs }: Stats): number => Math.floor(mtimeMs / 1000);
 
 /** Copies the shim where it is missing or another one, then writes the configuration likewise. @returns whether one of both was wrong */
 export async function mendCni(
@@ -79,16 +82,14 @@ export async function mendCni(
         throw error;
       }),
     ]);
-    wrong = there?.size !== own.size || Math.abs(there.mtimeMs - own.mtimeMs) >= 1 || (there.mode & 0o111) === 0;
+    wrong = there?.size !== own.size || wholeSeconds(there) !== wholeSeconds(own) || (there.mode & 0o111) === 0;
     if (wrong) await copyShim(cniShim, cniBinDir);
   }
   return (await writeConflist(config)) || wrong;
 }
 
 /** Writes the configuration where it is not what it should be. @returns whether it was not */
-export async function writeConflist(
-  config: Pick<AgentConfig, 'cniBinDir' | 'cniConfDir' | 'cniSocket'>,
-): Promise<boolean> {
+async function writeConflist(config: Pick<AgentConfig, 'cniBinDir' | 'cniConfDir' | 'cniSocket'>): Promise<boolean> {
   if (config.cniConfDir === undefined) return false;
   await mkdir(config.cniConfDir, { recursive: true });
   const path = join(config.cniConfDir, CONFLIST_NAME);
