@@ -1,3 +1,34 @@
+/** How long something may take. */
+export interface Deadline {
+  /** From now, milliseconds. */
+  readonly deadlineMs: number;
+  /** Gives up early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Makes the error of a missed deadline. It is called then, so it can tell the last state. */
+  readonly expired: () => Error;
+}
+
+/**
+ * Runs work that gives up when its signal is aborted.
+ * @throws what `expired` makes, the signal's reason, or what the work throws by itself
+ */
+export async function withDeadline<T>(
+  { deadlineMs, signal, expired }: Deadline,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(expired()), deadlineMs);
+  const until = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+  try {
+    return await work(until);
+  } catch (error) {
+    until.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Registers a listener and returns what removes it. */
 export type Subscribe = (listener: () => void) => () => void;
 
@@ -5,16 +36,13 @@ export type Subscribe = (listener: () => void) => () => void;
  * Waits until `probe` returns something other than `undefined`, looking now and after each event. No polling.
  * @param subscribe sources of events
  * @param probe looks at the current state; what it throws ends the wait
- * @param options `deadlineMs` from now, `signal` to give up early, `expired` makes the error of a missed deadline (it is
- *   called then, so it can tell the last state)
  * @returns what `probe` returned
  */
 export function waitFor<T>(
   subscribe: readonly Subscribe[],
   probe: () => T | undefined,
-  options: { deadlineMs: number; signal: AbortSignal; expired: () => Error },
+  { deadlineMs, signal, expired }: Deadline & { readonly signal: AbortSignal },
 ): Promise<T> {
-  const { deadlineMs, signal, expired } = options;
   return new Promise<T>((resolve, reject) => {
     const unsubscribe: (() => void)[] = [];
     const settle = (end: () => void): void => {

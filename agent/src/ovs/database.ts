@@ -13,6 +13,7 @@ import {
 } from '@ovenbird/ovsdb';
 import type { Logger } from 'pino';
 import { AgentError } from '../error.ts';
+import { withDeadline } from '../wait-for.ts';
 
 /** The integration bridge (ovn-controller(8), `external_ids:ovn-bridge`, its default). */
 export const INTEGRATION_BRIDGE = 'br-int';
@@ -146,20 +147,8 @@ export async function withPatience(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const expired = new AbortController();
-  const timer = setTimeout(
-    () => expired.abort(databaseUnavailable(remote)),
-    Math.min(patienceMs, DATABASE_PATIENCE_MS),
-  );
-  const until = signal === undefined ? expired.signal : AbortSignal.any([signal, expired.signal]);
-  try {
-    await work(until);
-  } catch (error) {
-    until.throwIfAborted();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
+  const deadlineMs = Math.min(patienceMs, DATABASE_PATIENCE_MS);
+  await withDeadline({ deadlineMs, signal, expired: () => databaseUnavailable(remote) }, work);
 }
 
 /** Logs once that the local database cannot be reached, and once that it is back; everything else is for debugging. */

@@ -2,7 +2,7 @@ import type { Ref } from '@ovenbird/ovsdb';
 import { AgentError } from '../error.ts';
 import { type InterfaceRow, integrationBridge, type Ovs } from '../ovs/database.ts';
 import { portHasFlows } from '../ovs/port-flows.ts';
-import { waitFor } from '../wait-for.ts';
+import { waitFor, withDeadline } from '../wait-for.ts';
 import type { PodContext } from './context.ts';
 
 function lastState(ovs: Ovs, row: InterfaceRow | undefined): string {
@@ -70,14 +70,12 @@ export async function waitForwards(
   if (ovsRunDir === undefined) return await waitInstalled(ovs, uuid, signal, installTimeout);
   const table = ovs.replica.table('Interface');
   const portOf = (): number | undefined => table.get(uuid)?.ofport;
-  const expired = new AbortController();
-  const timer = setTimeout(() => {
+  const expired = (): AgentError => {
     const name = table.get(uuid)?.external_ids.get('iface-id') ?? uuid;
     const what = `waited ${installTimeout / 1000} s for br-int to have the flows of ${name} again`;
-    expired.abort(new AgentError('try-again', `${what}: do ovs-vswitchd and ovn-controller run?`));
-  }, installTimeout);
-  const either = AbortSignal.any([signal, expired.signal]);
-  try {
+    return new AgentError('try-again', `${what}: do ovs-vswitchd and ovn-controller run?`);
+  };
+  await withDeadline({ deadlineMs: installTimeout, signal, expired }, async (either) => {
     for (let proven = false; !proven; ) {
       await waitInstalled(ovs, uuid, either, installTimeout);
       const ofport = portOf() ?? -1;
@@ -95,7 +93,5 @@ export async function waitForwards(
         })
         .finally(unsubscribe);
     }
-  } finally {
-    clearTimeout(timer);
-  }
+  });
 }
