@@ -4,7 +4,7 @@ import { HOST_PORT } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
 
 /** The agent's only nftables table, family `inet`. */
-export const NAT_TABLE = 'ovenbird';
+const NAT_TABLE = 'ovenbird';
 
 const family = (cidrs: readonly string[], version: 4 | 6): readonly string[] =>
   cidrs.filter((cidr) => isIPv4(cidr.split('/')[0] ?? '') === (version === 4));
@@ -69,9 +69,4 @@ export async function applyNat(ruleset: string): Promise<void> {
 export async function listNat(): Promise<string | undefined> {
   const { status, stdout } = await runRaw('nft', ['-s', 'list', 'table', 'inet', NAT_TABLE]);
   return status === 0 ? stdout : undefined;
-}
-
-/** Removes the table, if it is there. */
-export async function removeNat(): Promise<void> {
-  await run('nft', ['-f', '-'], { input: `table inet ${NAT_TABLE}\ndelete table inet ${NAT_TABLE}\n` });
 }
