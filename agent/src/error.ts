@@ -51,8 +51,18 @@ export class AgentError extends Error {
   }
 }
 
+/** What somebody threw says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Ends work that went on after failures. @throws AgentError `try-again` with all of them */
+export function throwTogether(failures: readonly string[]): void {
+  if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
+}
+
 /** `error` as an AgentError: itself, or wrapped as `internal` (a bug or an unforeseen failure) keeping the cause. */
 export function toAgentError(error: unknown): AgentError {
   if (error instanceof AgentError) return error;
-  return new AgentError('internal', error instanceof Error ? error.message : String(error), { cause: error });
+  return new AgentError('internal', messageOf(error), { cause: error });
 }

@@ -10,7 +10,7 @@ import { Agent } from './agent.ts';
 import { handleCni } from './cni-server.ts';
 import { startCompiled } from './compiled.ts';
 import { type AgentConfig, loadConfig } from './config.ts';
-import { AgentError } from './error.ts';
+import { AgentError, messageOf } from './error.ts';
 import { lazyFlowService } from './flows/lazy.ts';
 import { createServer } from './http.ts';
 import { logDatabase, ovsIndexes, ovsMonitor } from './ovs/database.ts';
@@ -161,7 +161,7 @@ try {
   await serve(loadConfig(values.config, process.env));
   process.exit(0);
 } catch (error) {
-  process.stderr.write(`ovenbird agent: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`ovenbird agent: ${messageOf(error)}\n`);
   if (!(error instanceof AgentError)) process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`);
   process.exit(1);
 }

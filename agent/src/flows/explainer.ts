@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
-import { AgentError } from '../error.ts';
+import { AgentError, messageOf } from '../error.ts';
 
 /** The rule of a policy or Subnet that a flow carries out. */
 export interface FlowRule {
@@ -110,7 +110,7 @@ export function httpsExplainer({ urls, tls }: ExplainerOptions): Explainer {
         preferred = at;
         return answer;
       } catch (error) {
-        failures.push(`${url.host}: ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(`${url.host}: ${messageOf(error)}`);
       }
     }
     throw new AgentError('try-again', `no controller explains flows: ${failures.join('; ')}`);

@@ -1,4 +1,5 @@
 import type { PortStats } from '@ovenbird/openflow';
+import { messageOf } from '../error.ts';
 import { Accumulator, type Amount, type Series } from './accumulator.ts';
 import type { PortId } from './count.ts';
 import type { Explainer, FlowMeaning, StageInfo } from './explainer.ts';
@@ -181,5 +182,3 @@ export class FlowStatistics {
     }
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

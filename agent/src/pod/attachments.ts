@@ -1,5 +1,5 @@
 import type { Pod } from '@ovenbird/kube';
-import { AgentError } from '../error.ts';
+import { AgentError, messageOf, throwTogether } from '../error.ts';
 import { linkExists } from '../host/link.ts';
 import { DATABASE_PATIENCE_MS, interfaceNamed, withPatience } from '../ovs/database.ts';
 import { attach } from './attach.ts';
@@ -17,12 +17,6 @@ import type { CniRequest } from './request.ts';
 import type { CniAddResult } from './result.ts';
 import { hostVethName } from './veth.ts';
 
-function report(failures: readonly string[]): void {
-  if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
-}
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /**
  * All attachments of this node. Requests for one attachment run one after the other; those for different ones at the
  * same time. A DEL does not wait behind an ADD that waits for something: it aborts it.
@@ -35,7 +29,6 @@ export class Attachments {
   readonly #passedOver = new Set<string>();
   /** What links were to do that this kernel cannot, by host end. */
   readonly #withoutNetem = new Map<string, string>();
-
   readonly #lostPorts: LostPorts;
 
   constructor(context: PodContext) {
@@ -104,12 +97,12 @@ export class Attachments {
     const failed = (work: Promise<void>): Promise<string[]> =>
       work.then(
         () => [],
-        (error: unknown) => [textOf(error)],
+        (error: unknown) => [messageOf(error)],
       );
     // What is invalid by the list of now, not by what is attached from here on.
     const attached = await this.#deleteAll(find);
     const orphans = await failed(this.#lostPorts.collect(unwanted));
-    report([...orphans, ...attached, ...(await failed(this.collectContainers()))]);
+    throwTogether([...orphans, ...attached, ...(await failed(this.collectContainers()))]);
   }
 
   /** Removes attachments that have no container any more. @throws AgentError the failures together */
@@ -117,7 +110,7 @@ export class Attachments {
     const { ovs, pods, containers } = this.#context;
     // What is not known yet is not gone.
     await ovs.synced(signal);
-    report(await this.#deleteAll(() => abandonedAttachments(ovs, pods, containers.objects)));
+    throwTogether(await this.#deleteAll(() => abandonedAttachments(ovs, pods, containers.objects)));
     await this.collectContainers();
   }
 
@@ -139,10 +132,10 @@ export class Attachments {
         })
         .then(
           () => [],
-          (error: unknown) => [`IP object ${name}: ${textOf(error)}`],
+          (error: unknown) => [`IP object ${name}: ${messageOf(error)}`],
         );
     });
-    report((await Promise.all(failures)).flat());
+    throwTogether((await Promise.all(failures)).flat());
   }
 
   /** Removes pairs without a row that belong to nobody. */
@@ -167,9 +160,9 @@ export class Attachments {
     for (const moved of movedGateways(this.#context)) {
       await this.#lock
         .run(moved.hostName, () => followGateway(this.#context, moved, signal))
-        .catch((error: unknown) => failures.push(`${moved.now.label}: ${textOf(error)}`));
+        .catch((error: unknown) => failures.push(`${moved.now.label}: ${messageOf(error)}`));
     }
-    report(failures);
+    throwTogether(failures);
   }
 
   /**
@@ -193,10 +186,10 @@ export class Attachments {
           this.#withoutNetem.set(hostName, text);
           unsupported(pod);
         },
-        (error: unknown) => failures.push(`${pod.metadata.namespace}/${pod.metadata.name}: ${textOf(error)}`),
+        (error: unknown) => failures.push(`${pod.metadata.namespace}/${pod.metadata.name}: ${messageOf(error)}`),
       );
     }
-    report(failures);
+    throwTogether(failures);
   }
 
   /** Gives running pods the MTU that new ones get. @throws AgentError the failures together */
@@ -205,9 +198,9 @@ export class Attachments {
     for (const wrong of await wrongMtus(this.#context)) {
       await this.#lock
         .run(wrong.hostName, () => followMtu(this.#context, wrong, signal))
-        .catch((error: unknown) => failures.push(`${wrong.hostName}: ${textOf(error)}`));
+        .catch((error: unknown) => failures.push(`${wrong.hostName}: ${messageOf(error)}`));
     }
-    report(failures);
+    throwTogether(failures);
   }
 
   /** Whether a pod asks for delay or loss in vain. */
@@ -256,7 +249,7 @@ export class Attachments {
         await detach(this.#context, containerId, ifname);
       };
       await this.#lock.run(key, remove).catch((error: unknown) => {
-        failures.push(`${containerId} ${ifname}: ${textOf(error)}`);
+        failures.push(`${containerId} ${ifname}: ${messageOf(error)}`);
       });
       this.#noteLeftover(containerId, ifname);
     }

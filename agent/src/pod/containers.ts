@@ -1,6 +1,6 @@
 import { announcement, type IP, IPS, ipObject, isIp, parseIp, parseMac } from '@ovenbird/crds';
 import { isKubeError, type Node, type Requester, Resource, type Store } from '@ovenbird/kube';
-import { AgentError, type AgentErrorCode } from '../error.ts';
+import { AgentError, type AgentErrorCode, messageOf } from '../error.ts';
 import { waitFor } from '../wait-for.ts';
 import { type Announcement, readAddresses, readRequested, requestedIps } from './announcement.ts';
 import type { CniRequest } from './request.ts';
@@ -96,7 +96,7 @@ export class Containers {
     } catch (cause) {
       // The watch lags: it is there.
       if (isKubeError(cause, 'already-exists')) return;
-      const what = `cannot create the IP object ${object.metadata.name} at the API server: ${cause instanceof Error ? cause.message : String(cause)}`;
+      const what = `cannot create the IP object ${object.metadata.name} at the API server: ${messageOf(cause)}`;
       throw new AgentError(isKubeError(cause, 'invalid', 'forbidden') ? 'pod-refused' : 'try-again', what, { cause });
     }
   }

@@ -1,4 +1,4 @@
-import { AgentError } from '../error.ts';
+import { AgentError, messageOf, throwTogether } from '../error.ts';
 import { deleteLink, linkExists, listLinks } from '../host/link.ts';
 import type { LinkState } from '../netlink/state.ts';
 import { interfaceNamed } from '../ovs/database.ts';
@@ -28,8 +28,6 @@ export type Verdict =
 
 /** Names of {@link hostVethName}. */
 const HOST_END = /^h[0-9a-f]{12}$/;
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 type Source = Pick<PodContext, 'ovs' | 'pods'> & { readonly containers: Pick<PodContext['containers'], 'objects'> };
 type Link = Pick<LinkState, 'ifname' | 'ifalias' | 'peerElsewhere'>;
@@ -73,7 +71,7 @@ export function judge(source: Source, { ifalias = '', peerElsewhere }: Link): Ve
     const taken = source.ovs.replica.table('Interface').find('external_ids:iface-id', now.portName).length > 0;
     return taken ? 'leftover' : { now, note };
   } catch (error) {
-    return { unknown: error instanceof Error ? error.message : String(error) };
+    return { unknown: messageOf(error) };
   }
 }
 
@@ -116,13 +114,18 @@ export class LostPorts {
     const orphans = await this.#orphans();
     const names = new Set(orphans.map(({ ifname }) => ifname));
     for (const name of this.#told) if (!names.has(name)) this.#told.delete(name);
-    const done = orphans.map((link) => this.#lock.run(link.ifname, () => this.#mend(link, tell, signal)));
-    const outcomes = await Promise.allSettled(done);
-    const failures = outcomes.flatMap((one, at) =>
-      one.status === 'rejected' ? [`${orphans[at]?.ifname ?? ''}: ${textOf(one.reason)}`] : [],
+    const failures: string[] = [];
+    const mended = orphans.map((link) =>
+      this.#lock
+        .run(link.ifname, () => this.#mend(link, tell, signal))
+        .catch((error: unknown) => {
+          failures.push(`${link.ifname}: ${messageOf(error)}`);
+          return false;
+        }),
     );
-    if (failures.length > 0) throw new AgentError('try-again', failures.join('; '));
-    return outcomes.filter((one) => one.status === 'fulfilled' && one.value).length;
+    const connected = (await Promise.all(mended)).filter((one) => one).length;
+    throwTogether(failures);
+    return connected;
   }
 
   /** Whether a link has lost its row and keeps it lost when what is asked for of it now is done. */
