@@ -39,7 +39,7 @@ function announcedNow({ pods, containers }: Source, { external_ids: ids }: Inter
       return found && { ...found, defaultRoute: ids.get('default_route') !== 'false' };
     }
     const pod = pods.get(`${ids.get('pod_namespace') ?? ''}/${ids.get('pod_name') ?? ''}`);
-    return pod === undefined ? undefined : announcedPort(pod, ids.get('iface-id') ?? '');
+    return pod && announcedPort(pod, (port) => port === ids.get('iface-id'));
   } catch {
     // What the controller writes next may be readable; an ADD would say what is wrong.
     return undefined;
@@ -58,8 +58,8 @@ export function movedGateways(source: Source): readonly MovedGateway[] {
 
 /**
  * Gives a running container's addresses the present prefixes of its Subnet, points its routes at the gateways, and records
- * that it did. The gateway stays reachable
- * under its old address until then only as far as the kernel still knows its MAC, so this is done at once.
+ * that it did. The gateway stays reachable under its old address until then only as far as the kernel still knows its MAC,
+ * so this is done at once.
  * @throws AgentError `invalid-netns` when the namespace is gone, `try-again`, `host-command`
  */
 export async function followGateway(

@@ -6,10 +6,10 @@ import type { Announcement } from './announcement.ts';
 import { readContainer } from './containers.ts';
 import { type PodContext, vethPlan } from './context.ts';
 import { attachTransaction, newInterfaceUuid } from './interface-row.ts';
-import { podPortName, readInterfaces } from './interfaces.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { isOurAlias, type LinkNote, portDigest, readAlias } from './link-note.ts';
 import { announcedPort } from './resolve.ts';
+import { hasEnded } from './wait-announced.ts';
 
 /**
  * What becomes of a pair without a row:
@@ -47,12 +47,9 @@ function announcedNow(
     const container = readContainer(object);
     return container && { ...container, defaultRoute };
   }
-  // Its address was given back: it waits for DEL.
-  if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return 'later';
-  const { name, namespace = '', annotations = {} } = pod.metadata;
-  const ports = [podPortName(namespace, name), ...readInterfaces(annotations).map(({ port = '' }) => port)];
-  const port = ports.find((one) => portDigest(one) === note.port);
-  const now = port === undefined ? undefined : announcedPort(pod, port);
+  // It waits for DEL.
+  if (hasEnded(pod)) return 'later';
+  const now = announcedPort(pod, (port) => portDigest(port) === note.port);
   return now && { ...now, defaultRoute };
 }
 

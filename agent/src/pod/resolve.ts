@@ -46,23 +46,23 @@ export function interfaceOf(pod: Pod, request: CniRequest): Announcement | undef
   const provider = (ipam ? request.config.ipam?.provider : request.config.provider) ?? 'ovn';
   // A definition that the controller has not seen yet: the interface will be listed.
   if (found === undefined) return ipam || provider !== 'ovn' ? undefined : first;
-  const { addresses, mac, subnet } = found;
-  if (addresses === undefined || mac === undefined || subnet === undefined) return undefined;
+  const further = furtherInterface(first, found);
+  if (further === undefined) return undefined;
   if (ipam !== (found.port === undefined)) {
     throw new AgentError(
       'invalid-config',
       `interface ${found.name} of ${first.label} ${ipam ? 'is a port of OVN' : 'is made by another plugin'} (provider ${found.provider}), and the network configuration says otherwise`,
     );
   }
-  return furtherInterface(first, found, { addresses, mac, subnet });
+  return further;
 }
 
-/** What is announced of a further interface. */
+/** What is announced of a further interface; undefined while it has no address. */
 function furtherInterface(
   first: Announcement,
-  { name, port = '', defaultRoute }: PodInterface,
-  { addresses, mac, subnet }: Required<Pick<PodInterface, 'addresses' | 'mac' | 'subnet'>>,
-): Announcement {
+  { name, port = '', defaultRoute, addresses, mac, subnet }: PodInterface,
+): Announcement | undefined {
+  if (addresses === undefined || mac === undefined || subnet === undefined) return undefined;
   return {
     ...first,
     label: `interface ${name} of ${first.label}`,
@@ -75,12 +75,14 @@ function furtherInterface(
   };
 }
 
-/** What is announced now of the pod's interface that has this port. @throws Error when it cannot be read */
-export function announcedPort(pod: Pod, portName: string): Announcement | undefined {
+/**
+ * What is announced now of the pod's interface that has a port.
+ * @param isIt says so of the port's name
+ * @throws Error when it cannot be read
+ */
+export function announcedPort(pod: Pod, isIt: (portName: string) => boolean): Announcement | undefined {
   const first = readAnnouncement(pod);
-  if (first === undefined || first.portName === portName) return first;
-  const found = readInterfaces(pod.metadata.annotations ?? {}).find(({ port }) => port === portName);
-  if (found?.addresses === undefined || found.mac === undefined || found.subnet === undefined) return undefined;
-  const { addresses, mac, subnet } = found;
-  return furtherInterface(first, found, { addresses, mac, subnet });
+  if (first === undefined || isIt(first.portName)) return first;
+  const found = readInterfaces(pod.metadata.annotations ?? {}).find(({ port }) => port !== undefined && isIt(port));
+  return found && furtherInterface(first, found);
 }

@@ -21,8 +21,10 @@ export interface AnnounceDeadlines {
   readonly appearMs: number;
 }
 
-/** Phases in which a pod has no network any more (its address was given back). */
-const TERMINAL: ReadonlySet<string> = new Set(['Succeeded', 'Failed']);
+/** Whether a pod has come to its end: it has no network any more, its address was given back. */
+export function hasEnded({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
 
 const labelOf = ({ namespace, name }: PodIdentity): string => `pod ${namespace}/${name}`;
 
@@ -35,8 +37,8 @@ function accepted(pod: Pod | undefined, identity: PodIdentity): Pod | undefined 
       `${labelOf(identity)} uses the node's network (hostNetwork): it gets no interface`,
     );
   }
-  const phase = pod.status?.phase ?? '';
-  if (TERMINAL.has(phase)) {
+  if (hasEnded(pod)) {
+    const phase = pod.status?.phase ?? '';
     throw new AgentError('pod-refused', `${labelOf(identity)} has ended (phase ${phase}): it gets no interface`);
   }
   return pod;
