@@ -48,7 +48,7 @@ export { DEFAULT_LOG_RATE } from './log-rate.ts';
 export { isMac, type Mac, parseMac } from './mac.ts';
 export type { Condition, CustomResource, ObjectMeta } from './metadata.ts';
 export { type Netem, parseNetem } from './netem.ts';
-export { isIpamOnly, OVN_SUFFIX } from './provider.ts';
+export { isIpamOnly, providerOf } from './provider.ts';
 export {
   MAX_QOS_RULES,
   parseBits,

@@ -1,5 +1,4 @@
-import { cidrContains, parsePoolEntry, request } from '@ovenbird/crds';
-import { isIpamOnly } from '../attachment/provider.ts';
+import { cidrContains, isIpamOnly, parsePoolEntry, request } from '@ovenbird/crds';
 import type { PodRequest } from '../pod/request.ts';
 import { selects } from '../policy/selector.ts';
 import type { Pod, UsablePool, UsableSubnet } from '../store/model.ts';

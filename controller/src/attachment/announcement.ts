@@ -1,11 +1,10 @@
-import { announcement, multus, type PodInterface, providerKey } from '@ovenbird/crds';
+import { announcement, isIpamOnly, multus, type PodInterface, providerKey } from '@ovenbird/crds';
 import { AllocError } from '../alloc/error.ts';
 import { attachmentPortName } from '../compile/attachment.ts';
 import { familiesOf } from '../store/families.ts';
 import type { Address, Pod } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import type { NetworkSelection } from './model.ts';
-import { isIpamOnly } from './provider.ts';
 import { selectionsOf } from './wanted.ts';
 
 type Annotations = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
+import { isIpamOnly, providerOf } from '@ovenbird/crds';
 import { type KubeObject, type ResourceKind, resourceKind } from '@ovenbird/kube';
 import type { NetworkAttachment } from './model.ts';
-import { isIpamOnly, providerOf } from './provider.ts';
 
 /** A NetworkAttachmentDefinition, as the network plumbing working group defines it (version 1.3, §3.4.1). */
 export interface NetworkAttachmentDefinition extends KubeObject {

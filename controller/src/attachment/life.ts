@@ -1,3 +1,4 @@
+import { isIpamOnly } from '@ovenbird/crds';
 import type { Allocator } from '../alloc/allocator.ts';
 import type { SubnetRules } from '../alloc/choose-subnet.ts';
 import { AllocError } from '../alloc/error.ts';
@@ -6,7 +7,6 @@ import { hasPort, reasons } from '../pod/life.ts';
 import type { IpRecord, Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import type { AttachmentAddress, NetworkSelection, WantedAttachment } from './model.ts';
-import { isIpamOnly } from './provider.ts';
 import { attachmentSubnets } from './subnets.ts';
 import { attachmentUid, podOfKey, selectionsOf, wantedByContainer, wantedByPod } from './wanted.ts';
 

@@ -1,10 +1,9 @@
-import { cidrContains } from '@ovenbird/crds';
+import { cidrContains, isIpamOnly } from '@ovenbird/crds';
 import { defaultSubnetOf, mayUse, type SubnetRules } from '../alloc/choose-subnet.ts';
 import { AllocError } from '../alloc/error.ts';
 import type { UsableSubnet } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import type { WantedAttachment } from './model.ts';
-import { isIpamOnly } from './provider.ts';
 
 /**
  * The subnets that an attachment may get its address from, best first: the one asked for by name, else those of its

@@ -1,5 +1,5 @@
+import { isIpamOnly } from '@ovenbird/crds';
 import type { AttachmentAddress } from '../attachment/model.ts';
-import { isIpamOnly } from '../attachment/provider.ts';
 import { publishedPorts } from '../pod/host-ports.ts';
 import type { Key } from '../store/model.ts';
 import type { CompileContext } from './context.ts';

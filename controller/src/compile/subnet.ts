@@ -1,4 +1,4 @@
-import { isIpamOnly } from '../attachment/provider.ts';
+import { isIpamOnly } from '@ovenbird/crds';
 import { familiesOf } from '../store/families.ts';
 import { dhcpAcls, subnetAcls, trackingAcl } from './acl.ts';
 import type { CompileContext } from './context.ts';

@@ -1,6 +1,5 @@
-import { type FurtherInterface, parseNetem } from '@ovenbird/crds';
+import { type FurtherInterface, isIpamOnly, parseNetem } from '@ovenbird/crds';
 import type { ApiEffects } from '../api-effects.ts';
-import { isIpamOnly } from '../attachment/provider.ts';
 import { dhcpProblems } from '../compile/dhcp.ts';
 import { namesFor, qosProblem } from '../qos/binding.ts';
 import { groupProblems } from '../security-group/members.ts';

@@ -1,6 +1,5 @@
-import { askedOf, type FurtherInterface, request } from '@ovenbird/crds';
+import { askedOf, type FurtherInterface, isIpamOnly, request } from '@ovenbird/crds';
 import type { AttachmentAddress } from '../attachment/model.ts';
-import { isIpamOnly } from '../attachment/provider.ts';
 import { askedAnywhere, listOf } from '../pod/interface.ts';
 import { allBuckets, bucketsOf } from '../policy/pod-set.ts';
 import { selects } from '../policy/selector.ts';

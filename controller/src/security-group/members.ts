@@ -1,5 +1,4 @@
-import { askedOf, type FurtherInterface, request } from '@ovenbird/crds';
-import { isIpamOnly } from '../attachment/provider.ts';
+import { askedOf, type FurtherInterface, isIpamOnly, request } from '@ovenbird/crds';
 import { askedAnywhere, listOf } from '../pod/interface.ts';
 import type { PodSet } from '../policy/model.ts';
 import { allBuckets, isMember, ownBuckets } from '../policy/pod-set.ts';

@@ -4,11 +4,11 @@ import {
   firstUsable,
   ipFamily,
   ipToBigint,
+  isIpamOnly,
   parseCidr,
   splitDual,
   splitDualCidr,
 } from '@ovenbird/crds';
-import { isIpamOnly } from '../attachment/provider.ts';
 import type { FamilyNet, Subnet, UsableSubnet } from '../store/model.ts';
 import { matchProblem } from './match-syntax.ts';
 
