@@ -1,7 +1,7 @@
 import type { SecurityGroupStatus } from '@ovenbird/crds';
 import { securityGroupName } from '../compile/names.ts';
 import type { SecurityGroupLife } from '../security-group/life.ts';
-import type { SecurityGroup } from '../security-group/model.ts';
+import { groupDirections, type SecurityGroup } from '../security-group/model.ts';
 import { remoteProblem } from '../security-group/remote.ts';
 import type { State } from '../store/state.ts';
 import type { HeldReason, WantedCondition } from './subnet-status.ts';
@@ -14,7 +14,7 @@ export function securityGroupStatus(
   held: HeldReason,
 ): { fields: object; conditions: readonly WantedCondition[] } {
   const fields: SecurityGroupStatus = { portGroup: securityGroupName(group.name), vpc: group.vpc };
-  const problems = (['ingress', 'egress'] as const).flatMap((direction) =>
+  const problems = groupDirections.flatMap((direction) =>
     group[direction].flatMap((rule, index) => {
       const problem = 'group' in rule.remote ? remoteProblem(group, rule.remote.group, state) : undefined;
       return problem === undefined ? [] : [`${direction}Rules[${index}]: ${problem}; the rule matches nothing`];

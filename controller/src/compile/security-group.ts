@@ -1,6 +1,12 @@
 import { contentId } from '../policy/block.ts';
 import { type Box, boxOf, boxProtocols, everyPort, wholeBox } from '../security-group/box.ts';
-import type { GroupRule, Ports, SecurityGroup } from '../security-group/model.ts';
+import {
+  type GroupDirection,
+  type GroupRule,
+  groupDirections,
+  type Ports,
+  type SecurityGroup,
+} from '../security-group/model.ts';
 import { isPassing, Passes, passingAmong } from '../security-group/passes.ts';
 import { groupPriority } from '../security-group/places.ts';
 import { remoteProblem } from '../security-group/remote.ts';
@@ -16,16 +22,13 @@ import { aclName, closedGroupName, groupClassName, groupPartName, securityGroupN
 import { anyOf, oneOf, sides } from './policy-match.ts';
 import type { RowBuilder, RowRef } from './rows-builder.ts';
 
-const directions = ['ingress', 'egress'] as const;
-type Direction = (typeof directions)[number];
-
 const tierOf = (tier: 0 | 1): number => (tier === 0 ? aclTier.groups : aclTier.baseline);
 
 /**
  * What a pod needs to be on the network. ARP is never matched by rules about IP. Neighbour discovery northd lets through by
  * itself, but not in every stage of every version.
  */
-const base: Readonly<Record<Direction, string>> = {
+const base: Readonly<Record<GroupDirection, string>> = {
   ingress: 'nd || nd_ra || (udp.src == 67 && udp.dst == 68) || (udp.src == 547 && udp.dst == 546) || ip.proto == 112',
   egress: 'nd || nd_rs || (udp.src == 68 && udp.dst == 67) || (udp.src == 546 && udp.dst == 547) || ip.proto == 112',
 };
@@ -55,7 +58,7 @@ class GroupRows {
     this.#row = rows.row('Port_Group', portGroup, { name: portGroup }, { ...options.ids, ...options.groupIds });
   }
 
-  acl(direction: Direction, name: string, columns: Acl, part = ''): void {
+  acl(direction: GroupDirection, name: string, columns: Acl, part = ''): void {
     const { suffix = '', columns: own, ids, nameOf } = this.#options;
     const rule = `${direction}/${name}`;
     const row = this.#rows.row(
@@ -69,7 +72,7 @@ class GroupRows {
 
   /** What every pod needs, and the drop of everything that nothing lets through. */
   close({ base: priority, drop }: GroupBand, dropColumns: Partial<Acl> = {}): void {
-    for (const direction of directions) {
+    for (const direction of groupDirections) {
       const port = `${sides[direction].port} == @${this.portGroup}`;
       this.acl(direction, 'base', { priority, match: `${port} && (${base[direction]})`, action: 'allow-related' });
       this.rule(direction, {
@@ -80,7 +83,7 @@ class GroupRows {
     }
   }
 
-  rule(direction: Direction, { name, boxes, match, place, ...columns }: Rule): void {
+  rule(direction: GroupDirection, { name, boxes, match, place, ...columns }: Rule): void {
     const { narrowed, remotes = [] } = this.#options;
     const left = narrowed === undefined ? boxes : narrowed.passes.remainder(direction, boxes, place);
     if (narrowed === undefined || left === boxes)
@@ -238,7 +241,7 @@ function emitRules(
   const at = { tiers: context.tiers, reader };
   // Nothing of it rather than some.
   const fits = unfitGroup(group, context.tiers, reader) === undefined;
-  for (const direction of fits ? directions : []) {
+  for (const direction of fits ? groupDirections : []) {
     for (const [index, rule] of group[direction].entries()) {
       const { remote, priority, policy, log } = rule;
       if ('group' in remote && remoteProblem(group, remote.group, reader) !== undefined) continue;
@@ -287,7 +290,7 @@ const inGroup = (field: string, family: 4 | 6, group: string, remotes: readonly 
   );
 
 function sameGroupMatch(
-  direction: Direction,
+  direction: GroupDirection,
   portGroup: string,
   group: string,
   remotes: readonly RemoteGroups[],
@@ -302,7 +305,7 @@ function sameGroupMatch(
  * @param group name of the Port_Group of the rule's pods
  */
 export function groupRuleMatch(
-  direction: Direction,
+  direction: GroupDirection,
   group: string,
   rule: GroupRule,
   remotes: readonly RemoteGroups[],
@@ -336,7 +339,7 @@ interface Names {
 }
 
 /** The match of a part of a rule. */
-function boxMatch(direction: Direction, portGroup: string, box: Box, names: Names): string {
+function boxMatch(direction: GroupDirection, portGroup: string, box: Box, names: Names): string {
   const { port, peer } = sides[direction];
   const { family, remote, group, without, local, protocols, ports, sourcePorts } = box;
   const ip = `ip${family}`;

@@ -1,6 +1,6 @@
 import type { Reader } from '../store/state.ts';
 import { type Box, boxOf, boxWithout, cidrsOfBox, wholeBox } from './box.ts';
-import type { GroupDirection, GroupRule, SecurityGroup } from './model.ts';
+import { type GroupDirection, type GroupRule, groupDirections, type SecurityGroup } from './model.ts';
 import { remoteProblem } from './remote.ts';
 import { unfitGroup } from './unfit.ts';
 
@@ -68,7 +68,7 @@ export function tooManyParts(group: SecurityGroup, reader: Reader): readonly str
   for (const others of [[], ...reader.index('GroupClass', 'group', group.name).map((one) => one.with)]) {
     const passing = [...own, ...passingAmong(others, reader)];
     const passes = new Passes(passing, reader);
-    for (const direction of passing.length === 0 ? [] : (['ingress', 'egress'] as const)) {
+    for (const direction of passing.length === 0 ? [] : groupDirections) {
       const places = [
         ...group[direction].map(
           (rule, index) => [`${direction}Rules[${index}]`, [boxOf(rule)], rule.priority] as const,
