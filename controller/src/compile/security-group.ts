@@ -1,12 +1,6 @@
 import { contentId } from '../policy/block.ts';
-import { type Box, boxOf, boxProtocols, everyPort, wholeBox } from '../security-group/box.ts';
-import {
-  type GroupDirection,
-  type GroupRule,
-  groupDirections,
-  type Ports,
-  type SecurityGroup,
-} from '../security-group/model.ts';
+import { type Box, boxOf, wholeBox } from '../security-group/box.ts';
+import { type GroupDirection, groupDirections, type SecurityGroup } from '../security-group/model.ts';
 import { isPassing, Passes, passingAmong } from '../security-group/passes.ts';
 import { groupPriority } from '../security-group/places.ts';
 import { remoteProblem } from '../security-group/remote.ts';
@@ -19,8 +13,9 @@ import type { CompileContext } from './context.ts';
 import type { UnitDefinition } from './engine.ts';
 import { logColumns, logMeter } from './log-meter.ts';
 import { aclName, closedGroupName, groupClassName, groupPartName, securityGroupName } from './names.ts';
-import { anyOf, oneOf, sides } from './policy-match.ts';
+import { isolationMatch, sides } from './policy-match.ts';
 import type { RowBuilder, RowRef } from './rows-builder.ts';
+import { boxMatch, groupRuleMatch, type RemoteGroups, sameGroupMatch } from './security-group-match.ts';
 
 const tierOf = (tier: 0 | 1): number => (tier === 0 ? aclTier.groups : aclTier.baseline);
 
@@ -78,7 +73,7 @@ class GroupRows {
       this.rule(direction, {
         ...{ name: 'drop', priority: drop, action: 'drop', ...dropColumns },
         ...{ place: Infinity, boxes: [wholeBox(4), wholeBox(6)] },
-        match: (group) => `${sides[direction].port} == @${group} && ip`,
+        match: (group) => isolationMatch(direction, group),
       });
     }
   }
@@ -91,14 +86,11 @@ class GroupRows {
     // Too many parts: a rule that lets through lets nothing through, one that drops drops all.
     else if (left === undefined && columns.action !== 'allow-related')
       this.acl(direction, name, { ...columns, match: match(this.portGroup) });
-    else
+    else {
+      const names = { remotes, partName: (part: Box) => narrowed.parts.nameOf(part) };
       for (const [part, box] of (left ?? []).entries())
-        this.acl(
-          direction,
-          name,
-          { ...columns, match: boxMatch(direction, this.portGroup, box, { remotes, parts: narrowed.parts }) },
-          `_${part}`,
-        );
+        this.acl(direction, name, { ...columns, match: boxMatch(direction, this.portGroup, box, names) }, `_${part}`);
+    }
   }
 }
 
@@ -143,12 +135,6 @@ class RemoteParts {
     for (const address of addressesOf(part, membersOf)) this.#rows.member(row, 'addresses', address);
     return name;
   }
-}
-
-/** The Port_Groups that hold the pods of a group. */
-interface RemoteGroups {
-  readonly group: string;
-  readonly portGroups: readonly string[];
 }
 
 /** Pods that name a group in vain → a Port_Group that is closed. */
@@ -281,100 +267,3 @@ interface Acl extends Partial<ReturnType<typeof logColumns>> {
 }
 
 const actions = { allow: 'allow-related', drop: 'drop', pass: 'pass' } as const;
-
-/** That a field is an address of a group. */
-const inGroup = (field: string, family: 4 | 6, group: string, remotes: readonly RemoteGroups[]): readonly string[] =>
-  // Each set is a comparison of its own: see policy-match.ts.
-  (remotes.find((remote) => remote.group === group)?.portGroups ?? [securityGroupName(group)]).map(
-    (portGroup) => `${field} == $${portGroup}_ip${family}`,
-  );
-
-function sameGroupMatch(
-  direction: GroupDirection,
-  portGroup: string,
-  group: string,
-  remotes: readonly RemoteGroups[],
-): string {
-  const { port, peer } = sides[direction];
-  const terms = ([4, 6] as const).flatMap((family) => inGroup(`ip${family}.${peer}`, family, group, remotes));
-  return `${port} == @${portGroup} && (${terms.join(' || ')})`;
-}
-
-/**
- * The match of a rule, in the language of ovn-sb(5).
- * @param group name of the Port_Group of the rule's pods
- */
-export function groupRuleMatch(
-  direction: GroupDirection,
-  group: string,
-  rule: GroupRule,
-  remotes: readonly RemoteGroups[],
-): string {
-  const { port, peer } = sides[direction];
-  const { family, protocol, remote, local, ports, sourcePorts } = rule;
-  const ip = `ip${family}`;
-  const parts = [`${port} == @${group}`];
-  if ('group' in remote) parts.push(anyOf(inGroup(`${ip}.${peer}`, family, remote.group, remotes)));
-  // A prefix of no bits is no comparison to OVN.
-  else parts.push(remote.cidr.endsWith('/0') ? ip : `${ip}.${peer} == ${remote.cidr}`);
-  if (local !== undefined && !local.endsWith('/0')) parts.push(`${ip}.${otherSide(peer)} == ${local}`);
-  if (protocol === 'icmp') parts.push(`icmp${family}`);
-  else if (protocol !== 'all') {
-    if (ports !== undefined) parts.push(compare(`${protocol}.dst`, ports));
-    if (sourcePorts !== undefined) parts.push(compare(`${protocol}.src`, sourcePorts));
-    if (ports === undefined && sourcePorts === undefined) parts.push(protocol);
-  }
-  return parts.join(' && ');
-}
-
-const otherSide = (side: 'src' | 'dst'): 'src' | 'dst' => (side === 'src' ? 'dst' : 'src');
-
-const compare = (field: string, { from, to }: Ports): string =>
-  from === to ? `${field} == ${from}` : `${from} <= ${field} <= ${to}`;
-
-/** Where the names of other sides lead to. */
-interface Names {
-  readonly remotes: readonly RemoteGroups[];
-  readonly parts: RemoteParts;
-}
-
-/** The match of a part of a rule. */
-function boxMatch(direction: GroupDirection, portGroup: string, box: Box, names: Names): string {
-  const { port, peer } = sides[direction];
-  const { family, remote, group, without, local, protocols, ports, sourcePorts } = box;
-  const ip = `ip${family}`;
-  const isAll = (cidrs: readonly string[]): boolean => cidrs.some((cidr) => cidr.endsWith('/0'));
-  const parts = [`${port} == @${portGroup}`];
-  if (without.length > 0) parts.push(`${ip}.${peer} == $${names.parts.nameOf(box)}`);
-  else {
-    if (group !== undefined) parts.push(anyOf(inGroup(`${ip}.${peer}`, family, group, names.remotes)));
-    if (!isAll(remote)) parts.push(`${ip}.${peer} == ${oneOf(remote)}`);
-  }
-  if (!isAll(local)) parts.push(`${ip}.${otherSide(peer)} == ${oneOf(local)}`);
-  if (parts.length === 1) parts.push(ip);
-  if (protocols.length < boxProtocols.length)
-    parts.push(anyOf(protocols.map((protocol) => protocolMatch(protocol, family, ports, sourcePorts))));
-  return parts.join(' && ');
-}
-
-function protocolMatch(protocol: Box['protocols'][number], family: 4 | 6, ports: Ports, sourcePorts: Ports): string {
-  if (protocol === 'icmp') return `icmp${family}`;
-  if (protocol === 'others') return `ip.proto == {${otherProtocols[family].join(', ')}}`;
-  const parts = [
-    ...(isEveryPort(ports) ? [] : [compare(`${protocol}.dst`, ports)]),
-    ...(isEveryPort(sourcePorts) ? [] : [compare(`${protocol}.src`, sourcePorts)]),
-  ];
-  return parts.length === 0 ? protocol : parts.length === 1 ? (parts[0] ?? '') : `(${parts.join(' && ')})`;
-}
-
-const isEveryPort = ({ from, to }: Ports): boolean => from === everyPort.from && to === everyPort.to;
-
-/**
- * Protocols that have neither ports nor are the family's ICMP. OVN can only ask whether a protocol is one of a list (ovn-sb(5),
- * nominal fields), and a list that is not whole would open a closed pod for the rest.
- */
-const otherProtocols = ((): Readonly<Record<4 | 6, readonly number[]>> => {
-  const without = (icmp: number): readonly number[] =>
-    Array.from({ length: 256 }, (_, protocol) => protocol).filter((protocol) => ![6, 17, 132, icmp].includes(protocol));
-  return { 4: without(1), 6: without(58) };
-})();
