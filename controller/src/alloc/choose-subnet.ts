@@ -1,6 +1,7 @@
 import { cidrContains, isIpamOnly, parsePoolEntry, request } from '@ovenbird/crds';
 import type { PodRequest } from '../pod/request.ts';
 import { selects } from '../policy/selector.ts';
+import { byAge } from '../store/by-age.ts';
 import type { Pod, UsablePool, UsableSubnet } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import { AllocError } from './error.ts';
@@ -38,9 +39,7 @@ export function candidateSources(
 ): readonly Source[] {
   const { namespace } = pod;
   if (asked.pools !== undefined) return asked.pools.map((name) => namedPool(name, asked, namespace, reader, rules));
-  const bound = reader
-    .index('UsablePool', 'namespace', namespace)
-    .toSorted((a, b) => byAge('IPPool', reader, a.name, b.name));
+  const bound = byAge(reader, 'IPPool', reader.index('UsablePool', 'namespace', namespace));
   if (asked.subnet !== undefined) {
     const subnet = requestedSubnet(asked.subnet, namespace, reader, rules);
     const own = bound.filter((pool) => pool.subnet === subnet);
@@ -63,7 +62,7 @@ export function mayUsePool(pool: string, namespace: string, reader: Reader): boo
 
 /** The subnet of pods whose namespace no subnet lists: the oldest that asks to be it, else the one of the configuration. */
 export function defaultSubnetOf(reader: Reader, rules: SubnetRules): string {
-  const [oldest] = reader
+  const asking = reader
     .index('UsableSubnet', 'default', 'yes')
     .filter(
       (subnet) =>
@@ -71,32 +70,28 @@ export function defaultSubnetOf(reader: Reader, rules: SubnetRules): string {
         subnet.name !== rules.joinSubnet &&
         subnet.provider === undefined &&
         !subnet.deleting,
-    )
-    .map((subnet) => subnet.name)
-    .sort((a, b) => byAge('Subnet', reader, a, b));
-  return oldest ?? rules.defaultSubnet;
+    );
+  return byAge(reader, 'Subnet', asking)[0]?.name ?? rules.defaultSubnet;
 }
 
 const sourceOf = ({ subnet, name }: UsablePool): Source => ({ subnet, pool: name });
 
 /** The subnets that list the namespace, oldest first, else the default one. */
 function ownSubnets(namespace: string, reader: Reader, rules: SubnetRules): readonly Source[] {
-  const names = new Set(
+  const listing = new Set(
     [
       ...reader.index('UsableSubnet', 'namespace', namespace),
       ...reader.index('UsableSubnet', 'selecting', 'yes').filter((subnet) => lists(subnet, namespace, reader)),
-    ]
-      .filter(
-        (subnet) =>
-          subnet.name !== rules.joinSubnet &&
-          subnet.provider === undefined &&
-          mayUse(subnet, namespace, reader, rules) &&
-          !subnet.deleting,
-      )
-      .map((subnet) => subnet.name),
+    ].filter(
+      (subnet) =>
+        subnet.name !== rules.joinSubnet &&
+        subnet.provider === undefined &&
+        mayUse(subnet, namespace, reader, rules) &&
+        !subnet.deleting,
+    ),
   );
-  const listing = [...names].sort((a, b) => byAge('Subnet', reader, a, b));
-  return listing.length > 0 ? listing.map((subnet) => ({ subnet })) : [{ subnet: defaultSubnetOf(reader, rules) }];
+  if (listing.size === 0) return [{ subnet: defaultSubnetOf(reader, rules) }];
+  return byAge(reader, 'Subnet', listing).map(({ name }) => ({ subnet: name }));
 }
 
 /** The IPPools that are set apart for the namespace, in subnets that it may use. */
@@ -198,10 +193,4 @@ function contains(source: Source, address: string, reader: Reader): boolean {
   return ips
     .map(parsePoolEntry)
     .some((range) => range.family === family && range.first <= first && first <= range.last);
-}
-
-function byAge(kind: 'Subnet' | 'IPPool', reader: Reader, a: string, b: string): number {
-  const left = reader.get(kind, a)?.created ?? '';
-  const right = reader.get(kind, b)?.created ?? '';
-  return left < right || (left === right && a < b) ? -1 : 1;
 }

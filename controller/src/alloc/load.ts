@@ -1,6 +1,7 @@
 import { attachmentUid, bindAttachment } from '../attachment/wanted.ts';
 import { ownerOf, splitOwner } from '../compile/names.ts';
 import { hasPort } from '../pod/life.ts';
+import { olderFirst } from '../store/by-age.ts';
 import type { Address, IpRecord, Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import { isWanted as isAskedBy } from '../vip/members.ts';
@@ -124,9 +125,7 @@ export function loadAddresses(
     else if (take(address, 'northbound port')) bind(state, address, port.network);
   }
   // What was decided comes before what people want; of their wishes the older goes first.
-  const records = state
-    .list('IpRecord')
-    .toSorted((a, b) => Number(b.managed) - Number(a.managed) || (a.created < b.created ? -1 : 1));
+  const records = state.list('IpRecord').toSorted((a, b) => Number(b.managed) - Number(a.managed) || olderFirst(a, b));
   for (const record of records) {
     const address = addressOfRecord(record);
     if (address === undefined) continue;

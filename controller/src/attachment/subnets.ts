@@ -1,6 +1,7 @@
 import { cidrContains, isIpamOnly } from '@ovenbird/crds';
 import { defaultSubnetOf, mayUse, type SubnetRules } from '../alloc/choose-subnet.ts';
 import { AllocError } from '../alloc/error.ts';
+import { byAge } from '../store/by-age.ts';
 import type { UsableSubnet } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
 import type { WantedAttachment } from './model.ts';
@@ -31,7 +32,7 @@ export function attachmentSubnets(wanted: WantedAttachment, reader: Reader, rule
       names,
     );
   }
-  const names = allowed.map(({ name }) => name).sort((a, b) => byAge(reader, a, b));
+  const names = byAge(reader, 'Subnet', allowed).map(({ name }) => name);
   const address = wanted.wanted.v4 ?? wanted.wanted.v6;
   if (address === undefined) return names;
   const holding = names.filter((name) => contains(reader.get('UsableSubnet', name), address));
@@ -66,10 +67,4 @@ function requested(name: string, wanted: WantedAttachment, reader: Reader, rules
 
 function contains(subnet: UsableSubnet | undefined, address: string): boolean {
   return [subnet?.v4, subnet?.v6].some((net) => net !== undefined && cidrContains(net.cidr, address));
-}
-
-function byAge(reader: Reader, a: string, b: string): number {
-  const left = reader.get('Subnet', a)?.created ?? '';
-  const right = reader.get('Subnet', b)?.created ?? '';
-  return left < right || (left === right && a < b) ? -1 : 1;
 }

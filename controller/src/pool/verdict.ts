@@ -1,4 +1,5 @@
 import { bigintToIp, cidrRange, type IpRange, parsePoolEntry } from '@ovenbird/crds';
+import { olderFirst } from '../store/by-age.ts';
 import { familiesOf } from '../store/families.ts';
 import type { IpPool, UsablePool, UsableSubnet } from '../store/model.ts';
 
@@ -16,9 +17,7 @@ export function judgePools(
   pools: readonly IpPool[],
 ): ReadonlyMap<string, PoolVerdict> {
   const claimed: { readonly range: IpRange; readonly entry: string; readonly pool: string }[] = [];
-  const byAge = pools.toSorted((a, b) =>
-    a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1,
-  );
+  const byAge = pools.toSorted(olderFirst);
   return new Map(byAge.map((pool) => [pool.name, judge(pool)]));
 
   function judge(pool: IpPool): PoolVerdict {

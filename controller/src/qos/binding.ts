@@ -3,6 +3,7 @@ import type { AttachmentAddress } from '../attachment/model.ts';
 import { askedAnywhere, listOf } from '../pod/interface.ts';
 import { allBuckets, bucketsOf } from '../policy/pod-set.ts';
 import { selects } from '../policy/selector.ts';
+import { olderFirst } from '../store/by-age.ts';
 import type { Key, Namespace, Pod } from '../store/model.ts';
 import type { Reader, State } from '../store/state.ts';
 import type { QosPolicy, QosTarget } from './model.ts';
@@ -69,11 +70,7 @@ function chooses(target: QosTarget, pod: Pod, namespace: Namespace, subnet: stri
   );
 }
 
-const strongerFirst = (a: QosPolicy, b: QosPolicy): number => {
-  if (a.priority !== b.priority) return b.priority - a.priority;
-  if (a.created !== b.created) return a.created < b.created ? -1 : 1;
-  return a.name < b.name ? -1 : 1;
-};
+const strongerFirst = (a: QosPolicy, b: QosPolicy): number => b.priority - a.priority || olderFirst(a, b);
 
 /**
  * The policies of an interface of a pod, highest priority first: those that choose it and those that are named for it and may

@@ -1,4 +1,5 @@
 import { groupBand } from '../compile/bands.ts';
+import { olderFirst } from '../store/by-age.ts';
 import type { Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
 import { type GroupDirection, type GroupOrder, groupDirections, type SecurityGroup } from './model.ts';
@@ -6,10 +7,9 @@ import { orderKey, ownPlace, placesOf } from './places.ts';
 
 type Used = Readonly<Record<GroupDirection, readonly number[]>>;
 
-interface Member {
+interface Member extends Pick<SecurityGroup, 'name' | 'created'> {
   /** Of GroupOrder. */
   readonly key: string;
-  readonly created: string;
   readonly used: Used;
 }
 
@@ -35,7 +35,7 @@ export class GroupOrders {
   set(name: Key, group: SecurityGroup | undefined): void {
     const before = this.#keys.get(name);
     const old = before === undefined ? undefined : this.#members.get(before)?.get(name);
-    const member = group && { key: orderKey(group), created: group.created, used: usedBy(group) };
+    const member = group && { key: orderKey(group), name, created: group.created, used: usedBy(group) };
     if (JSON.stringify(old) === JSON.stringify(member)) return;
     if (before !== undefined) {
       this.#members.get(before)?.delete(name);
@@ -71,11 +71,11 @@ export class GroupOrders {
     const members = this.#members.get(key) ?? new Map<Key, Member>();
     if (members.size === 0) this.#members.delete(key);
     const band = groupBand(key.endsWith('/1') ? 1 : 0, this.#tiers);
-    let fitting = [...members];
+    let fitting = [...members.values()];
     const crowded: string[] = [];
     if (groupDirections.some((direction) => distinct(fitting, direction).length > band.places)) {
       const inUse = { ingress: new Set<number>(), egress: new Set<number>() };
-      fitting = fitting.sort(olderFirst).filter(([name, { used }]) => {
+      fitting = fitting.sort(olderFirst).filter(({ name, used }) => {
         const fits = groupDirections.every(
           (direction) => new Set([...inUse[direction], ...used[direction]]).size <= band.places,
         );
@@ -106,11 +106,7 @@ function usedBy(group: SecurityGroup): Used {
   return { ingress: of('ingress'), egress: of('egress') };
 }
 
-const distinct = (members: readonly (readonly [Key, Member])[], direction: GroupDirection): readonly number[] =>
-  ascending(new Set(members.flatMap(([, { used }]) => used[direction])));
+const distinct = (members: readonly Member[], direction: GroupDirection): readonly number[] =>
+  ascending(new Set(members.flatMap(({ used }) => used[direction])));
 
 const ascending = (priorities: ReadonlySet<number>): readonly number[] => [...priorities].sort((a, b) => a - b);
-
-function olderFirst([nameA, a]: readonly [Key, Member], [nameB, b]: readonly [Key, Member]): number {
-  return `${a.created}\0${nameA}` < `${b.created}\0${nameB}` ? -1 : 1;
-}

@@ -9,6 +9,7 @@ import {
   splitDual,
   splitDualCidr,
 } from '@ovenbird/crds';
+import { olderFirst } from '../store/by-age.ts';
 import type { FamilyNet, Subnet, UsableSubnet } from '../store/model.ts';
 import { matchProblem } from './match-syntax.ts';
 
@@ -141,9 +142,7 @@ export function judgeSubnets(input: VerdictInput): ReadonlyMap<string, SubnetVer
       holder: `node "${node}" (${address})`,
     });
   }
-  const byAge = [...input.subnets].sort((a, b) =>
-    a.created < b.created || (a.created === b.created && a.name < b.name) ? -1 : 1,
-  );
+  const byAge = [...input.subnets].sort(olderFirst);
   const holderOf = (subnet: Subnet): string => `subnet "${subnet.name}"`;
   // Addresses that another plugin puts on its own links meet nothing of a Vpc.
   const domainOf = ({ vpc, provider }: Subnet): string => (isIpamOnly(provider) ? `provider ${provider}` : vpc);
