@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { contentId } from '../content-id.ts';
 
 /**
  * Every name that Ovenbird gives in the northbound database, in one place (the table for people is docs/names.md).
@@ -76,11 +77,7 @@ export function groupClassName({
   readonly group: string;
   readonly with: readonly string[];
 }): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([group, ...others]))
-    .digest('hex')
-    .slice(0, 16);
-  return `sgpass_${hash}`;
+  return `sgpass_${contentId([group, ...others])}`;
 }
 /** Other sides of rules of a SecurityGroup, without those that are in others; `id` is a hash, external_ids tell it in words. */
 export const groupPartName = (id: string): string => `sgpart_${id}`;

@@ -1,4 +1,4 @@
-import { contentId } from '../policy/block.ts';
+import { contentId } from '../content-id.ts';
 import { type Box, boxOf, wholeBox } from '../security-group/box.ts';
 import { type GroupDirection, groupDirections, type SecurityGroup } from '../security-group/model.ts';
 import { isPassing, Passes, passingAmong } from '../security-group/passes.ts';

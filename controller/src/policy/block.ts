@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type Family, ipFamily, parseCidr } from '@ovenbird/crds';
 import { excludeCidr, mergeCidr } from 'cidr-tools';
 import type { BlockPeer } from './model.ts';
@@ -15,8 +14,3 @@ export function networksOf(block: BlockPeer): readonly string[] {
 
 /** Family of a block: its exceptions lie in it, so they have the same. */
 export const familyOfBlock = (block: BlockPeer): Family => ipFamily(block.cidr);
-
-/** Identity of something by its content: 16 hex digits, which make a collision among a million sets unlikely (10^-8). */
-export function contentId(content: unknown): string {
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
-}

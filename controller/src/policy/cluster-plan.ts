@@ -1,5 +1,5 @@
+import { contentId } from '../content-id.ts';
 import type { Reader } from '../store/state.ts';
-import { contentId } from './block.ts';
 import type { Ladder } from './cluster-ladder.ts';
 import {
   type ClusterPlan,

@@ -1,7 +1,8 @@
 import { cidrContains } from '@ovenbird/crds';
+import { contentId } from '../content-id.ts';
 import { podKey } from '../store/model.ts';
 import type { Reader } from '../store/state.ts';
-import { contentId, familyOfBlock, networksOf } from './block.ts';
+import { familyOfBlock, networksOf } from './block.ts';
 import type {
   BlockPeer,
   NamedContainerPort,
