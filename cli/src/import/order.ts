@@ -1,6 +1,6 @@
 /**
  * OVN 23.03 has one number space for all rules, where Kube-OVN counts on tiers: what is the same manifest is judged in another
- * order there, or has no place. The numbers are those of docs/acl-order.md.
+ * order there. The numbers are those of docs/acl-order.md.
  */
 import type { Candidate } from './fit.ts';
 import { type Note, nameOf } from './report.ts';
@@ -27,18 +27,15 @@ const entriesOf = (value: unknown): readonly Entry[] => (Array.isArray(value) ? 
 /** What of an object that is written does not mean on OVN 23.03 what it meant. */
 export function orderNotes(object: Candidate): readonly Note[] {
   const { kind, spec } = object;
-  return (kind === 'Subnet' ? aclNotes(spec) : []).map(({ field, why }) => ({ object: nameOf(object), field, why }));
-}
-
-function aclNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
+  if (kind !== 'Subnet') return [];
   // What pods send is judged by `acls` in a stage of its own, before all other rules, on every OVN.
   const found = entriesOf(spec['acls']).filter(({ direction }) => direction === 'to-lport');
   return bands.flatMap((band, index) => {
     const end = bands[index - 1]?.above ?? Number.POSITIVE_INFINITY;
     const inside = prioritiesOf(found).filter((priority) => priority > band.above && priority <= end);
-    if (inside.length === 0 || !('what' in band)) return [];
-    const [verb, numbers] = listed(inside, 'stands', 'stand');
-    return [{ field: 'spec.acls', why: `${numbers} ${verb} ${band.what} on OVN 23.03 (docs/acl-order.md)` }];
+    if (inside.length === 0 || band.what === undefined) return [];
+    const why = `${listed(inside)} ${band.what} on OVN 23.03 (docs/acl-order.md)`;
+    return [{ object: nameOf(object), field: 'spec.acls', why }];
   });
 }
 
@@ -46,7 +43,7 @@ function aclNotes(spec: Entry): readonly Omit<Note, 'object'>[] {
 const prioritiesOf = (entries: readonly Entry[]): readonly number[] =>
   [...new Set(entries.map(({ priority }) => Number(priority)))].sort((a, b) => b - a);
 
-function listed(priorities: readonly number[], one: string, many: string): readonly [verb: string, numbers: string] {
+function listed(priorities: readonly number[]): string {
   const text = priorities.slice(0, shown).join(', ') + (priorities.length > shown ? ', ...' : '');
-  return priorities.length === 1 ? [one, `priority ${text}`] : [many, `priorities ${text}`];
+  return priorities.length === 1 ? `priority ${text} stands` : `priorities ${text} stand`;
 }
