@@ -27,8 +27,8 @@ const rule = (family: 4 | 6): fc.Arbitrary<GroupRule> =>
   fc
     .record({
       protocol: fc.constantFrom('all' as const, 'icmp' as const, 'tcp' as const, 'udp' as const, 'sctp' as const),
-      // The group is added, so that no two groups have rules of one priority: they would have no order.
-      priority: fc.nat({ max: 4 }),
+      // The group's number is added, so that no two groups have rules of one priority: they would have no order.
+      priority: fc.constantFrom(...priorities),
       cidr: cidr[family],
       group: fc.option(fc.constantFrom(...groupNames), { nil: undefined, freq: 3 }),
       local: fc.option(cidr[family], { nil: undefined, freq: 5 }),
@@ -149,7 +149,7 @@ export class GroupsBoth {
         const own = (list: readonly GroupRule[]): readonly GroupRule[] =>
           list.map((one) => ({
             ...one,
-            priority: (priorities[one.priority] ?? 0) + groupNames.indexOf(name),
+            priority: one.priority + groupNames.indexOf(name),
             policy: tier === 1 && one.policy === 'pass' ? 'drop' : one.policy,
           }));
         const pods = whom === 'everybody' ? [] : ofApp(whom);
