@@ -99,9 +99,7 @@ export class Agent {
     const { pods } = watches;
     const { containers } = parts;
     const commits = new SharedCommits(ovs);
-    const daemons = new Daemons({ config, log, signal });
-    daemons.onChange(() => this.#trigger('bootstrap', 'install'));
-    this.#daemons = daemons;
+    this.#daemons = new Daemons({ config, onChange: () => this.#trigger('bootstrap', 'install'), log, signal });
     const onLeftover = (): void => this.#trigger('collect');
     this.attachments = new Attachments({
       config,

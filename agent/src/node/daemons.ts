@@ -9,8 +9,11 @@ import { followDaemon } from '../ovs/daemon-watch.ts';
  */
 const FLOWS_RETURN_MS = 15_000;
 
+/** What {@link Daemons} needs. */
 export interface DaemonsOptions {
   readonly config: Pick<AgentConfig, 'ovsRunDir' | 'ovnRunDir'>;
+  /** {@link Daemons.problem} or {@link Daemons.hasFlows} may have another answer. */
+  readonly onChange: () => void;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly signal: AbortSignal;
 }
@@ -22,19 +25,9 @@ export class Daemons {
   #vswitchd: boolean | undefined;
   #controller: boolean | undefined;
   #flowsReturn: NodeJS.Timeout | undefined;
-  readonly #listeners = new Set<() => void>();
 
   constructor(options: DaemonsOptions) {
     this.#options = options;
-  }
-
-  /**
-   * Calls back when {@link problem} or {@link hasFlows} has another answer.
-   * @returns ends that
-   */
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 
   /** Follows them until the signal fires. */
@@ -47,7 +40,7 @@ export class Daemons {
     follow(config.ovnRunDir, 'ovn-controller', (running) => {
       this.#say('ovn-controller', this.#controller, running);
       this.#controller = running;
-      this.#changed();
+      this.#options.onChange();
     });
     signal.addEventListener('abort', () => clearTimeout(this.#flowsReturn), { once: true });
   }
@@ -73,16 +66,12 @@ export class Daemons {
     if (restarted) {
       const returned = (): void => {
         this.#flowsReturn = undefined;
-        this.#changed();
+        this.#options.onChange();
       };
       this.#flowsReturn = setTimeout(returned, FLOWS_RETURN_MS);
       this.#flowsReturn.unref();
     }
-    this.#changed();
-  }
-
-  #changed(): void {
-    for (const listener of this.#listeners) listener();
+    this.#options.onChange();
   }
 
   #say(program: string, before: boolean | undefined, now: boolean): void {
