@@ -18,14 +18,14 @@ import { AgentError } from './error.ts';
 import { type ForwardingReport, openForwarding } from './host/forward.ts';
 import { concernsUnderlay, geneveOverhead, LEAST_IPV6_MTU, linkExists, listLinks, underlayOf } from './host/link.ts';
 import { follow, monitors } from './host/monitor.ts';
-import { applyNat, concernsNat, listNat, natRuleset } from './host/nat.ts';
+import { concernsNat, Masquerade, natRuleset } from './host/nat.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
-import { hasIpv6, hostNetworks, hostRoutes, type NodeNetwork, nodeNetwork } from './networks.ts';
+import { hasIpv6, hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
 import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
-import { GATEWAY, Health, healthConditions, neighboursOf } from './node/health.ts';
+import { Health, healthConditions, peersOf } from './node/health.ts';
 import { nodeMetrics } from './node/metrics.ts';
-import { answerProbes, probe } from './node/probe.ts';
+import { ProbeAnswers, probe } from './node/probe.ts';
 import { Serving } from './node/serving.ts';
 import { UnderlaySize } from './node/underlay-size.ts';
 import {
@@ -76,18 +76,16 @@ export class Agent {
   /** MTU that the underlay leaves for pods, once known. */
   #overlayMtu: number | undefined;
   #encapIp: string | undefined;
-  readonly #underlaySize: UnderlaySize;
   /** Name of the link that carries it. */
   #underlay = '';
-  /** The ruleset that was applied, and what nftables made of it. */
-  #nat: { readonly ruleset: string; readonly listed: string | undefined } | undefined;
+  readonly #underlaySize: UnderlaySize;
+  readonly #nat: Masquerade;
   #forwarding: ForwardingReport = { opened: [], blocking: [] };
   #listening = false;
   readonly #daemons: Daemons;
   readonly #serving: Serving;
   readonly #health: Health;
-  /** Ends what answers probes on the addresses that ovn0 had. */
-  #answering: { readonly addresses: string; readonly stop: AbortController } | undefined;
+  readonly #answers: ProbeAnswers;
   /** What the Node object has to say, by type. */
   readonly #conditions = new Map<string, NodeConditionInput>();
 
@@ -114,6 +112,8 @@ export class Agent {
       log,
     });
     this.#health = new Health({ probe, onChange: () => this.#onHealth(), clock: systemClock, signal });
+    this.#answers = new ProbeAnswers(signal);
+    this.#nat = new Masquerade(log);
     this.#underlaySize = new UnderlaySize((message) => {
       log.warn(message);
       parts.noteNode('Warning', 'UnderlayMtuTooSmall', message);
@@ -351,7 +351,7 @@ export class Agent {
   }
 
   async #hostPort(signal: AbortSignal): Promise<void> {
-    const { ovs, watches, log } = this.#parts;
+    const { config, ovs, watches, log } = this.#parts;
     const node = nodeNetwork(this.#node());
     if (node === undefined)
       throw new AgentError('try-again', 'the controller has not announced its address on the Node yet');
@@ -365,21 +365,16 @@ export class Agent {
     const networks = hostNetworks(watches.subnets, node.subnet);
     const did = await configureHostPort(node, hostRoutes(networks, node));
     if (did.length > 0) log.info({ did }, `${HOST_PORT} configured`);
-    await this.#watchHealth(node);
+    this.#health.follow(peersOf(config.nodeName, node, watches.subnets.get(node.subnet)));
+    await this.#answers.follow(node.addresses.map(({ address }) => address));
   }
 
   async #masquerade(): Promise<void> {
-    const { watches, config, log } = this.#parts;
+    const { watches, config } = this.#parts;
     if (watches.subnets.generation === 0) return;
     const join = nodeNetwork(this.#node())?.subnet;
     if (join === undefined) return;
-    const ruleset = natRuleset(hostNetworks(watches.subnets, join), config.serviceCidr.split(','));
-    const listed = await listNat();
-    if (ruleset === this.#nat?.ruleset && listed !== undefined && listed === this.#nat.listed) return;
-    await applyNat(ruleset);
-    if (ruleset === this.#nat?.ruleset) log.warn('somebody changed the nftables table inet ovenbird: written anew');
-    else log.info('masquerade rules written');
-    this.#nat = { ruleset, listed: await listNat() };
+    await this.#nat.follow(natRuleset(hostNetworks(watches.subnets, join), config.serviceCidr.split(',')));
   }
 
   async #forward(): Promise<void> {
@@ -428,22 +423,6 @@ export class Agent {
     await this.attachments.followNetem((pod) => notePod(pod, 'NetemUnavailable', condition.message), signal);
     // A node on which nobody ever asked says nothing.
     if (lacked || this.attachments.lacksNetem) this.#say(networkEmulation(!this.attachments.lacksNetem));
-  }
-
-  /** Asks gateway and neighbours by their addresses on the join Subnet, IPv4 where there is one, and answers others. */
-  async #watchHealth(own: NodeNetwork): Promise<void> {
-    const { watches, config, signal } = this.#parts;
-    const nodes = (watches.subnets.get(own.subnet)?.status?.nodes ?? []).flatMap(({ name, join: [address] }) =>
-      address === undefined ? [] : [{ name, address }],
-    );
-    const gateways = own.addresses.map(({ gateway }) => ({ name: GATEWAY, address: gateway }));
-    this.#health.follow([...gateways, ...neighboursOf(config.nodeName, nodes)]);
-    const addresses = own.addresses.map(({ address }) => address);
-    if (this.#answering?.addresses === addresses.join()) return;
-    this.#answering?.stop.abort();
-    const stop = new AbortController();
-    this.#answering = { addresses: addresses.join(), stop };
-    for (const address of addresses) await answerProbes(address, AbortSignal.any([signal, stop.signal]));
   }
 
   #onHealth(): void {

@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import type { Logger } from 'pino';
 import type { HostNetworks } from '../networks.ts';
 import { HOST_PORT } from './ovn0.ts';
 import { run, runRaw } from './run.ts';
@@ -61,12 +62,34 @@ export function concernsNat(line: string): boolean {
 }
 
 /** Replaces the table. @throws AgentError `host-command` */
-export async function applyNat(ruleset: string): Promise<void> {
+async function applyNat(ruleset: string): Promise<void> {
   await run('nft', ['-f', '-'], { input: ruleset });
 }
 
 /** The table as nftables shows it, without counters; undefined when it is not there (a foreign `flush ruleset`). */
-export async function listNat(): Promise<string | undefined> {
+async function listNat(): Promise<string | undefined> {
   const { status, stdout } = await runRaw('nft', ['-s', 'list', 'table', 'inet', NAT_TABLE]);
   return status === 0 ? stdout : undefined;
+}
+
+/** Keeps the masquerade rules as they should be. */
+export class Masquerade {
+  readonly #log: Pick<Logger, 'info' | 'warn'>;
+  /** The ruleset that was applied, and what nftables made of it. */
+  #written: { readonly ruleset: string; readonly listed: string | undefined } | undefined;
+
+  constructor(log: Pick<Logger, 'info' | 'warn'>) {
+    this.#log = log;
+  }
+
+  /** Writes the rules where they are others, or somebody changed them. @throws AgentError `host-command` */
+  async follow(ruleset: string): Promise<void> {
+    const listed = await listNat();
+    if (ruleset === this.#written?.ruleset && listed !== undefined && listed === this.#written.listed) return;
+    await applyNat(ruleset);
+    if (ruleset === this.#written?.ruleset)
+      this.#log.warn('somebody changed the nftables table inet ovenbird: written anew');
+    else this.#log.info('masquerade rules written');
+    this.#written = { ruleset, listed: await listNat() };
+  }
 }

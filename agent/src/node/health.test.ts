@@ -1,6 +1,6 @@
 import { systemClock } from '@ovenbird/kube';
 import { describe, expect, test, vi } from 'vitest';
-import { GATEWAY, Health, healthConditions, neighboursOf } from './health.ts';
+import { GATEWAY, Health, healthConditions, neighboursOf, peersOf } from './health.ts';
 import { answerProbes, type ProbeAnswer, probe } from './probe.ts';
 
 const peer = (name: string): { name: string; address: string } => ({ name, address: `100.64.0.${name.length}` });
@@ -15,6 +15,20 @@ describe('whom a node asks', () => {
     expect(['a', 'b', 'c', 'd'].map(names)).toEqual(['bc', 'cd', 'da', 'ab']);
     expect(neighboursOf('a', [peer('a')])).toEqual([]);
     expect(neighboursOf('a', ['a', 'b'].map(peer)).map(({ name }) => name)).toEqual(['b']);
+  });
+
+  test('the routers of the join Subnet, and neighbours by their first address there', () => {
+    const own = [{ address: '100.64.0.2', prefix: 16, gateway: '100.64.0.1' }];
+    const dual = [...own, { address: 'fd00::2', prefix: 112, gateway: 'fd00::1' }];
+    const nodes = [
+      { name: 'a', join: ['100.64.0.2', 'fd00::2'] },
+      { name: 'b', join: ['100.64.0.3', 'fd00::3'] },
+      { name: 'c', join: [] },
+    ].map((node) => ({ ...node, addresses: [] }));
+    const join = { metadata: { name: 'join' }, spec: { cidrBlock: '100.64.0.0/16' }, status: { nodes } };
+    const routers = ['100.64.0.1', 'fd00::1'].map((address) => ({ name: GATEWAY, address }));
+    expect(peersOf('a', { addresses: dual }, join)).toEqual([...routers, { name: 'b', address: '100.64.0.3' }]);
+    expect(peersOf('a', { addresses: own }, undefined)).toEqual(routers.slice(0, 1));
   });
 });
 

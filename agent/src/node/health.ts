@@ -1,4 +1,6 @@
+import type { Subnet } from '@ovenbird/crds';
 import { type Clock, sleep } from '@ovenbird/kube';
+import type { NodeNetwork } from '../networks.ts';
 import type { NodeConditionInput } from './conditions.ts';
 import type { ProbeAnswer } from './probe.ts';
 
@@ -18,6 +20,9 @@ export interface PeerHealth extends Peer {
   readonly why: string | undefined;
 }
 
+/** Name of the peer that stands for the join network's router. */
+export const GATEWAY = 'gateway';
+
 /** How often a healthy peer is asked, milliseconds; one that did not answer is asked again sooner. */
 const INTERVAL_MS = 10_000;
 const AGAIN_MS = 1000;
@@ -32,6 +37,22 @@ export function neighboursOf(self: string, nodes: readonly Peer[]): readonly Pee
   const others = nodes.filter(({ name }) => name !== self).sort((a, b) => (a.name < b.name ? -1 : 1));
   const at = others.findIndex(({ name }) => name > self);
   return [...others.slice(Math.max(0, at)), ...others.slice(0, Math.max(0, at))].slice(0, NEIGHBOURS);
+}
+
+/**
+ * Whom a node asks: the routers of its join Subnet, and its neighbours by their first address there, which is IPv4 where there
+ * is one.
+ */
+export function peersOf(
+  nodeName: string,
+  own: Pick<NodeNetwork, 'addresses'>,
+  join: Subnet | undefined,
+): readonly Peer[] {
+  const nodes = (join?.status?.nodes ?? []).flatMap(({ name, join: [address] }) =>
+    address === undefined ? [] : [{ name, address }],
+  );
+  const gateways = own.addresses.map(({ gateway }) => ({ name: GATEWAY, address: gateway }));
+  return [...gateways, ...neighboursOf(nodeName, nodes)];
 }
 
 /** What {@link Health} needs. */
@@ -97,9 +118,6 @@ export class Health {
     }
   }
 }
-
-/** Name of the peer that stands for the join network's router. */
-export const GATEWAY = 'gateway';
 
 interface Family {
   readonly type: string;

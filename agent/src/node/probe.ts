@@ -53,3 +53,24 @@ export async function answerProbes(address: string, signal: AbortSignal, port: n
     socket.bind(port, address, resolve);
   });
 }
+
+/** Answers probes on the addresses that this node has in the overlay, which may change. */
+export class ProbeAnswers {
+  readonly #signal: AbortSignal;
+  #now: { readonly addresses: string; readonly stop: AbortController } | undefined;
+
+  /** @param signal ends it */
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /** On which addresses from now on, and on no others. @returns as {@link answerProbes} on each */
+  async follow(addresses: readonly string[]): Promise<void> {
+    if (this.#now?.addresses === addresses.join()) return;
+    this.#now?.stop.abort();
+    const stop = new AbortController();
+    this.#now = { addresses: addresses.join(), stop };
+    const signal = AbortSignal.any([this.#signal, stop.signal]);
+    for (const address of addresses) await answerProbes(address, signal);
+  }
+}
