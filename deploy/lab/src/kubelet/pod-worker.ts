@@ -1,37 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Backoff, type Clock, isKubeError, type KubeClient, sleep } from '@ovenbird/kube';
+import { Backoff, isKubeError, sleep } from '@ovenbird/kube';
 import type { Logger } from 'pino';
 import { isTerminal, LAB_PODS, type LabPod, type LabPodStatus, timestamp } from '../workloads/objects.ts';
-import { CniError, type CniRunner, type CniTarget, IFNAME, loadConflist, podAddresses } from './cni.ts';
+import { loadConflist, podAddresses } from './cni.ts';
 import type { NodeConfig } from './config.ts';
 import { PodContainers } from './containers.ts';
-import { moveDefaultRoutes, withDefaultRoutes } from './default-routes.ts';
 import type { EnvSources } from './env.ts';
-import { furtherNetworks } from './further-networks.ts';
-import { type FurtherNetwork, netnsName, type PodRecord, type RecordStore } from './pod-record.ts';
+import { type NetworkContext, PodNetwork } from './pod-network.ts';
+import { netnsName, type PodRecord, type RecordStore } from './pod-record.ts';
 import type { PodServer } from './pod-server.ts';
 import { podStatus, statusPatch } from './pod-status.ts';
 import { killInNamespace } from './process.ts';
-import type { Semaphore } from './semaphore.ts';
 
 /** What all pods of the machine share. */
-export interface KubeletContext {
-  readonly client: KubeClient;
+export interface KubeletContext extends NetworkContext {
   readonly podServer: PodServer;
   readonly records: RecordStore;
-  readonly clock: Clock;
   readonly log: Logger;
   /** Ends all workers; pods keep running. */
   readonly signal: AbortSignal;
   readonly stateDir: string;
   readonly podNetnsPrefix: string;
   readonly nodeNames: readonly string[];
-  readonly node: (name: string) => NodeConfig | undefined;
-  readonly runner: (node: NodeConfig) => CniRunner;
-  /** Bounds how many plugins start at once. */
-  readonly plugins: Semaphore;
   readonly lookup: (namespace: string) => EnvSources['lookup'];
   /** Tells people what hinders a pod; repeated calls with the same text are counted, not repeated. */
   readonly warn: (pod: LabPod, reason: string, message: string) => void;
@@ -46,11 +38,6 @@ export interface PodView {
   readonly logDir: string;
 }
 
-/** A network that a sandbox was, or may have been, attached to. */
-type Attached = Pick<FurtherNetwork, 'network' | 'result'> & Partial<FurtherNetwork>;
-
-/** A plugin that waits (for the pod's address) must not keep others from starting: it holds its place this long. */
-const PLUGIN_START_MS = 1000;
 const RETRY_MS = { initialMs: 500, maxMs: 15_000 } as const;
 
 /**
@@ -60,6 +47,7 @@ const RETRY_MS = { initialMs: 500, maxMs: 15_000 } as const;
  */
 export class PodWorker {
   readonly #context: KubeletContext;
+  readonly #network: PodNetwork;
   readonly #onDone: () => void;
   readonly #backoff = new Backoff(RETRY_MS);
   #pod: LabPod | undefined;
@@ -79,6 +67,7 @@ export class PodWorker {
    */
   constructor(context: KubeletContext, pod: LabPod | undefined, record: PodRecord | undefined, onDone: () => void) {
     this.#context = context;
+    this.#network = new PodNetwork(context);
     this.#record = record;
     this.#onDone = onDone;
     if (pod) this.update(pod);
@@ -87,7 +76,11 @@ export class PodWorker {
   /** Runs until the pod is gone or the kubelet ends. Never rejects. */
   async run(): Promise<void> {
     const { signal, clock, log } = this.#context;
-    if (this.#pod && this.#record?.sandbox === 'ready') void this.#check(this.#record);
+    if (this.#pod && this.#record?.sandbox === 'ready') {
+      this.#network.check(this.#record).catch((error: unknown) => {
+        if (!signal.aborted) log.warn({ pod: this.#name(), error: messageOf(error) }, 'CHECK');
+      });
+    }
     while (!signal.aborted) {
       this.#wake = Promise.withResolvers<void>();
       try {
@@ -195,13 +188,13 @@ export class PodWorker {
       const record: PodRecord = { ...base, sandbox: 'adding', network };
       this.#write(record);
       await this.#context.podServer.addNetns(record.netns);
-      const result = await this.#plugin(setup.signal, () =>
-        this.#context.runner(node).add(network, targetOf(record), setup.signal),
-      );
+      const result = await this.#network.add(record, node, network, setup.signal);
       if (podAddresses(result).length === 0) throw new Error('the network plugin returned no address for eth0');
-      this.#write({ ...record, result });
-      await this.#addFurther(pod, node, setup.signal);
-      this.#write({ ...(this.#record ?? record), sandbox: 'ready' });
+      const first: PodRecord = { ...record, result };
+      this.#write(first);
+      const keep = (made: Partial<PodRecord>): void => this.#write({ ...(this.#record ?? first), ...made });
+      await this.#network.addFurther(pod, first, node, keep, setup.signal);
+      keep({ sandbox: 'ready' });
     } catch (error) {
       if (!setup.signal.aborted) {
         this.#context.warn(pod, 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${messageOf(error)}`);
@@ -209,57 +202,6 @@ export class PodWorker {
       throw error;
     } finally {
       this.#containers = undefined;
-    }
-  }
-
-  /** What Multus does when it stands before the cluster's network: the pod's further networks, one after the other. */
-  async #addFurther(pod: LabPod, node: NodeConfig, signal: AbortSignal): Promise<void> {
-    const networks = await furtherNetworks(pod, this.#context.client, node.cniSocket);
-    for (const wanted of networks) {
-      const record = this.#record;
-      if (!record) return;
-      const before = record.further ?? [];
-      this.#write({ ...record, further: [...before, wanted] });
-      const result = await this.#plugin(signal, () =>
-        this.#context.runner(node).add(wanted.network, { ...targetOf(record), ...wanted }, signal),
-      );
-      this.#write({ ...record, further: [...before, { ...wanted, result }] });
-    }
-    const record = this.#record;
-    if (record?.further?.some(({ gateways }) => gateways.length > 0) !== true) return;
-    await moveDefaultRoutes(record.netns, IFNAME, networks);
-    this.#write({
-      ...record,
-      result: withDefaultRoutes(record.result, []),
-      further: record.further.map((one) => ({ ...one, result: withDefaultRoutes(one.result, one.gateways) })),
-    });
-  }
-
-  /**
-   * What CRI-O does with a sandbox that it finds when it starts: CHECK (ocicni, GetPodNetworkStatus). Multus passes it on to the
-   * cluster's network and to no other.
-   */
-  async #check({ node: name, network, result, ...record }: PodRecord): Promise<void> {
-    const { runner, node, signal, log } = this.#context;
-    const on = node(name);
-    if (network === undefined || on === undefined) return;
-    try {
-      await this.#plugin(signal, () => runner(on).check(network, targetOf(record), result, signal));
-    } catch (error) {
-      if (!signal.aborted) log.warn({ pod: this.#name(), error: messageOf(error) }, 'CHECK');
-    }
-  }
-
-  async #plugin<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-    const release = await this.#context.plugins.acquire();
-    const over = new AbortController();
-    try {
-      signal.throwIfAborted();
-      void sleep(this.#context.clock, PLUGIN_START_MS, over.signal).then(release);
-      return await run();
-    } finally {
-      over.abort();
-      release();
     }
   }
 
@@ -351,25 +293,9 @@ export class PodWorker {
       return;
     }
     if (record.ran) killInNamespace(`/run/netns/${record.netns}`);
-    const node = this.#context.node(record.node);
-    const { network, result, further = [] } = record;
-    const networks = [...(network ? [{ network, result }] : []), ...further];
-    if (node) await this.#deleteAll(node, record, networks.toReversed());
+    await this.#network.delete(record);
     await this.#context.podServer.deleteNetns(record.netns);
     this.#write({ ...record, ...this.#current(), sandbox: after });
-  }
-
-  /** DEL of each network, also after one that fails, as Multus does. @throws CniError the failures together */
-  async #deleteAll(node: NodeConfig, record: PodRecord, networks: readonly Attached[]): Promise<void> {
-    const { runner, signal } = this.#context;
-    const failures: string[] = [];
-    for (const one of networks) {
-      const target = { ...targetOf(record), ...one };
-      await this.#plugin(signal, () => runner(node).del(one.network, target, one.result, signal)).catch(
-        (error: unknown) => failures.push(messageOf(error)),
-      );
-    }
-    if (failures.length > 0) throw new CniError(failures.join(' / '));
   }
 
   /** What the variables of the pod's containers refer to; undefined before it has a sandbox. */
@@ -440,16 +366,6 @@ export class PodWorker {
 /** Whether a recorded sandbox can be taken over: its ADD succeeded and its namespace is still there. */
 export function isHealthy(record: PodRecord): boolean {
   return record.sandbox === 'ready' && existsSync(`/run/netns/${record.netns}`);
-}
-
-function targetOf(record: Omit<PodRecord, 'node' | 'network' | 'result'>): CniTarget {
-  return {
-    containerId: record.containerId,
-    netns: `/run/netns/${record.netns}`,
-    podNamespace: record.namespace,
-    podName: record.name,
-    podUid: record.uid,
-  };
 }
 
 /** Enough of a pod to stop its recorded containers when the API does not know it any more. */
