@@ -1,4 +1,4 @@
-/** Writes the lines of a watch to its response: what one turn of the event loop brings goes out as one chunk. */
+/** Writes the lines of a watch to its response: what comes together goes out as one chunk. */
 import type { ServerResponse } from 'node:http';
 import type { WatchSink } from './watch.ts';
 
