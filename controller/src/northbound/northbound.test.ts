@@ -171,6 +171,22 @@ describe('northbound writer', () => {
     expect(ports()).toBe(41);
   });
 
+  it('a refused unit that is new does not take apart what changes at once', async () => {
+    const { northbound, held } = await running(4);
+    northbound.setUnit('Node/m', [groupRow('m')]);
+    for (const name of ['p0', 'p1', 'p2', 'p3'])
+      northbound.setUnit(`Pod/default/${name}`, podUnit(name, 's', 'm'), { rank: 5, lane: 'pod' });
+    // Two ports of one name: the database does not say which of the operations is wrong.
+    const twin = row('Logical_Switch_Port', 'twin', 'Pod/default/twin', { name: 'p0.default' });
+    const twinUnit = [twin, member(switchRow('s'), 'ports', twin.uuid, 'Pod/default/twin')];
+    northbound.setUnit('Pod/default/twin', twinUnit, { rank: 5, lane: 'pod' });
+    await northbound.idle();
+    expect(held.map(({ unit, error }) => [unit, error.code])).toEqual([['Pod/default/twin', 'refused']]);
+    expect(store.commits).toHaveLength(1);
+    expect(store.get('Port_Group', groupRow('m').uuid)?.['ports']).toHaveLength(4);
+    expect(store.get('Port_Group', groupRow('n').uuid)?.['ports']).toHaveLength(0);
+  });
+
   it('holds who refers to a refused unit, and lets it go when the parent commits', async () => {
     const { northbound } = await running(0);
     const parent = (name: string): Output[] => [row('Logical_Switch', 't', 'Subnet/t', { name })];
