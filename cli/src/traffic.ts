@@ -44,7 +44,7 @@ function emptyLine({ rule: { kind, namespace, name, rule, direction, action } }:
 const columns = ['RECENT', 'ALL', 'ESTABLISHED', 'DIRECTION', 'ACTION', 'RULE'] as const;
 
 /** Rules as a table. */
-export function rulesTable(lines: readonly RuleLine[]): string {
+function rulesTable(lines: readonly RuleLine[]): string {
   return table(
     columns,
     lines.map(({ recentPackets, packets, established, direction, action, owner, rule }) => [

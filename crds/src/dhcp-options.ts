@@ -103,7 +103,7 @@ const compiled = Object.fromEntries(
 ) as Record<OptionsOf, { whole: RegExp; entry: RegExp; types: ReadonlyMap<string, Type> }>;
 
 /** What to write instead of options that are none. */
-export const optionsAdvice = (of: OptionsOf): string =>
+const optionsAdvice = (of: OptionsOf): string =>
   `write name=value joined by commas, such as ${examples[of]}; the names are ${[...compiled[of].types.keys()].join(', ')}`;
 
 /** The rule of a field that holds options. */

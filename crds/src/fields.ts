@@ -85,7 +85,7 @@ const pending = (description: string): string => `${description} Not built yet: 
 /** A string inside a field that is refused as a whole. */
 export const anyText = (): z.ZodString => z.string().max(256);
 /** A list of strings inside a field that is refused as a whole. */
-export const anyTexts = (): z.ZodArray<z.ZodString> => z.array(anyText()).max(256);
+const anyTexts = (): z.ZodArray<z.ZodString> => z.array(anyText()).max(256);
 
 /** `metav1.LabelSelector`, inside a field that is refused as a whole. */
 export const labelSelector = (): z.ZodType =>

@@ -12,7 +12,7 @@ import { SIMPLE_ACTIONS } from './actions/simple.ts';
 import { OF10, OF13, OF14, OF15, type Version } from './version.ts';
 
 /** Every declaration. */
-export const ACTIONS: readonly ActionSpec<Action>[] = [
+const ACTIONS: readonly ActionSpec<Action>[] = [
   ...OUTPUT_ACTIONS,
   ...SET_ACTIONS,
   ...SIMPLE_ACTIONS,

@@ -45,7 +45,7 @@ function sameField(a: MatchField | undefined, b: MatchField | undefined): boolea
 }
 
 /** Whether two matches say the same, whatever the order of the fields. */
-export function sameMatch(a: Match, b: Match): boolean {
+function sameMatch(a: Match, b: Match): boolean {
   if (a.length !== b.length) return false;
   for (let at = 0; at < a.length; at += 1) {
     if (sameField(a[at], b[at])) continue;

@@ -249,7 +249,7 @@ export function flowLines(text: string, command: FlowCommand = 'add'): MessageLi
 }
 
 /** One line of a file of flows. */
-export function parseFlowLine(line: string, command: FlowCommand): FlowChange {
+function parseFlowLine(line: string, command: FlowCommand): FlowChange {
   // Commands are words: what they begin with is no digit and no part of a flow either, but `add ` is rare in long files.
   const space = line.indexOf(' ');
   if (space > 0 && space <= 13) {

@@ -34,7 +34,7 @@ function writeWideRegister(w: Writer, fields: Match, number: number, at: number)
 }
 
 /** Writes one field with its header. */
-export function writeField(w: Writer, version: Version, { field, value, mask }: MatchField): void {
+function writeField(w: Writer, version: Version, { field, value, mask }: MatchField): void {
   if (mask === undefined) {
     // A tunnel option that only has to be there has no value, and a mask of no length.
     writeFieldHeader(w, field, version, field.bytes === 0, field.bytes);

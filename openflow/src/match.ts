@@ -141,7 +141,7 @@ export function match(input: MatchInput): Match {
 }
 
 /** A match in encoding order. */
-export function sortMatch(fields: Match): Match {
+function sortMatch(fields: Match): Match {
   for (let at = 1; at < fields.length; at += 1) {
     const before = fields[at - 1];
     const here = fields[at];

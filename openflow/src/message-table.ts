@@ -20,7 +20,7 @@ import { TABLE_CONFIG_MESSAGES } from './messages/table-config.ts';
 import { OF10, OF13, OF14, OF15, type Version } from './version.ts';
 
 /** Every declaration. */
-export const MESSAGES: readonly MessageSpec<MessageBase>[] = [
+const MESSAGES: readonly MessageSpec<MessageBase>[] = [
   ...SESSION_MESSAGES,
   ...FLOW_MESSAGES,
   ...FLOW_STATS_MESSAGES,

@@ -39,7 +39,7 @@ export function subfield(field: Field | FieldName, offset = 0, bits?: number): S
 }
 
 /** The name that ovs-ofctl prints for a field in actions: Nicira's where there is one. */
-export function longName(field: Field): string {
+function longName(field: Field): string {
   return field.wire[OF10].name;
 }
 

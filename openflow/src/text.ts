@@ -386,7 +386,7 @@ export function words<V extends string | number>(...all: readonly V[]): Scalar<V
 }
 
 /** Names of bits, separated; bits without a name as a number; `0` for none. */
-export function formatBits(names: BitNames, bits: number, separator: string): string {
+function formatBits(names: BitNames, bits: number, separator: string): string {
   if (bits === 0) return '0';
   const parts: string[] = [];
   let left = bits;

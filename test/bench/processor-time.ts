@@ -20,7 +20,7 @@ export function processorTime(pid: number): { readonly own: number; readonly chi
 }
 
 /** Process ids of a lab, the one that does the work where there is a monitor, by the names of `ovenbird lab ps`. */
-export function labProcesses(lab: TestLab): ReadonlyMap<string, number> {
+function labProcesses(lab: TestLab): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   for (const file of readdirSync(lab.layout.run)) {
     if (!file.endsWith('.json')) continue;

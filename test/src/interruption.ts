@@ -2,7 +2,7 @@ import type { TestLab } from './lab.ts';
 import { ProcessLog } from './process-log.ts';
 
 /** Names of all processes of the product in a lab: the controller and the agents. */
-export function ourProcesses(lab: TestLab): readonly string[] {
+function ourProcesses(lab: TestLab): readonly string[] {
   return ['controller', ...lab.nodes.map((node) => `${node}.agent`)];
 }
 

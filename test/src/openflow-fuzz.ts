@@ -19,7 +19,7 @@ export function recordedFrames(): readonly Uint8Array[] {
 }
 
 /** A frame that is damaged in one to four places; its header has the right length in most of them. */
-export function damage(frames: readonly Uint8Array[], random: () => number): Uint8Array {
+function damage(frames: readonly Uint8Array[], random: () => number): Uint8Array {
   const below = (count: number): number => Math.floor(random() * count);
   let bytes = Uint8Array.from(frames[below(frames.length)] ?? new Uint8Array(8));
   for (let times = 1 + below(4); times > 0; times -= 1) {

@@ -3,7 +3,7 @@ import { isCidr, isIp, parseCidr, parseIp } from '@ovenbird/crds';
 type Spec = Readonly<Record<string, unknown>>;
 
 /** Label by which pods get an imported policy, once somebody puts it on them. */
-export const qosLabel = 'ovenbird.io/qos-policy';
+const qosLabel = 'ovenbird.io/qos-policy';
 
 /**
  * A QoSPolicy of Kube-OVN limits an EIP or a NAT gateway, of which there are none here; ours limits pods. The rates are carried

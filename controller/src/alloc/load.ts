@@ -55,7 +55,7 @@ export function durableHolders(
 }
 
 /** Parses Logical_Switch_Port.addresses of a pod or node port. */
-export function parsePortAddresses(text: string): { mac: string; v4?: string; v6?: string } | undefined {
+function parsePortAddresses(text: string): { mac: string; v4?: string; v6?: string } | undefined {
   const [mac, ...addresses] = text.split(' ');
   if (mac === undefined || addresses.length === 0) return undefined;
   const result: { mac: string; v4?: string; v6?: string } = { mac };

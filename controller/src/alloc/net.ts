@@ -6,7 +6,7 @@ import type { PoolConfig, Range } from './family-pool.ts';
  * Addresses of a CIDR that a pod may have: in IPv4 without network and broadcast address (RFC 922); in IPv6 without the
  * subnet-router anycast address (RFC 4291 §2.6.1), the last one included.
  */
-export function usableRange(cidr: string): Range {
+function usableRange(cidr: string): Range {
   const { first, last } = cidrRange(parseCidr(cidr));
   return ipFamily(cidr) === 4 ? { first: first + 1n, last: last - 1n } : { first: first + 1n, last };
 }

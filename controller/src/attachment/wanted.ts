@@ -88,7 +88,7 @@ export function wantedByPod(
 }
 
 /** The definition that a selection names. @throws AllocError `no-subnet` when there is none */
-export function definitionOf(reader: Reader, { definition }: NetworkSelection): NetworkAttachment {
+function definitionOf(reader: Reader, { definition }: NetworkSelection): NetworkAttachment {
   const found = reader.get('NetworkAttachment', definition);
   if (found !== undefined) return found;
   throw new AllocError(

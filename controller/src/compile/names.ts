@@ -123,7 +123,7 @@ export function splitOwner(owner: string): readonly [kind: string, key: string] 
   return [owner.slice(0, slash), owner.slice(slash + 1)];
 }
 
-export const vendor = 'ovenbird';
+const vendor = 'ovenbird';
 
 /** external_ids that every row of ours carries. */
 export function externalIds(owner: string, more: Readonly<Record<string, string>> = {}): ReadonlyMap<string, string> {

@@ -5,11 +5,11 @@ import { rowUuid, type Scalar } from './rows.ts';
 import { type NbOp, type NbStore, NbTransactError } from './store.ts';
 
 /** NB_Global.external_ids: number of the leadership term that may write. */
-export const EPOCH_KEY = 'ovenbird/epoch';
+const EPOCH_KEY = 'ovenbird/epoch';
 /** NB_Global.external_ids: who leads in that term. Two leaders of an emptied database could pick the same number. */
-export const LEADER_KEY = 'ovenbird/leader';
+const LEADER_KEY = 'ovenbird/leader';
 /** NB_Global.external_ids: UID of namespace kube-system of the cluster that the database belongs to. */
-export const CLUSTER_KEY = 'ovenbird/cluster';
+const CLUSTER_KEY = 'ovenbird/cluster';
 
 const TABLE = 'NB_Global';
 /** Another writer of NB_Global.external_ids won, which is rare, or the database refuses. */

@@ -11,10 +11,7 @@ import { bandwidthOf } from './bandwidth.ts';
 import { portOptionsOf } from './port-options.ts';
 
 /** What a pod asks for in vain, though it runs without: bad bandwidth, ports that it may not have, Vips and groups of others. */
-export function podProblems(
-  pod: Pod,
-  reader: Reader,
-): readonly { readonly reason: string; readonly message: string }[] {
+function podProblems(pod: Pod, reader: Reader): readonly { readonly reason: string; readonly message: string }[] {
   const namespace = reader.get('Namespace', pod.namespace);
   const vips = namedVips(pod, namespace)
     .map((name) => vipProblem(pod, name, reader.get('Vip', name)))

@@ -31,7 +31,7 @@ export function namesFor(
 }
 
 /** Whether the pods of a namespace may name the policy. */
-export const mayName = (policy: QosPolicy, namespace: string): boolean =>
+const mayName = (policy: QosPolicy, namespace: string): boolean =>
   policy.allowedNamespaces.includes('*') || policy.allowedNamespaces.includes(namespace);
 
 /**

@@ -5,7 +5,7 @@ import { remoteProblem } from './remote.ts';
 import { unfitGroup } from './unfit.ts';
 
 /** ACLs and CIDRs into which one rule may fall apart for what is passed before it; more does not fit. */
-export const maxParts = 64;
+const maxParts = 64;
 const maxCidrs = 1024;
 
 /** Rules that pass, of the groups that a pod is in. */

@@ -183,7 +183,7 @@ function parseShorthand(word: string, text: string): SetField {
 }
 
 /** A load as the set_field with a mask that OpenFlow 1.5 has for it. */
-export function asSetField({ dst, value }: Load): SetField {
+function asSetField({ dst, value }: Load): SetField {
   const { field, offset, bits } = dst;
   const range = bitRange(offset, bits);
   return {

@@ -167,7 +167,7 @@ function writeBands(w: Writer, bands: readonly MeterBand[]): void {
 }
 
 /** `all`, `256`. */
-export function formatMeterId(id: number): string {
+function formatMeterId(id: number): string {
   if (id <= METERS.MAX) return String(id);
   if (id === METERS.ALL) return 'all';
   if (id === METERS.CONTROLLER) return 'controller';

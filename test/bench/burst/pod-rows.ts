@@ -1,7 +1,7 @@
 import type { NorthboundRows } from '../../src/northbound-rows.ts';
 
 /** Mark of the rows that the reference writes (external_ids:vendor), so that Ovenbird leaves them alone. */
-export const referenceVendor = 'bench';
+const referenceVendor = 'bench';
 
 /** The columns of a port that the controller writes for a pod. */
 const columns = ['addresses', 'port_security', 'options', 'external_ids'] as const;

@@ -63,7 +63,7 @@ export function inNetwork(address: string, cidr: string): boolean {
 }
 
 /** The network of that prefix length that holds an address. */
-export function networkOf(address: string, length: number): string {
+function networkOf(address: string, length: number): string {
   const bits = bitsOf(address);
   const kept = bits.slice(0, length).padEnd(bits.length, '0');
   const parts = (width: number): number[] =>

@@ -28,7 +28,7 @@ export const endAddress = (end: End): string => ('pod' in end ? end.pod.address 
 
 export type Tier = 'Admin' | 'Baseline';
 
-export const tierOf = ({ kind, spec }: ClusterPolicyObject): Tier =>
+const tierOf = ({ kind, spec }: ClusterPolicyObject): Tier =>
   kind === 'ClusterNetworkPolicy' ? (spec.tier as Tier) : kind === 'AdminNetworkPolicy' ? 'Admin' : 'Baseline';
 
 /** A BaselineAdminNetworkPolicy has no priority: there is one of it, behind all others of the tier. */
@@ -104,7 +104,7 @@ function tierVerdict(
 }
 
 /** Whether the policies of one end let a new connection pass. */
-export function passesTiers(
+function passesTiers(
   state: TieredState,
   direction: 'Ingress' | 'Egress',
   ends: readonly [End, End],

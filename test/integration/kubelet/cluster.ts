@@ -263,7 +263,7 @@ export class Cluster {
 }
 
 /** The status of a pod that runs and is ready. */
-export function runningStatus(ips: readonly string[]): LabPodStatus {
+function runningStatus(ips: readonly string[]): LabPodStatus {
   const now = '2020-01-01T00:00:00Z';
   return {
     phase: 'Running',

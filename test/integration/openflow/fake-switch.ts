@@ -8,7 +8,7 @@ import { decodeMessage, encodeMessage, Framer, type Message, OF13, OF14, OF15, t
 const run = promisify(execFile);
 
 /** What `-O` of ovs-ofctl calls a version. */
-export const PROTOCOLS: Readonly<Record<number, string>> = {
+const PROTOCOLS: Readonly<Record<number, string>> = {
   1: 'OpenFlow10',
   4: 'OpenFlow13',
   5: 'OpenFlow14',
