@@ -55,9 +55,8 @@ export class Serving {
     const { problem, unproven, graceMs, install, uninstall, mend, again, onChange, log, now } = this.#options;
     clearTimeout(this.#timer);
     const known = problem();
-    // One that an agent before this one put into service had the proof then.
-    const enters = this.#serves !== true && !this.#installed;
-    const reason = known ?? (enters ? await unproven() : undefined);
+    // What is in service had the proof when it was put there, maybe by an agent before this one.
+    const reason = known ?? (this.#installed ? undefined : await unproven());
     // Nothing tells when the proof is there.
     if (known === undefined && reason !== undefined) this.#timer = setTimeout(again, AGAIN_MS).unref();
     if (reason === undefined) {
