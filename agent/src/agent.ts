@@ -119,7 +119,7 @@ export class Agent {
       parts.noteNode('Warning', 'UnderlayMtuTooSmall', message);
     });
     this.#serving = new Serving({
-      installed: cniInstalled(config),
+      installed: () => cniInstalled(config),
       problem: () => this.notReady() ?? this.#daemons.problem()?.message,
       unproven: () => unproven(config, interfaceNamed(ovs, HOST_PORT)),
       graceMs: config.outOfServiceAfter,

@@ -7,9 +7,9 @@ describe('whether a node is in service', () => {
   let unproven: string | undefined;
   let did: string[] = [];
   let changed = false;
-  const make = (installed: boolean): Serving =>
+  const make = (installed: boolean | (() => boolean)): Serving =>
     new Serving({
-      installed,
+      installed: typeof installed === 'boolean' ? () => installed : installed,
       problem: () => problem,
       unproven: () => Promise.resolve(unproven),
       graceMs: 1000,
@@ -98,6 +98,18 @@ describe('whether a node is in service', () => {
     expect(did.slice(2)).toEqual(['install', 'serves']);
     did = [];
     await make(true).reconcile();
+    expect(did).toEqual(['install', 'serves']);
+  });
+
+  test('a configuration of before the boot, removed at the start, spares no proof', async () => {
+    let stands = true;
+    const serving = make(() => stands);
+    stands = false;
+    unproven = 'not connected';
+    await serving.reconcile();
+    expect(did).toEqual([]);
+    unproven = undefined;
+    await serving.reconcile();
     expect(did).toEqual(['install', 'serves']);
   });
 

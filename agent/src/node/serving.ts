@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 
 /** What {@link Serving} needs. */
 export interface ServingOptions {
-  /** Whether a configuration for the runtime stands there from before. */
-  readonly installed: boolean;
+  /** Whether a configuration for the runtime stands there from before; asked once, at the first look. */
+  readonly installed: () => boolean;
   /** Why pods cannot be attached on this node now; undefined when they can. */
   readonly problem: () => string | undefined;
   /** Why it is not proven that they can; asked of a node that is not in service. */
@@ -36,13 +36,13 @@ export class Serving {
   #serves: boolean | undefined;
   /** The reason that was told last. */
   #told: string | undefined;
-  #installed: boolean;
+  /** Undefined until the first look. */
+  #installed: boolean | undefined;
   #since: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ServingOptions) {
     this.#options = options;
-    this.#installed = options.installed;
   }
 
   /** Whether the node is in service; undefined until that is decided. */
@@ -52,8 +52,11 @@ export class Serving {
 
   /** Compares and acts. */
   async reconcile(): Promise<void> {
-    const { problem, unproven, graceMs, install, uninstall, mend, again, onChange, log, now } = this.#options;
+    const { installed, problem, unproven, graceMs, install, uninstall, mend, again, onChange, log, now } =
+      this.#options;
     clearTimeout(this.#timer);
+    // Not before: one of before the boot is removed when the agent starts, and proves nothing.
+    this.#installed ??= installed();
     const known = problem();
     // What is in service had the proof when it was put there, maybe by an agent before this one.
     const reason = known ?? (this.#installed ? undefined : await unproven());
