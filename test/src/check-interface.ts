@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { inNamespace } from '@ovenbird/deploy';
 import { CniRunner } from '../../deploy/lab/src/kubelet/cni.ts';
-import type { PodRecord } from '../../deploy/lab/src/kubelet/pod-record.ts';
+import { RecordStore } from '../../deploy/lab/src/kubelet/pod-record.ts';
 import type { TestLab } from './lab.ts';
 
 /**
@@ -9,21 +8,15 @@ import type { TestLab } from './lab.ts';
  * @returns what was wrong, or nothing
  */
 export async function checkInterface(lab: TestLab, namespace: string, name: string, ifname: string): Promise<string> {
-  const directory = join(lab.layout.kubelet, 'pods');
-  const records = readdirSync(directory).map(
-    (file) => JSON.parse(readFileSync(join(directory, file), 'utf8')) as PodRecord,
-  );
+  const problems: string[] = [];
+  const records = new RecordStore(lab.layout.kubelet).load((problem) => problems.push(problem));
   const record = records.find((other) => other.namespace === namespace && other.name === name);
-  if (record === undefined) throw new Error(`no pod ${namespace}/${name} in ${directory}`);
+  if (record === undefined) throw new Error(`kubelet has no pod ${namespace}/${name} ${problems.join(', ')}`);
   const { node, network, result, further = [] } = record;
   const one = ifname === 'eth0' ? network && { network, result } : further.find((other) => other.ifname === ifname);
   if (one === undefined) throw new Error(`${namespace}/${name} has no ${ifname}`);
-  const enter = [
-    'nsenter',
-    `--net=/run/netns/${lab.state.nodes.find((one) => one.name === node)?.namespace ?? ''}`,
-    '--',
-  ];
-  const runner = new CniRunner({ binDir: lab.layout.node(node).cniBin, enter });
+  const own = lab.state.nodes.find((other) => other.name === node)?.namespace;
+  const runner = new CniRunner({ binDir: lab.layout.node(node).cniBin, enter: inNamespace(own, []) });
   const target = {
     containerId: record.containerId,
     netns: `/run/netns/${record.netns}`,
