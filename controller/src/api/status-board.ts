@@ -35,7 +35,10 @@ const coalesceMs = 500;
 /** Writing ranges sorts what is in use; in a large subnet it is done less often, so that it takes 2 % of the time at most. */
 const restFactor = 50;
 
-/** Keeps the status of Subnets, Vpcs, IPPools, Vips, SecurityGroups and cluster policies true, off every pod's path. */
+/**
+ * Keeps the status of Subnets, Vpcs, IPPools, Vips, QoSPolicies, SecurityGroups, cluster policies and of IPs that reserve
+ * addresses true, off every pod's path.
+ */
 export class StatusBoard {
   readonly #state: State;
   readonly #writer: Pick<StatusWriter, 'update'>;
