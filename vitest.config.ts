@@ -55,7 +55,15 @@ const config: ViteUserConfig = defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { name: 'unit', include: ['*/src/**/*.test.ts', 'deploy/lab/src/**/*.test.ts'], testTimeout: 120_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['*/src/**/*.test.ts', 'deploy/lab/src/**/*.test.ts'],
+          testTimeout: 120_000,
+          // They keep nothing in modules, and to load these for each file would take as long as the tests.
+          isolate: false,
+        },
+      },
       {
         test: {
           name: 'integration',
