@@ -21,7 +21,13 @@ import { follow, monitors } from './host/monitor.ts';
 import { concernsNat, Masquerade, natRuleset } from './host/nat.ts';
 import { configureForwarding, configureHostPort, HOST_PORT, hostPortTransaction } from './host/ovn0.ts';
 import { hasIpv6, hostNetworks, hostRoutes, nodeNetwork } from './networks.ts';
-import { conditionPatch, type NodeConditionInput, networkEmulation, networkUnavailable } from './node/conditions.ts';
+import {
+  conditionPatch,
+  GATEWAY_HEALTHY,
+  type NodeConditionInput,
+  networkEmulation,
+  networkUnavailable,
+} from './node/conditions.ts';
 import { Daemons } from './node/daemons.ts';
 import { Health, healthConditions, peersOf } from './node/health.ts';
 import { nodeMetrics } from './node/metrics.ts';
@@ -430,7 +436,7 @@ export class Agent {
     for (const condition of healthConditions(this.#health.peers, new Set([...said, ...this.#conditions.keys()]))) {
       const before = this.#conditions.get(condition.type);
       if (before?.message === condition.message) continue;
-      const what = condition.type === 'ovenbird.io/GatewayHealthy' ? 'Gateway' : 'Tunnels';
+      const what = condition.type === GATEWAY_HEALTHY ? 'Gateway' : 'Tunnels';
       if (condition.status === 'False') this.#parts.noteNode('Warning', `${what}Unhealthy`, condition.message);
       else if (before?.status === 'False') this.#parts.noteNode('Normal', `${what}Healthy`, condition.message);
       this.#say(condition);

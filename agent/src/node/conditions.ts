@@ -15,12 +15,18 @@ export interface NodeConditionInput {
  */
 export const NETWORK_UNAVAILABLE = 'NetworkUnavailable';
 
+/** Whether the router of the join network answers this node. */
+export const GATEWAY_HEALTHY = 'ovenbird.io/GatewayHealthy';
+/** Whether neighbours answer through the tunnels. */
+export const TUNNELS_HEALTHY = 'ovenbird.io/TunnelsHealthy';
+const NETWORK_EMULATION = 'ovenbird.io/NetworkEmulation';
+
 /** Every type that the agent writes. */
 export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   NETWORK_UNAVAILABLE,
-  'ovenbird.io/GatewayHealthy',
-  'ovenbird.io/TunnelsHealthy',
-  'ovenbird.io/NetworkEmulation',
+  GATEWAY_HEALTHY,
+  TUNNELS_HEALTHY,
+  NETWORK_EMULATION,
 ]);
 
 /** {@link NETWORK_UNAVAILABLE}. @param reason why pods cannot be attached; undefined when they can */
@@ -32,7 +38,7 @@ export function networkUnavailable(reason: string | undefined): NodeConditionInp
 
 /** Whether pods of this node get the delay and loss that they ask for. */
 export function networkEmulation(works: boolean): NodeConditionInput {
-  const type = 'ovenbird.io/NetworkEmulation';
+  const type = NETWORK_EMULATION;
   return works
     ? { type, status: 'True', reason: 'NothingLacks', message: 'every pod has the delay and loss that it asks for' }
     : {

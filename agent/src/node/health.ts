@@ -1,7 +1,7 @@
 import type { Subnet } from '@ovenbird/crds';
 import { type Clock, sleep } from '@ovenbird/kube';
 import type { NodeNetwork } from '../networks.ts';
-import type { NodeConditionInput } from './conditions.ts';
+import { GATEWAY_HEALTHY, type NodeConditionInput, TUNNELS_HEALTHY } from './conditions.ts';
 import type { ProbeAnswer } from './probe.ts';
 
 /** Somebody whom this node asks. */
@@ -126,12 +126,12 @@ interface Family {
 }
 
 const GATEWAYS: Family = {
-  type: 'ovenbird.io/GatewayHealthy',
+  type: GATEWAY_HEALTHY,
   well: "the join network's router answers",
   ill: 'the router of the join network does not answer on ovn0; look at ovs-vswitchd and ovn-controller of this node',
 };
 const NODES: Family = {
-  type: 'ovenbird.io/TunnelsHealthy',
+  type: TUNNELS_HEALTHY,
   well: 'the neighbours that were asked answer',
   ill: 'nodes do not answer through the tunnel; see whether UDP port 6081 passes between the nodes, and whether they run',
 };
