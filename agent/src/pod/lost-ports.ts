@@ -9,6 +9,7 @@ import { attachTransaction, newInterfaceUuid } from './interface-row.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { isOurAlias, type LinkNote, portDigest, readAlias } from './link-note.ts';
 import { announcedPort } from './resolve.ts';
+import { isHostVethName } from './veth.ts';
 import { hasEnded } from './wait-announced.ts';
 
 /**
@@ -25,9 +26,6 @@ export type Verdict =
   | 'unlisted'
   | { readonly now: Announcement; readonly note: LinkNote }
   | { readonly unknown: string };
-
-/** Names of {@link hostVethName}. */
-const HOST_END = /^h[0-9a-f]{12}$/;
 
 type Source = Pick<PodContext, 'ovs' | 'pods'> & { readonly containers: Pick<PodContext['containers'], 'objects'> };
 type Link = Pick<LinkState, 'ifname' | 'ifalias' | 'peerElsewhere'>;
@@ -95,10 +93,9 @@ export class LostPorts {
     for (const link of await this.#orphans()) {
       const { ifname, ifalias = '' } = link;
       const note = readAlias(ifalias);
-      const unwanted = (): boolean =>
-        judge(this.#context, link) === 'leftover' || (note !== undefined && invalid(ifname, note));
+      const isUnwanted = judge(this.#context, link) === 'leftover' || (note !== undefined && invalid(ifname, note));
       // One with a request in progress is about to get its row.
-      if (!this.#lock.holds(ifname) && unwanted()) await this.#lock.run(ifname, () => this.#remove(ifname));
+      if (isUnwanted && !this.#lock.holds(ifname)) await this.#lock.run(ifname, () => this.#remove(ifname));
     }
   }
 
@@ -135,7 +132,7 @@ export class LostPorts {
   }
 
   async #orphans(): Promise<readonly LinkState[]> {
-    const links = (await listLinks()).filter(({ ifname, ifalias }) => isOurAlias(ifalias) && HOST_END.test(ifname));
+    const links = (await listLinks()).filter(({ ifname, ifalias }) => isOurAlias(ifalias) && isHostVethName(ifname));
     return links.filter(({ ifname }) => interfaceNamed(this.#context.ovs, ifname) === undefined);
   }
 

@@ -5,7 +5,7 @@ import { KeyedLock } from './keyed-lock.ts';
 import { isNetnsPath, openNetns } from './netns.ts';
 import { type CniRequest, parseRequest, podIdentity } from './request.ts';
 import { addResult } from './result.ts';
-import { hostRequests, hostVethMac, hostVethName, podRequests, type VethPlan } from './veth.ts';
+import { hostRequests, hostVethMac, hostVethName, isHostVethName, podRequests, type VethPlan } from './veth.ts';
 
 const plan: VethPlan = {
   hostName: 'h0123456789ab',
@@ -26,6 +26,9 @@ const plan: VethPlan = {
 describe('veth', () => {
   test('names are stable, valid and distinct', () => {
     expect(hostVethName('c1', 'eth0')).toMatch(/^h[0-9a-f]{12}$/);
+    expect(
+      ['h0123456789ab', hostVethName('c1', 'eth0'), 'h0123456789ag', 'h1', 'xh0123456789ab'].map(isHostVethName),
+    ).toEqual([true, true, false, false, false]);
     expect(hostVethName('c1', 'eth0')).toBe(hostVethName('c1', 'eth0'));
     expect(new Set(['eth0', 'net1', 'eth01'].map((name) => hostVethName('c1', name))).size).toBe(3);
     expect(hostVethMac('c1', 'eth0')).toMatch(/^fe(:[0-9a-f]{2}){5}$/);

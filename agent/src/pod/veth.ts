@@ -49,6 +49,11 @@ export function hostVethName(containerId: string, ifname: string): string {
   return `h${digest(containerId, ifname).slice(0, 12)}`;
 }
 
+/** Whether a name may be one of {@link hostVethName}. */
+export function isHostVethName(name: string): boolean {
+  return /^h[0-9a-f]{12}$/.test(name);
+}
+
 /** MAC of the host end: derived, so that a result can name it without asking the kernel. fe: is local and unicast. */
 export function hostVethMac(containerId: string, ifname: string): string {
   return `fe:${(digest(containerId, ifname).slice(12, 22).match(/../g) ?? []).join(':')}`;
