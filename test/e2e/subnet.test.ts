@@ -293,7 +293,14 @@ describe('subnets', () => {
     const acls = [{ direction: 'to-lport', priority: 1001, match: 'ip4.src = 10.0.0.1 &&', action: 'drop' }];
     await lab.apply(subnet('sub-typo', { cidrBlock: '10.35.0.0/24', acls }));
     expect(await event('sub-typo', 'InvalidAcl')).toContain('spec.acls[0].match');
-    expect(await condition('subnet', 'sub-typo')).toMatchObject({ status: 'False', reason: 'InvalidAcl' });
+    await lab.waitFor(
+      'condition of sub-typo',
+      async () =>
+        (({ status, reason }) => (status === 'False' && reason === 'InvalidAcl') || `${status} ${reason}`)(
+          await condition('subnet', 'sub-typo'),
+        ),
+      15_000,
+    );
     await lab.kubectl(['delete', 'subnet', 'sub-typo', '--timeout=20s']);
   });
 
@@ -320,7 +327,11 @@ describe('subnets', () => {
         ),
       15_000,
     );
-    expect((await condition('vpc', 'sub-vpc')).message).toContain('sub-blue');
+    await lab.waitFor(
+      'the VPC tells what it waits for',
+      async () => (({ message }) => message.includes('sub-blue') || message)(await condition('vpc', 'sub-vpc')),
+      15_000,
+    );
     await reaches('blue/a', await addresses('blue', 'b'));
     await lab.kubectl(['delete', 'pod', '--all', '-n', 'sub-blue', '--wait=true']);
     await lab.kubectl(['wait', '--for=delete', 'subnet/sub-blue', 'vpc/sub-vpc', '--timeout=30s']);

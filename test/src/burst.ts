@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { firewalls, settledFirewalls } from './firewalls.ts';
 import type { Leftovers, TestLab } from './lab.ts';
 import { type NorthboundRows, ourRows, settledRows } from './northbound-rows.ts';
-import { namespace, pod } from './objects.ts';
+import { isReady, namespace, pod } from './objects.ts';
 import { choices } from './random.ts';
 
 /** Longest time for each part of a burst on a busy machine, in milliseconds, and for each of its pods. */
@@ -207,8 +207,4 @@ export class Burst implements Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort();
   }
-}
-
-function isReady({ status }: Pod): boolean {
-  return status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
 }

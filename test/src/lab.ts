@@ -26,6 +26,10 @@ import {
   up,
   waitFor,
 } from '@ovenbird/deploy';
+import type { Pod } from '@ovenbird/kube';
+
+import { ObjectReader } from './object-reader.ts';
+import { isReady } from './objects.ts';
 
 /** A Kubernetes object to apply. */
 export type Manifest = Readonly<Record<string, unknown>>;
@@ -51,11 +55,13 @@ export interface Leftovers {
 export class TestLab implements AsyncDisposable {
   readonly state: LabState;
   readonly layout: Layout;
+  readonly #objects: ObjectReader;
   readonly #end: () => Promise<void>;
 
   constructor(directory: string, end: () => Promise<void>) {
     this.state = requireState(directory);
     this.layout = layoutOf(directory);
+    this.#objects = new ObjectReader(this.layout.kubeconfig);
     this.#end = end;
   }
 
@@ -88,8 +94,10 @@ export class TestLab implements AsyncDisposable {
     await this.kubectl(['delete', '--ignore-not-found', ...options, '-f', '-'], list(objects));
   }
 
-  /** Reads objects as JSON: `get<Pod>('pod', 'a', '-n', 'default')`. */
+  /** Reads objects as JSON, as kubectl would: `get<Pod>('pod', 'a', '-n', 'default')`. */
   async get<T>(...args: readonly string[]): Promise<T> {
+    const found = await this.#objects.get(args);
+    if (found !== undefined) return found as T;
     return JSON.parse(await this.kubectl(['get', ...args, '-o', 'json'])) as T;
   }
 
@@ -187,22 +195,25 @@ export class TestLab implements AsyncDisposable {
     );
   }
 
-  /** `kubectl wait` for pods to be Ready. @param seconds deadline */
-  async podsReady(namespace: string, seconds = 60, ...selection: readonly string[]): Promise<void> {
-    const result = await this.kubectlAny([
-      'wait',
-      '--for=condition=Ready',
-      `--timeout=${seconds}s`,
-      '-n',
-      namespace,
-      'pod',
-      ...(selection.length === 0 ? ['--all'] : selection),
-    ]);
-    if (result.code === 0) return;
-    const pods = await this.kubectlAny(['get', 'pods', '-n', namespace, '-o', 'wide']);
-    const events = await this.kubectlAny(['get', 'events', '-n', namespace, '--sort-by=.lastTimestamp']);
-    const last = events.stdout.split('\n').slice(-20).join('\n');
-    throw new Error(`pods of ${namespace} are not Ready: ${result.stderr}\n${pods.stdout}\n${last}`);
+  /** Waits for pods to be Ready: all there are, or those named. @param seconds deadline */
+  async podsReady(namespace: string, seconds = 60, ...names: readonly string[]): Promise<void> {
+    try {
+      await this.waitFor(
+        `pods of ${namespace} are Ready`,
+        async () => {
+          const { items } = await this.get<{ items: Pod[] }>('pods', '-n', namespace);
+          const ready = new Map(items.map((pod) => [pod.metadata.name, isReady(pod)]));
+          const missing = (names.length > 0 ? names : [...ready.keys()]).filter((name) => ready.get(name) !== true);
+          return ready.size > 0 && missing.length === 0 ? true : `not yet: ${missing.join(' ') || 'there is no pod'}`;
+        },
+        seconds * 1000,
+      );
+    } catch (error) {
+      const pods = await this.kubectlAny(['get', 'pods', '-n', namespace, '-o', 'wide']);
+      const events = await this.kubectlAny(['get', 'events', '-n', namespace, '--sort-by=.lastTimestamp']);
+      const last = events.stdout.split('\n').slice(-20).join('\n');
+      throw new Error(`${(error as Error).message}\n${pods.stdout}\n${last}`, { cause: error });
+    }
   }
 
   /**
@@ -314,6 +325,7 @@ export class TestLab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#objects[Symbol.asyncDispose]();
     await this.#end();
   }
 }

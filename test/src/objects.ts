@@ -1,3 +1,4 @@
+import type { Pod } from '@ovenbird/kube';
 import type { Manifest } from './lab.ts';
 
 /** Manifests that many tests use. */
@@ -73,7 +74,14 @@ export interface PodObject {
     readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly spec: { readonly nodeName?: string };
-  readonly status: { readonly phase: string; readonly podIPs?: readonly { readonly ip: string }[] };
+  readonly status: {
+    readonly phase: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
+  };
 }
+
+/** Whether a pod has the condition Ready. */
+export const isReady = ({ status }: Pick<Pod, 'status'>): boolean =>
+  status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
 
 export const addressesOf = (object: PodObject): readonly string[] => (object.status.podIPs ?? []).map(({ ip }) => ip);

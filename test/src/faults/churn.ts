@@ -1,6 +1,6 @@
 import { KubeClient, PODS, type Pod, Reflector, Store } from '@ovenbird/kube';
 import type { TestLab } from '../lab.ts';
-import { pod } from '../objects.ts';
+import { isReady, pod } from '../objects.ts';
 import type { Choices } from '../random.ts';
 import { supervise } from './fault.ts';
 import { optionsOf } from './wishes.ts';
@@ -68,7 +68,10 @@ export class Churn implements Disposable {
       async () => {
         await supervise(this.#lab);
         const { pods } = this;
-        const late = pods.find((one) => !this.#wanted.has(one.metadata.name) || !isReady(one));
+        const late = pods.find(
+          (one) =>
+            !this.#wanted.has(one.metadata.name) || one.metadata.deletionTimestamp !== undefined || !isReady(one),
+        );
         if (late !== undefined) return this.#described(late);
         return pods.length === this.#wanted.size ? pods : `${pods.length} of ${this.#wanted.size} pods`;
       },
@@ -85,9 +88,4 @@ export class Churn implements Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort();
   }
-}
-
-function isReady({ metadata, status }: Pod): boolean {
-  const ready = status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True');
-  return metadata.deletionTimestamp === undefined && ready === true;
 }
