@@ -24,7 +24,7 @@ import { keysByAge } from './store/by-age.ts';
 import { type Key, podKey, type WatchedKind } from './store/model.ts';
 import { State } from './store/state.ts';
 import { SubnetLife } from './subnet/life.ts';
-import { drain, Tick } from './tick.ts';
+import { attempt, drain, Tick } from './tick.ts';
 import { VipLife } from './vip/life.ts';
 import { sharesVip } from './vip/members.ts';
 
@@ -332,21 +332,23 @@ export class Brain {
 
   /** One round: judge, decide, compile, hand over. Also called directly by tests. */
   run(): void {
-    if (this.#judge) {
-      this.#judge = false;
-      this.subnets.judge();
-    }
-    drain(this.#dirtyNodes, (key) => {
-      this.#mtu.changed(key);
-      this.nodes.reconcile(key);
-    });
-    drain(this.#dirtyVips, (key) => this.vips.reconcile(key));
-    drain(this.#untoldPods, (key) => this.pods.reconsider(key));
-    drain(this.#dirtyPods, (key) => this.pods.reconcile(key));
-    drain(this.#dirtyAttachments, (key) => this.attachments.reconcile(key));
-    this.policies.run();
-    this.qos.run();
-    this.groups.run();
+    const { onError } = this.#options;
+    const judge = this.#judge;
+    this.#judge = false;
+    if (judge) attempt('subnets', onError, () => this.subnets.judge());
+    attempt('nodes', onError, () =>
+      drain(this.#dirtyNodes, (key) => {
+        this.#mtu.changed(key);
+        this.nodes.reconcile(key);
+      }),
+    );
+    attempt('Vips', onError, () => drain(this.#dirtyVips, (key) => this.vips.reconcile(key)));
+    attempt('untold pods', onError, () => drain(this.#untoldPods, (key) => this.pods.reconsider(key)));
+    attempt('pods', onError, () => drain(this.#dirtyPods, (key) => this.pods.reconcile(key)));
+    attempt('attachments', onError, () => drain(this.#dirtyAttachments, (key) => this.attachments.reconcile(key)));
+    attempt('policies', onError, () => this.policies.run());
+    attempt('QoSPolicies', onError, () => this.qos.run());
+    attempt('SecurityGroups', onError, () => this.groups.run());
     this.engine.flush();
     this.#problems.tell();
     for (const { unit, done } of this.#awaiting.splice(0)) void this.#afterCommit(unit, done);

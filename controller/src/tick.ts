@@ -32,8 +32,28 @@ export class Tick {
   }
 }
 
-/** Does something with each of what is due, also with what becomes due meanwhile, and forgets it. */
-export function drain<T>(due: Set<T>, work: (item: T) => void): void {
-  for (const item of due) work(item);
+/**
+ * Does something with each of what is due, also with what becomes due meanwhile, and forgets it.
+ * @throws AggregateError when all are done: a defect that shows with one object must not keep back the others.
+ */
+export function drain(due: Set<string>, work: (item: string) => void): void {
+  const errors: Error[] = [];
+  for (const item of due) {
+    try {
+      work(item);
+    } catch (cause) {
+      errors.push(new Error(item, { cause }));
+    }
+  }
   due.clear();
+  if (errors.length > 0) throw new AggregateError(errors, errors.map(({ message }) => message).join(', '));
+}
+
+/** Does one part of a round; what fails is reported, and the parts behind it go on with what was decided. */
+export function attempt(what: string, onError: (what: string, error: unknown) => void, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    onError(what, error);
+  }
 }

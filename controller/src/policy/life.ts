@@ -2,6 +2,7 @@ import { cidrContains } from '@ovenbird/crds';
 import { ownerOf } from '../compile/names.ts';
 import type { Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { drain } from '../tick.ts';
 import { ClusterPolicyLife } from './cluster-life.ts';
 import type { ClusterPolicy } from './cluster-model.ts';
 import { Counter } from './counter.ts';
@@ -77,9 +78,11 @@ export class PolicyLife {
       const addresses = this.#nodeAddresses();
       for (const block of this.#knownBlocks.values()) this.#judge(block, addresses);
     }
-    for (const key of this.#dirty) this.#reconcile(key);
-    this.#dirty.clear();
-    this.#cluster.run();
+    try {
+      drain(this.#dirty, (key) => this.#reconcile(key));
+    } finally {
+      this.#cluster.run();
+    }
   }
 
   #reconcile(key: Key): void {

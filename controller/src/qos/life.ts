@@ -3,6 +3,7 @@ import { type Bandwidth, type BandwidthLimit, bandwidthOf } from '../pod/bandwid
 import { Counter } from '../policy/counter.ts';
 import type { Key, Pod } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { drain } from '../tick.ts';
 import { candidates, furtherPort, interfacesOf, naming, policiesOf, splitInterface } from './binding.ts';
 import type { PodBandwidth, QosUse } from './model.ts';
 
@@ -46,10 +47,11 @@ export class QosLife {
 
   /** Brings the derived objects up to date. Synchronous; call `Engine.flush` afterwards. */
   run(): void {
-    for (const name of this.#dirtyPolicies) this.#policyChanged(name);
-    this.#dirtyPolicies.clear();
-    for (const key of this.#dirty) this.#reconcile(key);
-    this.#dirty.clear();
+    try {
+      drain(this.#dirtyPolicies, (name) => this.#policyChanged(name));
+    } finally {
+      drain(this.#dirty, (key) => this.#reconcile(key));
+    }
   }
 
   #podTouched(pod: Key): void {

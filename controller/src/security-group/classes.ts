@@ -2,6 +2,7 @@ import { Counter } from '../policy/counter.ts';
 import { furtherPort, interfacesOf, splitInterface } from '../qos/binding.ts';
 import type { Key } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { drain } from '../tick.ts';
 import { groupsOf } from './members.ts';
 import type { GroupAddress, GroupClass } from './model.ts';
 import { isPassing, passesByGroup } from './passes.ts';
@@ -64,8 +65,7 @@ export class GroupClasses {
         for (const key of this.#state.keys(kind)) this.#dirty.add(key);
     }
     this.#allDirty = false;
-    for (const key of this.#dirty) this.#reconcile(key);
-    this.#dirty.clear();
+    drain(this.#dirty, (key) => this.#reconcile(key));
   }
 
   #podTouched(pod: Key): void {

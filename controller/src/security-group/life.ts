@@ -3,6 +3,7 @@ import { Counter } from '../policy/counter.ts';
 import type { Isolation } from '../policy/model.ts';
 import type { Key, Kind } from '../store/model.ts';
 import type { State } from '../store/state.ts';
+import { drain } from '../tick.ts';
 import { GroupClasses } from './classes.ts';
 import { closedPods } from './closed-pods.ts';
 import { namedGroups, podSetsOf, podsNaming } from './members.ts';
@@ -70,13 +71,18 @@ export class SecurityGroupLife {
 
   /** Brings the derived objects up to date. Synchronous; call `Engine.flush` afterwards. */
   run(): void {
-    const reconciled = [...this.#dirty];
-    this.#dirty.clear();
-    for (const name of reconciled) this.#reconcile(name);
-    // Whether a group has a place depends on all of them.
-    for (const name of new Set([...reconciled, ...this.#orders.run()]))
-      for (const one of [name, ...(this.#classes?.groupChanged(name) ?? [])]) this.#effects.statusChanged(one);
-    this.#classes?.run();
+    const reconciled = new Set<Key>();
+    try {
+      drain(this.#dirty, (name) => {
+        reconciled.add(name);
+        this.#reconcile(name);
+      });
+    } finally {
+      // Whether a group has a place depends on all of them.
+      for (const name of new Set([...reconciled, ...this.#orders.run()]))
+        for (const one of [name, ...(this.#classes?.groupChanged(name) ?? [])]) this.#effects.statusChanged(one);
+      this.#classes?.run();
+    }
   }
 
   /** Who keeps a deleted group, in words: pods that name it, and rules of other groups. */
