@@ -234,10 +234,12 @@ describe('Vips and unsafe ports', () => {
   async function sourcesSeen(own: string, foreign: string): Promise<readonly string[]> {
     const client = await addressOf('client');
     let seen: string | undefined;
-    const listening = lab.exec(ns, 'client', 'timeout', '25', 'python3', '-c', listenForSources, own).then((text) => {
-      seen = text;
-    });
-    await lab.waitFor(
+    const listening = lab.exec(ns, 'client', 'timeout', '25', 'python3', '-c', listenForSources, own);
+    listening.then(
+      (text) => (seen = text),
+      () => undefined,
+    );
+    await lab.waitForPackets(
       'the client has seen packets',
       async () => {
         await lab.exec(ns, 'loose', 'python3', '-c', sendFrom, client, own, foreign);
@@ -245,7 +247,6 @@ describe('Vips and unsafe ports', () => {
       },
       20_000,
     );
-    await listening;
     return (seen ?? '').trim().split('\n');
   }
 
@@ -304,12 +305,16 @@ describe('Vips and unsafe ports', () => {
       "import socket,sys\ns=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\ns.bind(('eth0',0))\ns.settimeout(15)\nwant=bytes.fromhex(sys.argv[1])\nwhile s.recv(2000)[:6]!=want: pass\nprint('seen')",
       unknown.replaceAll(':', ''),
     );
-    const saw = seen.then((text) => text.trim() === 'seen');
-    await lab.waitFor(
+    let saw = false;
+    seen.then(
+      (text) => (saw = text.trim() === 'seen'),
+      () => undefined,
+    );
+    await lab.waitForPackets(
       'a frame for a MAC of nobody arrives',
       async () => {
         await lab.kubectlAny(['exec', '-n', ns, 'client', '--', 'ping', '-c', '1', '-W', '1', '10.16.211.99']);
-        return await Promise.race([saw, Promise.resolve('none yet')]);
+        return saw || 'none yet';
       },
       20_000,
     );
