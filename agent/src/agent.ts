@@ -176,6 +176,7 @@ export class Agent {
     watches.subnets.onChange((changes) => this.#triggerAll(changes.map(concernedBySubnet)));
     watches.pods.onChange((changes) => {
       this.#triggerAll(changes.map(concernedByPod));
+      if (this.attachments.hasStrays) this.#trigger('ports');
       for (const { old, new: pod } of changes) if (old === undefined && pod !== undefined) this.#tellHostPorts(pod);
     });
     // An object that the agent does not know of, or one whose container has just gone.
@@ -183,7 +184,9 @@ export class Agent {
     // An earlier agent may have left the node in service: that is judged without the database as well.
     void watches.synced.then(() => this.#trigger('install')).catch(() => {});
     await ovs.synced(signal);
-    await this.attachments.collectOrphanLinks();
+    await this.attachments
+      .collectOrphanLinks()
+      .catch((err: unknown) => log.warn({ err }, 'links of nobody stay for now, looked at again with lost ports'));
     this.#daemons.start();
     this.#trigger('bootstrap', 'forward', 'collect');
     const unseen = (err: unknown): void =>

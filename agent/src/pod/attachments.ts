@@ -138,9 +138,14 @@ export class Attachments {
     throwTogether((await Promise.all(failures)).flat());
   }
 
-  /** Removes pairs without a row that belong to nobody. */
+  /** Removes pairs without a row that belong to nobody. @throws AgentError the failures together */
   async collectOrphanLinks(): Promise<void> {
     await this.#lostPorts.collect();
+  }
+
+  /** Whether links of running pods wait for something to be announced, to be connected again. */
+  get hasStrays(): boolean {
+    return this.#lostPorts.hasStrays;
   }
 
   /** Connects running pods again that lost their port. @returns how many. @throws AgentError the failures together */

@@ -85,18 +85,29 @@ export class LostPorts {
     this.#lock = lock;
   }
 
+  /** Whether people were told of links that cannot be connected again as things stand. */
+  get hasStrays(): boolean {
+    return this.#told.size > 0;
+  }
+
   /**
    * Removes pairs that belong to nobody: what an agent that died left unconnected, or a DEL that failed half-way.
    * @param invalid whether the runtime says so of one
+   * @throws AgentError the failures together
    */
   async collect(invalid: (name: string, note: LinkNote) => boolean = () => false): Promise<void> {
+    const failures: string[] = [];
     for (const link of await this.#orphans()) {
       const { ifname, ifalias = '' } = link;
       const note = readAlias(ifalias);
       const isUnwanted = judge(this.#context, link) === 'leftover' || (note !== undefined && invalid(ifname, note));
       // One with a request in progress is about to get its row.
-      if (isUnwanted && !this.#lock.holds(ifname)) await this.#lock.run(ifname, () => this.#remove(ifname));
+      if (!isUnwanted || this.#lock.holds(ifname)) continue;
+      await this.#lock
+        .run(ifname, () => this.#remove(ifname))
+        .catch((error: unknown) => failures.push(`${ifname}: ${messageOf(error)}`));
     }
+    throwTogether(failures);
   }
 
   /**

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { exec, must, until } from './exec.ts';
 import { NodeUnderTest } from './node-under-test.ts';
-import { announcedPod, cni, leftovers, type TestPod } from './pods.ts';
+import { announcedPod, cni, leftovers, podObject, type TestPod } from './pods.ts';
 
 /** Somebody takes the ports of running pods from br-int, by hand or with the whole database. */
 const node = new NodeUnderTest();
@@ -99,6 +99,21 @@ test('what cannot be connected again is told, not removed; DEL removes it', asyn
   expect((await leftovers(node)).links).toContain(newest);
   expect((await cni(node, 'DEL', third)).status).toBe(0);
   expect((await leftovers(node)).links).not.toContain(newest);
+});
+
+test('one whose announcement is away is told, and connected again when it is back', async () => {
+  showLog();
+  const fourth = await announcedPod(node, 4);
+  const { interfaces } = JSON.parse((await cni(node, 'ADD', fourth)).stdout) as { interfaces: { name: string }[] };
+  const newest = interfaces[0]?.name ?? '';
+  await node.put('Pod', podObject(fourth, false, 'Running'));
+  await node.vsctl('del-port', 'br-int', newest);
+  await until('an Event names it', async () => JSON.stringify(await node.list('Event')).includes(newest));
+  expect((await leftovers(node)).ports).not.toContain(newest);
+  await node.put('Pod', podObject(fourth, true, 'Running'));
+  await until('its port is back', async () => (await leftovers(node)).ports.includes(newest));
+  await until('it reaches its gateway', () => reaches(fourth, '10.16.0.1'), 30_000);
+  expect((await cni(node, 'DEL', fourth)).status).toBe(0);
 });
 
 test('of a pod that is gone nothing stays, and DEL leaves nothing', async () => {
