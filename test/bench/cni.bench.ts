@@ -20,7 +20,7 @@ import { benchLine, infoLine, median, percentile } from './report.ts';
 const node = 'node-1';
 const namespace = 'bench-cni';
 const many = 250;
-const repetitions = { one: 200, plugins: 3, requests: 3, status: 100 } as const;
+const repetitions = { one: 200, plugins: 5, requests: 5, status: 100 } as const;
 /** Not measured: code is compiled, caches are filled. */
 const warmUp = 10;
 /** How long the agent is watched doing nothing, milliseconds. V8 collects what the ADDs left 8 s after them, in the first part. */
