@@ -28,14 +28,20 @@ export interface MonitorListener {
   readonly onStart: () => void;
 }
 
-/** Whether a process has a netlink socket that hears of changes (`Groups` of /proc/net/netlink). */
+/**
+ * Whether a process has a netlink socket that hears of changes (`Groups` of /proc/net/netlink), and sleeps: a monitor joins
+ * first and then lists what there is by the same socket, which throws away what it hears meanwhile. That list comes without a
+ * sleep, so the first one (`S`, proc_pid_stat(5)) is the wait for changes.
+ */
 function hasJoined(pid: number): boolean {
   try {
     const lines = readFileSync(`/proc/${pid}/net/netlink`, 'utf8').split('\n');
-    return lines.some((line) => {
+    const joined = lines.some((line) => {
       const [, , owner, groups = '0'] = line.trim().split(/\s+/);
       return owner === String(pid) && !/^0+$/.test(groups);
     });
+    // Behind the name, which may hold anything.
+    return joined && /\) S [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     // It has ended, which is told otherwise.
     return true;
