@@ -1,5 +1,6 @@
 import { inNamespace } from '@ovenbird/deploy';
 import { CniRunner } from '../../deploy/lab/src/kubelet/cni.ts';
+import { targetOf } from '../../deploy/lab/src/kubelet/pod-network.ts';
 import { RecordStore } from '../../deploy/lab/src/kubelet/pod-record.ts';
 import type { TestLab } from './lab.ts';
 
@@ -17,14 +18,7 @@ export async function checkInterface(lab: TestLab, namespace: string, name: stri
   if (one === undefined) throw new Error(`${namespace}/${name} has no ${ifname}`);
   const own = lab.state.nodes.find((other) => other.name === node)?.namespace;
   const runner = new CniRunner({ binDir: lab.layout.node(node).cniBin, enter: inNamespace(own, []) });
-  const target = {
-    containerId: record.containerId,
-    netns: `/run/netns/${record.netns}`,
-    podNamespace: namespace,
-    podName: name,
-    podUid: record.uid,
-    ...one,
-  };
+  const target = { ...targetOf(record), ...one };
   return await runner.check(one.network, target, one.result, AbortSignal.timeout(30_000)).then(
     () => '',
     (error: unknown) => String(error),

@@ -33,7 +33,7 @@ export interface MonitorListener {
  * first and then lists what there is by the same socket, which throws away what it hears meanwhile. That list comes without a
  * sleep, so the first one (`S`, proc_pid_stat(5)) is the wait for changes.
  */
-function hasJoined(pid: number): boolean {
+function hears(pid: number): boolean {
   try {
     const lines = readFileSync(`/proc/${pid}/net/netlink`, 'utf8').split('\n');
     const joined = lines.some((line) => {
@@ -51,7 +51,7 @@ function hasJoined(pid: number): boolean {
 /** Waits until a monitor hears of changes: what happens before that it never tells. */
 async function listens(pid: number, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + JOIN_MS;
-  while (!signal.aborted && !hasJoined(pid) && performance.now() < deadline) await sleep(systemClock, 10, signal);
+  while (!signal.aborted && !hears(pid) && performance.now() < deadline) await sleep(systemClock, 10, signal);
 }
 
 /** Follows a monitor: one child process that sleeps; it is started again when it ends. */

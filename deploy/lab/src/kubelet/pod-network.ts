@@ -112,7 +112,8 @@ export class PodNetwork {
   }
 }
 
-function targetOf(record: PodRecord): CniTarget {
+/** What CNI calls for a sandbox are about. */
+export function targetOf(record: PodRecord): CniTarget {
   return {
     containerId: record.containerId,
     netns: `/run/netns/${record.netns}`,
