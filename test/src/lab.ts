@@ -27,7 +27,6 @@ import {
   waitFor,
 } from '@ovenbird/deploy';
 import type { Pod } from '@ovenbird/kube';
-
 import { ObjectReader } from './object-reader.ts';
 import { isReady } from './objects.ts';
 

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
-import { KubeClient, type Query } from '@ovenbird/kube';
+import { KubeClient, type ListOptions, type ResourceKind, resourceKind } from '@ovenbird/kube';
 
 /** What discovery says of a resource. */
 interface ApiResource {
+  readonly kind: string;
   readonly name: string;
   readonly singularName: string;
   readonly shortNames?: readonly string[];
@@ -15,7 +16,7 @@ interface ApiResource {
  */
 export class ObjectReader implements AsyncDisposable {
   readonly #client: Promise<KubeClient>;
-  readonly #paths = new Map<string, { readonly path: string; readonly namespaced: boolean }>();
+  readonly #kinds = new Map<string, ResourceKind>();
 
   constructor(kubeconfig: string) {
     this.#client = KubeClient.load({ kubeconfig });
@@ -39,41 +40,38 @@ export class ObjectReader implements AsyncDisposable {
       });
       const [kind = '', name, ...more] = positionals;
       if (more.length > 0) return undefined;
-      const query = { labelSelector: values.selector, fieldSelector: values['field-selector'] };
-      return await this.#read(kind, name, values['all-namespaces'] ? undefined : values.namespace, query);
+      const namespace = values['all-namespaces'] ? undefined : values.namespace;
+      const selectors = { labelSelector: values.selector, fieldSelector: values['field-selector'] };
+      return await this.#read(kind, name, { namespace, ...selectors });
     } catch {
       return undefined;
     }
   }
 
-  async #read(kind: string, name: string | undefined, namespace: string | undefined, query: Query): Promise<unknown> {
-    if (!this.#paths.has(kind)) await this.#discover();
-    const found = this.#paths.get(kind);
-    if (found === undefined) return undefined;
-    const { path, namespaced } = found;
-    const slash = path.lastIndexOf('/');
-    const collection =
-      namespaced && namespace !== undefined
-        ? `${path.slice(0, slash)}/namespaces/${namespace}${path.slice(slash)}`
-        : path;
-    const client = await this.#client;
-    return await client.request(name === undefined ? { path: collection, query } : { path: `${collection}/${name}` });
+  async #read(word: string, name: string | undefined, { namespace, ...selectors }: ListOptions): Promise<unknown> {
+    if (!this.#kinds.has(word)) await this.#discover();
+    const kind = this.#kinds.get(word);
+    if (kind === undefined) return undefined;
+    const resource = (await this.#client).resource(kind);
+    const within = kind.namespaced ? { namespace } : {};
+    return await (name === undefined ? resource.list({ ...within, ...selectors }) : resource.get({ ...within, name }));
   }
 
   /** Kinds come while tests run; as with kubectl, the first group that knows a word is meant. */
   async #discover(): Promise<void> {
     const client = await this.#client;
-    const { groups } = await client.request<{ groups: { preferredVersion: { groupVersion: string } }[] }>({
-      path: '/apis',
-    });
-    const roots = ['/api/v1', ...groups.map(({ preferredVersion }) => `/apis/${preferredVersion.groupVersion}`)];
-    for (const root of roots) {
-      const { resources } = await client.request<{ resources: ApiResource[] }>({ path: root });
-      for (const { name, singularName, shortNames = [], namespaced } of resources) {
+    const { groups } = await client.request<{
+      groups: { name: string; preferredVersion: { version: string } }[];
+    }>({ path: '/apis' });
+    const preferred = groups.map(({ name, preferredVersion }) => ({ group: name, ...preferredVersion }));
+    for (const { group, version } of [{ group: '', version: 'v1' }, ...preferred]) {
+      const path = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+      const { resources } = await client.request<{ resources: ApiResource[] }>({ path });
+      for (const { kind, name, singularName, shortNames = [], namespaced } of resources) {
         if (name.includes('/')) continue;
-        for (const word of [name, singularName, ...shortNames]) {
-          if (!this.#paths.has(word)) this.#paths.set(word, { path: `${root}/${name}`, namespaced });
-        }
+        const found = resourceKind({ group, version, kind, plural: name, namespaced });
+        for (const word of [name, singularName, ...shortNames])
+          if (!this.#kinds.has(word)) this.#kinds.set(word, found);
       }
     }
   }

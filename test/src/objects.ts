@@ -74,10 +74,7 @@ export interface PodObject {
     readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly spec: { readonly nodeName?: string };
-  readonly status: {
-    readonly phase: string;
-    readonly podIPs?: readonly { readonly ip: string }[];
-  };
+  readonly status: { readonly phase: string; readonly podIPs?: readonly { readonly ip: string }[] };
 }
 
 /** Whether a pod has the condition Ready. */
